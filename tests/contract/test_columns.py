@@ -15,7 +15,7 @@ from trunkline.db.query.columns import ColumnType, number, string
 SOURCES = Path(trunkline.__file__).parent
 USES = frozenset({"filter", "sort", "default"})
 
-BY_HAND = {
+IN_FULL = {
     "campaigns/listing.py static_utm": "the page has no column for the default response, the sample leaves these out",
     "numbers/listing.py site_blocks": "get.virtual_numbers: only the sample has it",
     "sites/listing.py creation_date": "getobj.site shows a text",
@@ -29,7 +29,7 @@ BY_HAND = {
 """Columns with uses of their own, and why."""
 
 
-def _columns_by_hand() -> set[str]:
+def _columns_in_full() -> set[str]:
     found = set()
     for path in SOURCES.rglob("*.py"):
         if path.parts[-2:] == ("query", "columns.py"):
@@ -51,7 +51,7 @@ def _name(node: ast.expr) -> str:
 
 
 def test_what_the_page_says_is_not_repeated() -> None:
-    assert _columns_by_hand() == set(BY_HAND)
+    assert _columns_in_full() == set(IN_FULL)
 
 
 def test_a_field_has_what_its_page_says() -> None:

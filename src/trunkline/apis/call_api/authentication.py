@@ -7,14 +7,11 @@ from trunkline.apis.call_api.components import BASE
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Envelope,
-    Field,
-    FieldType,
-    Method,
     Params,
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import contract_method, given
 
 
 async def _login(request: RequestContext, _params: Params) -> Result:
@@ -27,28 +24,25 @@ async def _logout(request: RequestContext, _params: Params) -> Result:
 
 
 METHODS = (
-    Method(
+    contract_method(
         api=Api.CALL,
         name="login.user",
         summary="Opens a session of one hour.",
         params=LOGIN_PARAMS,
         result=(
-            Field("access_token", FieldType.STRING, description="Session key."),
-            Field("expire_at", FieldType.NUMBER, description="Unix time when the session ends."),
+            given("access_token", description="Session key."),
+            given("expire_at", description="Unix time when the session ends."),
         ),
-        envelope=Envelope.DATA_OBJECT,
         components=(BASE,),
         identify=identify_by_password,
         complete=True,
         handler=_login,
     ),
-    Method(
+    contract_method(
         api=Api.CALL,
         name="logout.user",
         summary="Closes the session.",
         params=(ACCESS_TOKEN,),
-        result=(Field("success", FieldType.BOOLEAN),),
-        envelope=Envelope.DATA_OBJECT,
         components=(BASE,),
         complete=True,
         handler=_logout,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from trunkline.apis.jsonrpc import Field, FieldType, Param, Params, ParamType, RequestContext, Result
+from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext, Result
 from trunkline.apis.jsonrpc.chunks import Chunks
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.core.phone import normalise
 
 _LINE = re.compile(r"[0-9]{3,15}\Z", re.ASCII)
@@ -106,7 +107,7 @@ def message(name: str, *, required: bool = False) -> Param:
     )
 
 
-SUCCESS = Field("success", FieldType.STRING, description="The text true.")
+SUCCESS = given("success", description="The text true.")
 """Management methods of the Call API return the text ``"true"``; ``logout.user`` returns ``true``."""
 
 DONE = Result({"success": "true"})

@@ -6,6 +6,7 @@ from __future__ import annotations
 from trunkline.apis.call_api import common, errors
 from trunkline.apis.call_api.on_a_call import call_method
 from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.core.errors import Refused
 from trunkline.directory.blacklist.changes import block_digits
 
@@ -35,31 +36,25 @@ METHODS = (
     call_method(
         "disconnect.leg",
         "Takes one party out of a call.",
-        Param(
-            "leg_id",
-            ParamType.NUMBER,
-            required=True,
-            minimum=1,
-            description="The party, as in list.calls.",
-        ),
+        given("leg_id", minimum=1, description="The party, as in list.calls."),
         errors=(errors.LEG_NOT_FOUND, errors.INVALID_STATE),
     ),
     call_method(
         "send.dtmf",
         "Sends a key to the contact, or calls the talk option of that key.",
-        Param("dtmf_string", ParamType.STRING, required=True, pattern=r"[0-9*#]", description="One key."),
+        given("dtmf_string", pattern=r"[0-9*#]", description="One key."),
         errors=(errors.INVALID_STATE, *errors.TALK_OPTION_ERRORS),
     ),
     call_method(
         "tag.call",
         "Puts a tag on a live call.",
-        Param("tag_id", ParamType.NUMBER, required=True, minimum=1, description="The tag."),
+        given("tag_id", minimum=1, description="The tag."),
         errors=(errors.TAG_NOT_FOUND, errors.DUPLICATE_TAG, errors.INVALID_STATE),
     ),
     call_method(
         "record.call",
         "Switches the recording of a live call on or off.",
-        Param("action", ParamType.STRING, required=True, enum=("on", "off")),
+        given("action"),
         errors=(
             errors.FORBIDDEN,
             errors.RECORD_ALREADY_STARTED,
@@ -70,9 +65,8 @@ METHODS = (
     call_method(
         "add.coach",
         "Calls a coach into a talk.",
-        Param(
+        given(
             "phone_number",
-            ParamType.STRING,
             convert=common.any_number,
             description="The coach's number; else the coach in the employee's settings.",
         ),

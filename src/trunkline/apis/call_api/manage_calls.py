@@ -10,14 +10,11 @@ from trunkline.apis.call_api.on_a_call import call_method
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Envelope,
-    Field,
-    FieldType,
-    Method,
     Params,
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import contract_method, given
 
 
 async def _list_calls(request: RequestContext, params: Params) -> Result:
@@ -28,7 +25,7 @@ async def _list_calls(request: RequestContext, params: Params) -> Result:
 
 METHODS = (
     call_method("release.call", "Ends a call session.", components=(BASE,)),
-    Method(
+    contract_method(
         api=Api.CALL,
         name="list.calls",
         summary="Lists the calls that live now, with their participants.",
@@ -39,34 +36,7 @@ METHODS = (
                 common.VIRTUAL_PHONE_NUMBER, required=False, description="Only calls by this virtual number."
             ),
         ),
-        result=(
-            Field("call_session_id", FieldType.NUMBER),
-            Field("direction", FieldType.STRING, enum=("in", "out")),
-            Field("start_time", FieldType.STRING, description="YYYY-MM-DD hh:mm:ss in the account's zone."),
-            Field("virtual_phone_number", FieldType.STRING),
-            Field("contact_phone_number", FieldType.STRING),
-            Field("external_id", FieldType.STRING),
-            Field(
-                "tags",
-                FieldType.ARRAY,
-                fields=(Field("tag_id", FieldType.NUMBER), Field("tag_name", FieldType.STRING)),
-            ),
-            Field(
-                "legs",
-                FieldType.ARRAY,
-                fields=(
-                    Field("leg_id", FieldType.NUMBER),
-                    Field("calling_phone_number", FieldType.STRING),
-                    Field("called_phone_number", FieldType.STRING),
-                    Field("is_operator", FieldType.BOOLEAN),
-                    Field("employee_id", FieldType.NUMBER),
-                    Field("employee_full_name", FieldType.STRING),
-                    Field("record_call_enabled", FieldType.BOOLEAN),
-                    Field("state", FieldType.STRING),
-                ),
-            ),
-        ),
-        envelope=Envelope.DATA_ARRAY,
+        result=(given("start_time", description="YYYY-MM-DD hh:mm:ss in the account's zone."),),
         components=(MANAGEMENT,),
         handler=_list_calls,
     ),

@@ -10,7 +10,6 @@ from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
     Component,
-    Envelope,
     ErrorSpec,
     Form,
     Method,
@@ -19,6 +18,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import Given, contract_method
 
 ON_A_CALL = (ACCESS_TOKEN, common.CALL_SESSION_ID)
 """What names the call."""
@@ -27,7 +27,7 @@ ON_A_CALL = (ACCESS_TOKEN, common.CALL_SESSION_ID)
 def call_method(
     name: str,
     summary: str,
-    *params: Param,
+    *params: Param | Given,
     errors: tuple[ErrorSpec, ...] = (),
     components: tuple[Component, ...] = (MANAGEMENT,),
     forms: tuple[Form, ...] = (),
@@ -48,13 +48,12 @@ def call_method(
             await common.command(request, command, await messages.speak(request, command, asked))
         return common.DONE
 
-    return Method(
+    return contract_method(
         api=Api.CALL,
         name=name,
         summary=summary,
         params=(*ON_A_CALL, *params),
         result=(common.SUCCESS,),
-        envelope=Envelope.DATA_OBJECT,
         components=components,
         errors=errors,
         forms=forms,

@@ -13,10 +13,7 @@ from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
     Component,
-    Envelope,
     ErrorSpec,
-    Field,
-    FieldType,
     Form,
     Method,
     Param,
@@ -25,6 +22,7 @@ from trunkline.apis.jsonrpc import (
     Result,
 )
 from trunkline.apis.jsonrpc.declare import Handler
+from trunkline.apis.jsonrpc.derive import Given, envelope_for, fields_for, given, params_for
 from trunkline.apis.service.repeated_changes import request_hash
 from trunkline.core.errors import (
     DatabaseUnavailable,
@@ -39,7 +37,7 @@ from trunkline.db.pool import log_cause
 
 _log = get_logger("apis.call_api")
 
-RESULT = (Field("call_session_id", FieldType.NUMBER, description="The call session that was started."),)
+RESULT = (given("call_session_id", description="The call session that was started."),)
 
 CONTACT_FIRST: Mapping[str, Any] = {
     "first_call": "contact",
@@ -54,7 +52,7 @@ CONTACT_FIRST: Mapping[str, Any] = {
 def start_method(
     name: str,
     summary: str,
-    params: tuple[Param, ...],
+    params: tuple[Param | Given, ...],
     *,
     components: tuple[Component, ...],
     errors: tuple[ErrorSpec, ...],
@@ -78,9 +76,9 @@ def start_method(
         api=Api.CALL,
         name=name,
         summary=summary,
-        params=(ACCESS_TOKEN, *params),
-        result=RESULT,
-        envelope=Envelope.DATA_OBJECT,
+        params=params_for(Api.CALL, name, (ACCESS_TOKEN, *params)),
+        result=fields_for(Api.CALL, name, RESULT),
+        envelope=envelope_for(Api.CALL, name),
         components=components,
         errors=errors,
         forms=(form,),

@@ -8,16 +8,11 @@ from trunkline.apis.call_api.on_a_call import call_method
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Envelope,
-    Field,
-    FieldType,
-    Method,
-    Param,
     Params,
-    ParamType,
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import contract_method, given
 
 
 async def _list_talk_options(request: RequestContext, params: Params) -> Result:
@@ -27,23 +22,16 @@ async def _list_talk_options(request: RequestContext, params: Params) -> Result:
 
 
 METHODS = (
-    Method(
+    contract_method(
         api=Api.CALL,
         name="list.talk_options",
         summary="Lists the talk options of the account.",
         params=(ACCESS_TOKEN,),
         result=(
-            Field("button", FieldType.STRING, description="The key."),
-            Field("mnemonic", FieldType.STRING, description="What the option does."),
-            Field("name", FieldType.STRING),
-            Field(
-                "button_value",
-                FieldType.OBJECT,
-                fields=(Field("id", FieldType.NUMBER), Field("value", FieldType.STRING)),
-                description="What it does it with (a tag, a scenario), if anything.",
-            ),
+            given("button", description="The key."),
+            given("mnemonic", description="What the option does."),
+            given("button_value", description="What it does it with (a tag, a scenario), if anything."),
         ),
-        envelope=Envelope.DATA_ARRAY,
         components=(MANAGEMENT,),
         complete=True,
         handler=_list_talk_options,
@@ -51,7 +39,7 @@ METHODS = (
     call_method(
         "call.talk_option",
         "Does what a key of the talking employee would do.",
-        Param("button", ParamType.STRING, required=True, maximum=8, description="The key of the option."),
+        given("button", maximum=8, description="The key of the option."),
         errors=(
             errors.INVALID_STATE,
             errors.INTERNAL_ERROR,

@@ -12,14 +12,12 @@ from trunkline.apis.jsonrpc import (
     USER_ID,
     Api,
     Component,
-    Envelope,
-    Field,
     FieldType,
-    Method,
     Params,
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import contract_method, given
 
 _NUMBER, _STRING, _BOOLEAN = FieldType.NUMBER, FieldType.STRING, FieldType.BOOLEAN
 
@@ -33,59 +31,33 @@ async def _profile(request: RequestContext, _params: Params) -> Result:
 
 
 METHODS = (
-    Method(
+    contract_method(
         api=Api.DATA,
         name="get.account",
         summary="The account: its number, name and time zone.",
         params=(ACCESS_TOKEN,),
         result=(
-            Field("app_id", _NUMBER, description="Number of the account."),
-            Field("name", _STRING),
-            Field("timezone", _STRING, description="IANA zone."),
+            given("app_id", description="Number of the account."),
+            given("timezone", description="IANA zone."),
         ),
-        envelope=Envelope.DATA_ARRAY,
         complete=True,
         handler=_account,
     ),
-    Method(
+    contract_method(
         api=Api.DATA,
         name="getobj.account",
         summary="The account, the requesting user, and the permissions of this user.",
         params=(ACCESS_TOKEN, USER_ID),
         result=(
-            Field("app_id", _NUMBER, description="Number of the account."),
-            Field("app_state", _STRING, description="active or disabled."),
-            Field("app_name", _STRING),
-            Field("is_agent_app", _BOOLEAN, description="Whether the account is an agent's client."),
-            Field("customer_id", _NUMBER, description="The account's number once more."),
-            Field("user_id", _NUMBER),
-            Field("user_type", _STRING, description="owner, admin or member."),
-            Field("user_login", _STRING),
-            Field("user_name", _STRING),
-            Field("tp_id", _NUMBER, description="Tariff plan."),
-            Field("tp_name", _STRING),
-            Field("crm_type", _STRING, description="Of the first CRM account; null without one."),
-            Field("lang", _STRING),
-            Field("project", _STRING),
-            Field("timezone", _STRING, description="IANA zone."),
-            Field(
-                "permissions",
-                FieldType.ARRAY,
-                fields=(
-                    Field("unit_id", _STRING),
-                    Field("is_delete", _BOOLEAN),
-                    Field("is_insert", _BOOLEAN),
-                    Field("is_select", _BOOLEAN),
-                    Field("is_update", _BOOLEAN),
-                ),
-            ),
-            Field("components", FieldType.ARRAY),
-            Field("is_bi_available", _BOOLEAN),
-            Field("report_currency", _STRING),
-            Field("is_agent", _BOOLEAN),
-            Field("agent_type", FieldType.ENUM, enum=("agent", "franchisor")),
+            given("app_id", description="Number of the account."),
+            given("app_state", description="active or disabled."),
+            given("is_agent_app", description="Whether the account is an agent's client."),
+            given("customer_id", description="The account's number once more."),
+            given("user_type", description="owner, admin or member."),
+            given("tp_id", description="Tariff plan."),
+            given("crm_type", description="Of the first CRM account; null without one."),
+            given("timezone", description="IANA zone."),
         ),
-        envelope=Envelope.DATA_OBJECT,
         components=(Component("data_api_base", TITLES["data_api_base"]),),
         complete=True,
         handler=_profile,

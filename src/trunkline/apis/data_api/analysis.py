@@ -24,6 +24,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import contract_method, given
 from trunkline.db.jobs import Jobs
 from trunkline.recordings.links import LinkMaker, RecordingKind, base_url
 
@@ -143,11 +144,9 @@ METHODS = (
         "Has the recordings of a call analysed and what was said written down.",
         _enqueue,
         params=(_SESSION,),
-        result=(Field("success", _STRING),),
-        envelope=Envelope.DIRECT,
         components=titled(jobs.COMPONENT),
     ),
-    Method(
+    contract_method(
         api=Api.DATA,
         name="getobj.call_session_recognition_info",
         summary="What was said in a call.",
@@ -155,33 +154,20 @@ METHODS = (
             ACCESS_TOKEN,
             USER_ID,
             _SESSION,
-            Param(
-                "search_text",
-                ParamType.ARRAY,
-                items=ParamType.STRING,
-                description="Only phrases with one of these.",
-            ),
+            given("search_text", items=ParamType.STRING, description="Only phrases with one of these."),
         ),
         result=(
-            Field(
+            given(
                 "speech_phrases",
-                _ARRAY,
-                fields=(
-                    Field("id", _NUMBER),
-                    Field("ext_id", _NUMBER, description="Always null: phrases come from nowhere else."),
-                    Field("speech_id", _NUMBER, description="The same as id."),
-                    Field("phrase", _STRING),
-                    Field("start_time", FieldType.ISO8601),
-                    Field("is_operator", _BOOLEAN),
-                    Field("edited_phrase", _STRING, description="Always null: nothing edits phrases."),
+                params=(
+                    given("ext_id", description="Always null: phrases come from nowhere else."),
+                    given("speech_id", description="The same as id."),
+                    given("edited_phrase", description="Always null: nothing edits phrases."),
                 ),
             ),
-            Field("recognition_worker_type", _STRING, description="The transcriber; null: none has run."),
-            Field("call_records", _ARRAY, description="Addresses of the recordings."),
-            Field("call_start_date_time", FieldType.ISO8601),
-            Field("contact_phone_number", _STRING),
+            given("recognition_worker_type", description="The transcriber; null: none has run."),
+            given("call_records", description="Addresses of the recordings."),
         ),
-        envelope=Envelope.DATA_OBJECT,
         components=titled("data_api_base"),
         errors=(ENTITY_NOT_FOUND,),
         complete=True,

@@ -6,14 +6,11 @@ from trunkline.apis.authentication import LOGIN_PARAMS, end_session, identify_by
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     Api,
-    Envelope,
-    Field,
-    FieldType,
-    Method,
     Params,
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import contract_method, given
 
 
 async def _login(request: RequestContext, _params: Params) -> Result:
@@ -26,28 +23,25 @@ async def _logout(request: RequestContext, _params: Params) -> Result:
 
 
 METHODS = (
-    Method(
+    contract_method(
         api=Api.DATA,
         name="login.user",
         summary="Opens a session of one hour.",
         params=LOGIN_PARAMS,
         result=(
-            Field("access_token", FieldType.STRING, description="Session key."),
-            Field("expire_at", FieldType.NUMBER, description="Unix time when the session ends."),
-            Field("app_id", FieldType.NUMBER, description="Number of the account."),
+            given("access_token", description="Session key."),
+            given("expire_at", description="Unix time when the session ends."),
+            given("app_id", description="Number of the account."),
         ),
-        envelope=Envelope.DATA_OBJECT,
         identify=identify_by_password,
         complete=True,
         handler=_login,
     ),
-    Method(
+    contract_method(
         api=Api.DATA,
         name="logout.user",
         summary="Closes the session.",
         params=(ACCESS_TOKEN,),
-        result=(),
-        envelope=Envelope.DATA_OBJECT,
         handler=_logout,
     ),
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.data_api.numbers import SUCCESS
-from trunkline.apis.jsonrpc import Envelope, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc import Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.directory.auto_calls import changes as auto_calls
 
 _MOST = 10_000
@@ -26,17 +27,11 @@ METHODS = (
         "Takes numbers out of a campaign.",
         _delete_numbers,
         params=(
-            Param("campaign_id", ParamType.NUMBER, required=True, description="Number of the campaign."),
-            Param(
-                "phone_numbers",
-                ParamType.ARRAY,
-                required=True,
-                items=ParamType.STRING,
-                maximum=_MOST,
-                description="Numbers of the campaign.",
+            given("campaign_id", description="Number of the campaign."),
+            given(
+                "phone_numbers", items=ParamType.STRING, maximum=_MOST, description="Numbers of the campaign."
             ),
         ),
         result=SUCCESS,
-        envelope=Envelope.DIRECT,
     ),
 )

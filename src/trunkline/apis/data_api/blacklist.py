@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from trunkline.apis.data_api.change_methods import change_method, delete_method
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc import Params, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.directory.blacklist import changes as blacklist
 
 
@@ -35,21 +36,19 @@ METHODS = (
         "Refuses calls of a number.",
         _block,
         params=(
-            Param("phone_number", ParamType.STRING, required=True, description="Number, E.164."),
-            Param("add_comment", ParamType.STRING, description="Why."),
+            given("phone_number", description="Number, E.164."),
+            given("add_comment", description="Why."),
         ),
         result=(
-            Field("id", FieldType.NUMBER, description="Number of the entry."),
-            Field("phone_number", FieldType.STRING, description="Digits as they are kept."),
+            given("id", description="Number of the entry."),
+            given("phone_number", description="Digits as they are kept."),
         ),
-        envelope=Envelope.DATA_OBJECT,
         permissions=(("calls_blocking", "insert"),),
     ),
     delete_method(
         "delete.phone_number_from_blacklist",
         "Lets calls of a number in again.",
         _unblock,
-        envelope=Envelope.DATA_OBJECT,
         permissions=(("calls_blocking", "delete"),),
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -18,7 +17,8 @@ from trunkline.apis.data_api.change_methods import (
 )
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method, titled
 from trunkline.apis.data_api.sites import TRACKING
-from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc import Envelope, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.db.query import Page
 from trunkline.directory.campaigns import changes, conditions, costs, listing, rules, weights
 from trunkline.reports.reader import Reader
@@ -37,47 +37,34 @@ def _all_may(action: str) -> tuple[tuple[str, str], ...]:
 
 
 _CONDITION = (
-    Param("type", _ENUM, required=True, enum=conditions.TYPES),
-    Param("campaign_parameter", _ENUM, required=True, enum=conditions.PARAMETERS),
-    Param("value", ParamType.STRING, required=True, maximum=conditions.MAX_VALUE),
-    Param("operator", _ENUM, required=True, enum=conditions.OPERATORS),
+    given("campaign_parameter", enum=conditions.PARAMETERS),
+    given("value", maximum=conditions.MAX_VALUE),
+    given("operator", enum=conditions.OPERATORS),
 )
-_GROUP = (Param("conditions", ParamType.ARRAY, required=True, params=_CONDITION),)
+_GROUP = (given("conditions", params=_CONDITION),)
 
 _SETTINGS = (
-    Param("description", ParamType.STRING, nullable=True, maximum=255),
-    Param("status", _ENUM, enum=rules.STATUSES, description="Active by default."),
-    Param(
-        "campaign_conditions",
-        ParamType.OBJECT,
-        nullable=True,
-        params=(Param("group_conditions", ParamType.ARRAY, required=True, params=_GROUP),),
-    ),
-    Param(
+    given("description", nullable=True, maximum=255),
+    given("status", description="Active by default."),
+    given("campaign_conditions", nullable=True, params=(given("group_conditions", params=_GROUP),)),
+    given(
         "site_blocks",
-        ParamType.ARRAY,
         nullable=True,
-        params=(
-            Param("site_block_id", _NUMBER, required=True),
-            Param("phone_number_id", _NUMBER, required=True),
-            Param("redirection_phone_number_id", _NUMBER, description="Of a call tracking number."),
-            Param("dynamic_call_tracking_enabled", ParamType.BOOLEAN),
-        ),
+        params=(given("redirection_phone_number_id", description="Of a call tracking number."),),
         description="Numbers shown in blocks of the site; none while inactive.",
     ),
-    Param(
+    given(
         "dynamic_call_tracking",
-        ParamType.OBJECT,
         nullable=True,
         params=(
-            Param("reservation_time", _ENUM, enum=rules.RESERVATION_TIMES, default="15m"),
-            Param("count_virtual_numbers", _NUMBER, required=True, minimum=1, maximum=rules.MAX_COUNT),
-            Param("count_visits", _NUMBER, required=True, minimum=1, maximum=rules.MAX_COUNT),
+            given("reservation_time", default="15m"),
+            given("count_virtual_numbers", minimum=1, maximum=rules.MAX_COUNT),
+            given("count_visits", minimum=1, maximum=rules.MAX_COUNT),
         ),
     ),
 )
-_NAME = Param("name", ParamType.STRING, required=True)
-_SITE_ID = Param("site_id", _NUMBER, required=True)
+_NAME = given("name")
+_SITE_ID = given("site_id")
 
 
 def _check_components(request: RequestContext, params: Params) -> None:
@@ -140,7 +127,6 @@ METHODS = (
         "Adds a campaign to a site.",
         _create,
         params=(_NAME, _SITE_ID, *_SETTINGS),
-        envelope=_DATA,
         components=TRACKING,
         permissions=(("ac_new", "insert"),),
     ),
@@ -150,22 +136,20 @@ METHODS = (
         _update,
         params=(
             ID,
-            dataclasses.replace(_NAME, required=False, pattern=r"(?s).*\S.*"),
+            _NAME.but(pattern=r"(?s).*\S.*"),
             _SITE_ID,
             *_SETTINGS,
-            Param(
+            given(
                 "cost_ratio",
-                _NUMBER,
                 nullable=True,
                 fractional=True,
                 minimum=1,
                 maximum=rules.MAX_RATIO,
                 description="By which uploaded costs are multiplied or divided: 1.",
             ),
-            Param("cost_ratio_operator", _ENUM, nullable=True, enum=rules.COST_OPERATORS),
+            given("cost_ratio_operator", nullable=True),
         ),
         partial=("site_id",),
-        envelope=_DATA,
         components=TRACKING,
         permissions=_all_may("update"),
     ),
@@ -173,7 +157,6 @@ METHODS = (
         "delete.campaigns",
         "Removes a campaign with its costs.",
         _delete,
-        envelope=_DATA,
         components=TRACKING,
         permissions=(("ac_new", "delete"),),
     ),
@@ -208,7 +191,6 @@ METHODS = (
                 for name, default in weights.DEFAULTS.items()
             ),
         ),
-        envelope=_DATA,
         components=TRACKING,
         permissions=(("site_settings", "update"),),
     ),
@@ -217,21 +199,16 @@ METHODS = (
         "Keeps costs of campaigns for periods; 0 takes a period's cost away.",
         _upload_costs,
         params=(
-            Param(
+            given(
                 "costs",
-                ParamType.ARRAY,
-                required=True,
                 params=(
-                    Param("date_from", ParamType.ISO8601, required=True, description="Its day counts."),
-                    Param("date_till", ParamType.ISO8601, required=True, description="Its day counts."),
-                    Param("campaign_id", _NUMBER, required=True),
+                    given("date_from", description="Its day counts."),
+                    given("date_till", description="Its day counts."),
                     _SITE_ID,
-                    Param("cost", _NUMBER, required=True, fractional=True, minimum=0, maximum=rules.MAX_COST),
+                    given("cost", fractional=True, minimum=0, maximum=rules.MAX_COST),
                 ),
                 description=f"At most {costs.MOST} records.",
             ),
         ),
-        result=(Field("success", FieldType.BOOLEAN),),
-        envelope=Envelope.DIRECT,
     ),
 )

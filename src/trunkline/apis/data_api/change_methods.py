@@ -24,7 +24,6 @@ from trunkline.apis.jsonrpc import (
     Envelope,
     ErrorSpec,
     Field,
-    FieldType,
     Form,
     Method,
     Param,
@@ -33,12 +32,14 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import Given, envelope_for, fields_for, given, params_for
 from trunkline.core.errors import PermissionDenied
 
+Declared = tuple[Param | Given, ...]
 Do = Callable[[RequestContext, Params], Awaitable[Any]]
 
 ID = Param("id", ParamType.NUMBER, required=True, description="Number of the row.")
-MADE_ID = (Field("id", FieldType.NUMBER, description="Number of what was made."),)
+MADE_ID = (given("id", description="Number of what was made."),)
 
 
 def change_method(
@@ -46,9 +47,9 @@ def change_method(
     summary: str,
     do: Do,
     *,
-    params: tuple[Param, ...],
-    result: tuple[Field, ...] = (),
-    envelope: Envelope = Envelope.EMPTY,
+    params: Declared = (),
+    result: tuple[Field | Given, ...] = (),
+    envelope: Envelope | None = None,
     components: tuple[Component, ...] = (),
     permissions: tuple[tuple[str, str], ...] = (),
     errors: tuple[ErrorSpec, ...] = (),
@@ -59,6 +60,9 @@ def change_method(
 ) -> Method:
     """A method whose result is what ``do`` returns (None for nothing).
 
+    :param params: what the page does not say about parameters, see :mod:`trunkline.apis.jsonrpc.derive`.
+    :param result: the same for the fields of the result.
+    :param envelope: of a method that the reference does not have.
     :param partial: parameters that the page requires although what an update leaves out stays as it is: a request
         without them is carried out, too.
     """
@@ -66,14 +70,15 @@ def change_method(
     async def handler(request: RequestContext, asked: Params) -> Result:
         return Result(await do(request, asked))
 
+    all_params = params_for(Api.DATA, name, (ACCESS_TOKEN, USER_ID, *params))
     return Method(
         api=Api.DATA,
         name=name,
         summary=summary,
-        params=(ACCESS_TOKEN, USER_ID, *params),
-        forms=_forms(partial, (ACCESS_TOKEN, USER_ID, *params)),
-        result=result,
-        envelope=envelope,
+        params=all_params,
+        forms=_forms(partial, all_params),
+        result=fields_for(Api.DATA, name, result),
+        envelope=envelope or envelope_for(Api.DATA, name),
         handler=handler,
         components=components,
         permissions=permissions,
@@ -89,8 +94,7 @@ def create_method(
     summary: str,
     do: Callable[[RequestContext, Params], Awaitable[int]],
     *,
-    params: tuple[Param, ...],
-    envelope: Envelope = Envelope.DIRECT,
+    params: Declared = (),
     **more: Any,
 ) -> Method:
     """A method that answers with the id ``do`` returns."""
@@ -98,7 +102,7 @@ def create_method(
     async def answered(request: RequestContext, asked: Params) -> dict[str, int]:
         return {"id": await do(request, asked)}
 
-    return change_method(name, summary, answered, params=params, result=MADE_ID, envelope=envelope, **more)
+    return change_method(name, summary, answered, params=params, result=MADE_ID, **more)
 
 
 update_method = change_method
@@ -109,7 +113,7 @@ def delete_method(
     summary: str,
     do: Callable[[RequestContext, Params], Awaitable[None]],
     *,
-    params: tuple[Param, ...] = (ID,),
+    params: Declared = (ID,),
     **more: Any,
 ) -> Method:
     """A method that answers nothing."""

@@ -10,6 +10,7 @@ from trunkline.apis.data_api.change_methods import ID, create_method, delete_met
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, USER_ID, Param, Params, ParamType, RequestContext
 from trunkline.apis.jsonrpc.declare import Form
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.directory.contacts import changes as contacts
 from trunkline.directory.contacts import groups, listing, organizations
 from trunkline.directory.contacts.rules import MOST
@@ -19,29 +20,18 @@ _INSERT = (("address_book", "insert"),)
 _UPDATE = (("address_book", "update"),)
 _DELETE = (("address_book", "delete"),)
 
-_LAST_NAME = Param("last_name", ParamType.STRING, required=True, description="Last name, or the only one.")
-_PHONES = Param(
-    "phone_numbers",
-    ParamType.ARRAY,
-    required=True,
-    items=ParamType.STRING,
-    maximum=MOST,
-    description="Numbers, E.164.",
-)
+_LAST_NAME = given("last_name", description="Last name, or the only one.")
+_PHONES = given("phone_numbers", items=ParamType.STRING, maximum=MOST, description="Numbers, E.164.")
 _OPTIONAL = (
-    Param("first_name", ParamType.STRING, nullable=True),
-    Param("patronymic", ParamType.STRING, nullable=True),
-    Param("emails", ParamType.ARRAY, items=ParamType.STRING, maximum=MOST, nullable=True),
-    Param(
-        "personal_manager_id", ParamType.NUMBER, nullable=True, description="Employee who looks after them."
-    ),
-    Param("organization_id", ParamType.NUMBER, nullable=True),
-    Param("groups", ParamType.ARRAY, items=ParamType.NUMBER, nullable=True, description="Ids of groups."),
+    given("first_name", nullable=True),
+    given("patronymic", nullable=True),
+    given("emails", items=ParamType.STRING, maximum=MOST, nullable=True),
+    given("personal_manager_id", nullable=True, description="Employee who looks after them."),
+    given("organization_id", nullable=True),
+    given("groups", items=ParamType.NUMBER, nullable=True, description="Ids of groups."),
 )
-_NAME = Param("name", ParamType.STRING, required=True)
-_MEMBERS = Param(
-    "members", ParamType.ARRAY, items=ParamType.NUMBER, nullable=True, description="Ids of contacts."
-)
+_NAME = given("name")
+_MEMBERS = given("members", items=ParamType.NUMBER, nullable=True, description="Ids of contacts.")
 
 
 async def _create_contact(request: RequestContext, params: Params) -> int:
@@ -122,8 +112,8 @@ METHODS = (
         _update_contact,
         params=(
             ID,
-            dataclasses.replace(_LAST_NAME, required=False, nullable=True),
-            dataclasses.replace(_PHONES, required=False),
+            _LAST_NAME.but(nullable=True),
+            _PHONES,
             *_OPTIONAL,
         ),
         permissions=_UPDATE,

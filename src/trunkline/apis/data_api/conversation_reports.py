@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from trunkline.apis.data_api.lists import PERIOD, list_method, titled
-from trunkline.apis.jsonrpc import Envelope, Param, ParamType
+from trunkline.apis.jsonrpc import ParamType
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.reports.campaign_stat import CAMPAIGN_DAYS, campaign_daily_stat
 from trunkline.reports.chats import CHANNELS, CHATS, MESSAGES, chat_messages_report, chats_report
 from trunkline.reports.communications import COMMUNICATIONS, communications_report
@@ -15,17 +16,10 @@ ON_SITES = titled("call_tracking", "consultant", "lead", "sitephone")
 """What an account must have one of, for reports of what happens on its sites."""
 
 _CHATS_OR_PERIOD = (
-    Param("chat_id", ParamType.NUMBER, required=True, unless=("chat_ids", "date_from", "date_till")),
-    Param(
-        "chat_ids",
-        ParamType.ARRAY,
-        items=ParamType.NUMBER,
-        required=True,
-        unless=("chat_id", "date_from", "date_till"),
-        maximum=1000,
-    ),
-    Param("date_from", ParamType.ISO8601, required=True, unless=("chat_id", "chat_ids")),
-    Param("date_till", ParamType.ISO8601, required=True, unless=("chat_id", "chat_ids")),
+    given("chat_id", unless=("chat_ids", "date_from", "date_till")),
+    given("chat_ids", items=ParamType.NUMBER, unless=("chat_id", "date_from", "date_till"), maximum=1000),
+    given("date_from", unless=("chat_id", "chat_ids")),
+    given("date_till", unless=("chat_id", "chat_ids")),
 )
 
 METHODS = (
@@ -61,9 +55,8 @@ METHODS = (
         read=offline_messages_report,
         params=(
             *PERIOD,
-            Param(
+            given(
                 "include_tech_offline_messages",
-                ParamType.BOOLEAN,
                 description="Also technical requests, which no customer made.",
             ),
         ),
@@ -90,7 +83,7 @@ METHODS = (
         "Visits, communications and costs of a site's campaigns, day by day.",
         CAMPAIGN_DAYS,
         read=campaign_daily_stat,
-        params=(*PERIOD, Param("site_id", ParamType.NUMBER, required=True)),
+        params=(*PERIOD,),
         components=ON_SITES,
         permissions=(
             ("site_selected", "select"),
@@ -98,7 +91,6 @@ METHODS = (
             ("ac", "select"),
             ("ac_ext", "select"),
         ),
-        envelope=Envelope.ARRAY,
         contract_overrides={
             "communications.communication_type": "communication_type",
             "communications.communication_id": "communication_id",

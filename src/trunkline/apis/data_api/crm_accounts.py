@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from trunkline.apis.data_api.change_methods import ID, MADE_ID, change_method, create_method, delete_method
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import Envelope, Method, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc import Method, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.directory.crm_accounts import changes as crm_accounts
 
 
@@ -21,21 +22,13 @@ def _url(text: str) -> str | None:
 
 
 _VALUES = (
-    Param("name", ParamType.STRING, required=True, maximum=255, description="Name, of no other CRM account."),
-    Param("description", ParamType.STRING, nullable=True, maximum=2000),
-    Param("type", ParamType.ENUM, nullable=True, enum=crm_accounts.TYPES, description="custom unless sent."),
-    Param(
-        "url", ParamType.STRING, required=True, maximum=2000, convert=_url, description="http:// or https://"
-    ),
-    Param(
-        "deal_conversion_model",
-        ParamType.ENUM,
-        required=True,
-        enum=crm_accounts.CONVERSION_MODELS,
-        description="Which communication a deal is counted to.",
-    ),
-    Param("is_ignore_outgoing_calls", ParamType.BOOLEAN, nullable=True),
-    Param("is_ignore_outgoing_chats", ParamType.BOOLEAN, nullable=True),
+    given("name", maximum=255, description="Name, of no other CRM account."),
+    given("description", nullable=True, maximum=2000),
+    given("type", nullable=True, description="custom unless sent."),
+    given("url", maximum=2000, convert=_url, description="http:// or https://"),
+    given("deal_conversion_model", description="Which communication a deal is counted to."),
+    given("is_ignore_outgoing_calls", nullable=True),
+    given("is_ignore_outgoing_chats", nullable=True),
 )
 
 
@@ -78,7 +71,6 @@ METHODS = (
         _update,
         params=(ID, *_VALUES),
         result=MADE_ID,
-        envelope=Envelope.DIRECT,
     ),
     _user_id_a_text(delete_method("delete.crm_account", "Removes a CRM account.", _delete)),
 )

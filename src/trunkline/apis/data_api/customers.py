@@ -20,10 +20,7 @@ from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     USER_ID,
     Api,
-    Envelope,
     ErrorSpec,
-    Field,
-    FieldType,
     Method,
     Param,
     Params,
@@ -31,6 +28,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import contract_method, given
 from trunkline.core.errors import PermissionDenied
 
 _EMAIL = r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+"
@@ -146,23 +144,12 @@ def _of_agents(method: Method) -> Method:
     return dataclasses.replace(method, params=params, handler=guarded)
 
 
-_NAME = Param("name", ParamType.STRING, required=True, maximum=255, description="Name of the customer.")
-_DESCRIPTION = Param("description", ParamType.STRING, nullable=True, maximum=2000)
-_PLAN = Param("tariff_plan_id", ParamType.NUMBER, required=True, description="See get.tariff_plans.")
-_LOGIN = Param(
-    "email",
-    ParamType.STRING,
-    required=True,
-    pattern=_EMAIL,
-    maximum=100,
-    description="The customer's owner logs in with it.",
-)
-_PASSWORD = Param("password", ParamType.STRING, required=True, minimum=8, maximum=200, secret=True)
-_CUSTOMER = Param("customer_id", ParamType.NUMBER, required=True, description="Number of the customer.")
-
-
-def _optional(param: Param) -> Param:
-    return dataclasses.replace(param, required=False)
+_NAME = given("name", maximum=255, description="Name of the customer.")
+_DESCRIPTION = given("description", nullable=True, maximum=2000)
+_PLAN = given("tariff_plan_id", description="See get.tariff_plans.")
+_LOGIN = given("email", pattern=_EMAIL, maximum=100, description="The customer's owner logs in with it.")
+_PASSWORD = given("password", minimum=8, maximum=200, secret=True)
+_CUSTOMER = given("customer_id", description="Number of the customer.")
 
 
 _CHANGE = (("client_selected", "update"),)
@@ -199,11 +186,11 @@ _AGENTS_METHODS = (
         _update,
         params=(
             ID,
-            _optional(_NAME),
+            _NAME,
             _DESCRIPTION,
-            _optional(_PLAN),
-            _optional(_LOGIN),
-            _optional(_PASSWORD),
+            _PLAN,
+            _LOGIN,
+            _PASSWORD,
             *_limits(emails_required=False),
         ),
         permissions=_CHANGE,
@@ -212,10 +199,7 @@ _AGENTS_METHODS = (
         "update.customer_status",
         "Lets a customer in, locks or archives it.",
         _set_status,
-        params=(
-            _CUSTOMER,
-            Param("status", ParamType.ENUM, required=True, enum=("active", "archive", "manual_lock")),
-        ),
+        params=(_CUSTOMER,),
         permissions=_CHANGE,
         errors=(_INVALID_STATE,),
     ),
@@ -230,27 +214,11 @@ _AGENTS_METHODS = (
 
 METHODS = (
     *(_of_agents(method) for method in _AGENTS_METHODS),
-    Method(
+    contract_method(
         api=Api.DATA,
         name="get.customer_contact_info",
         summary="People of the account whom support may ask.",
         params=(ACCESS_TOKEN, USER_ID),
-        result=(
-            Field("contact_id", FieldType.NUMBER),
-            Field("full_name", FieldType.STRING),
-            Field("position_name", FieldType.STRING),
-            Field(
-                "emails",
-                FieldType.ARRAY,
-                fields=(Field("id", FieldType.NUMBER), Field("email", FieldType.STRING)),
-            ),
-            Field(
-                "phones",
-                FieldType.ARRAY,
-                fields=(Field("id", FieldType.NUMBER), Field("phone", FieldType.STRING)),
-            ),
-        ),
-        envelope=Envelope.DATA_ARRAY,
         complete=True,
         handler=_contact_info,
     ),
@@ -259,16 +227,11 @@ METHODS = (
         "Writes to support.",
         _ticket,
         params=(
-            Param(
-                "context", ParamType.STRING, required=True, maximum=10_000, description="What it is about."
-            ),
-            Param(
-                "contact_id", ParamType.NUMBER, required=True, description="See get.customer_contact_info."
-            ),
-            Param("phone_id", ParamType.NUMBER, required=True, description="A telephone of that person."),
-            Param("email_id", ParamType.NUMBER, required=True, description="An address of that person."),
+            given("context", maximum=10_000, description="What it is about."),
+            given("contact_id", description="See get.customer_contact_info."),
+            given("phone_id", description="A telephone of that person."),
+            given("email_id", description="An address of that person."),
         ),
         result=SUCCESS,
-        envelope=Envelope.DIRECT,
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from trunkline.apis.data_api.change_methods import (
@@ -13,17 +12,18 @@ from trunkline.apis.data_api.change_methods import (
     update_method,
 )
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
-from trunkline.apis.jsonrpc import ErrorSpec, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc import ErrorSpec, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.directory.employees.rules import MAX_EXTENSION
 from trunkline.directory.groups import changes as groups
 from trunkline.directory.groups import rules
 from trunkline.directory.groups.listing import GROUPS
 
-_NAME = Param("name", ParamType.STRING, required=True, maximum=rules.MAX_NAME)
-_MEMBERS = Param("members", ParamType.ARRAY, items=ParamType.NUMBER, description="Ids of employees.")
-_EXTENSION = Param("group_phone_number", ParamType.STRING, maximum=MAX_EXTENSION, description="Short number.")
-_QUEUE = Param("queue_enabled", ParamType.BOOLEAN)
-_CHANNELS = Param("channels_count", ParamType.NUMBER, minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS)
+_NAME = given("name", maximum=rules.MAX_NAME)
+_MEMBERS = given("members", items=ParamType.NUMBER, description="Ids of employees.")
+_EXTENSION = given("group_phone_number", maximum=MAX_EXTENSION, description="Short number.")
+_QUEUE = given("queue_enabled")
+_CHANNELS = given("channels_count", minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS)
 _USUAL_CHANNELS = 1
 
 
@@ -86,8 +86,8 @@ METHODS = (
         params=(
             ID,
             _NAME,
-            *(replace(param, nullable=True) for param in (_MEMBERS, _EXTENSION, _QUEUE)),
-            replace(_CHANNELS, required=True),
+            *(param.but(nullable=True) for param in (_MEMBERS, _EXTENSION, _QUEUE)),
+            _CHANNELS,
         ),
         partial=("name", "channels_count"),
         permissions=(("employees", "update"),),
@@ -104,14 +104,8 @@ METHODS = (
         _order,
         params=(
             ID,
-            Param(
+            given(
                 "phone_numbers",
-                ParamType.ARRAY,
-                required=True,
-                params=(
-                    Param("employee_phone_number_id", ParamType.NUMBER, required=True),
-                    Param("available", ParamType.BOOLEAN, required=True),
-                ),
                 description="All phones of the group, the first to ring first.",
             ),
         ),

@@ -7,7 +7,6 @@ The directions an employee may call and be called in have three forms: the prese
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from trunkline.accounts.components import TITLES
@@ -21,6 +20,7 @@ from trunkline.apis.data_api.change_methods import (
 )
 from trunkline.apis.data_api.lists import PERIOD, list_method
 from trunkline.apis.jsonrpc import Component, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc.derive import Given, given
 from trunkline.core.names import is_email
 from trunkline.db.query import Page
 from trunkline.directory.employees import changes, rules
@@ -28,7 +28,7 @@ from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.employees.numbers import SETTINGS, PhonePatch
 from trunkline.directory.employees.operators import OperatorPatch
 from trunkline.directory.employees.statuses import IS_DELETED, STATISTICS, STATISTICS_BY_ID, STATUSES
-from trunkline.directory.model import CallRecording, EmployeeStatus
+from trunkline.directory.model import CallRecording
 from trunkline.reports.reader import Reader
 
 CALL_CENTER = Component("call_center", TITLES["call_center"])
@@ -47,128 +47,80 @@ def _email(text: str) -> str | None:
     return text if not text or is_email(text) else None
 
 
-def _directions(side: str) -> Param:
-    return Param(f"{side}_allowed_call_directions", _ARRAY, items=ParamType.ENUM, enum=_BOTH)
-
-
-def _types(name: str) -> Param:
-    return Param(name, _ARRAY, items=ParamType.ENUM, enum=("internal", "external"))
+_CHOICES = (
+    "allowed_in_call_types",
+    "in_external_allowed_call_directions",
+    "in_internal_allowed_call_directions",
+    "allowed_out_call_types",
+    "out_external_allowed_call_directions",
+    "out_internal_allowed_call_directions",
+)
 
 
 _PHONE = (
-    Param("phone_number", _STRING, required=True, maximum=64),
-    Param("channels_count", _NUMBER, minimum=1, maximum=rules.MAX_CHANNELS),
-    Param(
-        "dial_time",
-        _NUMBER,
-        minimum=rules.MIN_DIAL_SECONDS,
-        maximum=rules.MAX_DIAL_SECONDS,
-        description="Seconds.",
+    given("phone_number", maximum=64),
+    given("channels_count", minimum=1, maximum=rules.MAX_CHANNELS),
+    given(
+        "dial_time", minimum=rules.MIN_DIAL_SECONDS, maximum=rules.MAX_DIAL_SECONDS, description="Seconds."
     ),
-    Param("status", _ENUM, enum=("active", "inactive")),
 )
 _OPERATOR = (
-    Param("operator_display_name", _STRING, required=True, maximum=rules.MAX_NAME),
-    Param("operator_login", _STRING, required=True, maximum=rules.MAX_NAME),
-    Param(
-        "operator_password",
-        _STRING,
-        required=True,
-        minimum=SHORTEST,
-        maximum=LONGEST,
-        secret=True,
-    ),
-    Param("operator_position_id", _NUMBER),
-    Param("operator_offline_message_enabled", _BOOLEAN),
-    Param("operator_invite_to_chat_enabled", _BOOLEAN),
-    Param("operator_chat_enabled", _BOOLEAN),
-    Param("operator_sites", _ARRAY, items=_NUMBER),
+    given("operator_display_name", maximum=rules.MAX_NAME),
+    given("operator_login", maximum=rules.MAX_NAME),
+    given("operator_password", minimum=SHORTEST, maximum=LONGEST, secret=True),
+    given("operator_sites", items=_NUMBER),
 )
 
 _NAMES = (
-    Param("first_name", _STRING, maximum=rules.MAX_NAME),
-    Param("last_name", _STRING, required=True, maximum=rules.MAX_NAME),
-    Param("patronymic", _STRING, maximum=rules.MAX_NAME),
+    given("first_name", maximum=rules.MAX_NAME),
+    given("last_name", maximum=rules.MAX_NAME),
+    given("patronymic", maximum=rules.MAX_NAME),
 )
 _SETTINGS = (
-    Param("calls_available", _BOOLEAN, description="Whether the employee may be called."),
-    _types("allowed_in_call_types"),
-    _directions("in_external"),
-    _directions("in_internal"),
-    _types("allowed_out_call_types"),
-    _directions("out_external"),
-    _directions("out_internal"),
-    Param("email", _STRING, maximum=rules.MAX_NAME, convert=_email),
-    Param("call_recording", _ENUM, enum=tuple(CallRecording)),
-    Param("schedule_id", _NUMBER),
+    given("calls_available", description="Whether the employee may be called."),
+    *(given(name, items=ParamType.ENUM) for name in _CHOICES),
+    given("email", maximum=rules.MAX_NAME, convert=_email),
 )
-_GROUPS = Param("groups", _ARRAY, items=_NUMBER, description="Ids of groups.")
+_GROUPS = given("groups", items=_NUMBER, description="Ids of groups.")
 
-CREATE = (
+CREATE: tuple[Param | Given, ...] = (
     *_NAMES,
-    Param("status", _ENUM, enum=tuple(s for s in EmployeeStatus if s is not EmployeeStatus.AUTO_OUT_CALL)),
     *_SETTINGS,
-    Param(
-        "coach",
-        _OBJECT,
-        params=(Param("coach_always_enabled", _BOOLEAN), Param("coach_id", _NUMBER, required=True)),
-    ),
     _GROUPS,
-    Param("phone_numbers", _ARRAY, params=_PHONE, maximum=rules.MAX_PHONES),
-    Param(
+    given("phone_numbers", params=_PHONE, maximum=rules.MAX_PHONES),
+    given(
         "extension",
-        _OBJECT,
-        params=(
-            Param("extension_phone_number", _STRING, required=True, maximum=rules.MAX_EXTENSION),
-            Param("extension_voice_mail_enabled", _BOOLEAN),
-            Param("extension_queue_enabled", _BOOLEAN),
-        ),
+        params=(given("extension_phone_number", maximum=rules.MAX_EXTENSION),),
     ),
-    Param("operator", _OBJECT, params=_OPERATOR, secret=True),
+    given("operator", params=_OPERATOR, secret=True),
 )
 
 
-def _nullable(params: tuple[Param, ...]) -> tuple[Param, ...]:
-    return tuple(param if param.required else replace(param, nullable=True) for param in params)
+def _nullable(*params: Given) -> tuple[Given, ...]:
+    return tuple(param.but(nullable=True) for param in params)
 
 
-UPDATE = (
+UPDATE: tuple[Param | Given, ...] = (
     ID,
-    *_nullable(_NAMES),
-    Param("status", _ENUM, enum=tuple(EmployeeStatus)),
-    Param("status_id", _NUMBER, description="See get.statuses."),
-    *_nullable(_SETTINGS),
-    Param(
-        "coach",
-        _OBJECT,
-        nullable=True,
-        params=(Param("coach_always_enabled", _BOOLEAN), Param("coach_id", _NUMBER, nullable=True)),
-    ),
-    replace(_GROUPS, nullable=True),
-    Param(
+    *_nullable(_NAMES[0], _NAMES[2]),
+    _NAMES[1],
+    given("status_id", description="See get.statuses."),
+    *_nullable(*_SETTINGS),
+    given("call_recording", nullable=True),
+    given("schedule_id", nullable=True),
+    given("coach", nullable=True, params=(given("coach_id", nullable=True),)),
+    _GROUPS.but(nullable=True),
+    given(
         "phone_numbers",
-        _ARRAY,
-        required=True,
         params=(Param("phone_id", _NUMBER, contract_name="phone_id"), *_PHONE),
         maximum=rules.MAX_PHONES,
     ),
-    Param(
+    given(
         "extension",
-        _OBJECT,
         nullable=True,
-        params=(
-            Param("extension_phone_number", _STRING, required=True, maximum=rules.MAX_EXTENSION),
-            Param("extension_voice_mail_enabled", _BOOLEAN, required=True),
-            Param("extension_queue_enabled", _BOOLEAN, required=True),
-        ),
+        params=(given("extension_phone_number", maximum=rules.MAX_EXTENSION),),
     ),
-    Param(
-        "operator",
-        _OBJECT,
-        nullable=True,
-        secret=True,
-        params=(replace(_OPERATOR[0], required=False), *_OPERATOR[1:]),
-    ),
+    given("operator", nullable=True, secret=True, params=_OPERATOR),
 )
 
 _OPERATOR_COLUMNS = {
@@ -330,11 +282,8 @@ METHODS = (
         STATUSES,
         read=_statuses,
         params=(
-            Param(
-                "is_deleted",
-                _BOOLEAN,
-                default=False,
-                description="The statuses that are gone, instead of the others.",
+            given(
+                "is_deleted", default=False, description="The statuses that are gone, instead of the others."
             ),
         ),
     ),
@@ -345,9 +294,8 @@ METHODS = (
         read=_statistics,
         params=(
             *PERIOD,
-            Param(
+            given(
                 "only_default_statuses_in_stats",
-                _BOOLEAN,
                 default=True,
                 description="Seconds by mnemonic of the standard statuses; false: by id of each status.",
             ),

@@ -8,46 +8,34 @@ from functools import cache
 from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import PERIOD, Read, list_method
 from trunkline.apis.jsonrpc import (
-    GET_PARAMS,
-    Envelope,
-    Field,
-    FieldType,
     Method,
     Param,
     Params,
     ParamType,
     RequestContext,
 )
+from trunkline.apis.jsonrpc.derive import Given, given
 from trunkline.apis.jsonrpc.errors import common_errors, find_spec
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.db.query import Listing, Page
-from trunkline.reports.comments import COMMENTED, MAX_LENGTH, Author, add_comment
+from trunkline.reports.comments import MAX_LENGTH, Author, add_comment
 from trunkline.reports.communications import Kind
 from trunkline.reports.flat import calls, chats, communications, logs, visits
 from trunkline.reports.reader import Reader
 
-_REPORT = Param(
-    "report_id", ParamType.NUMBER, required=True, description="Any number: there are no saved reports."
-)
-_CALL_IDS = Param("entity_ids", ParamType.ARRAY, items=ParamType.NUMBER, required=True, maximum=1000)
-_FILTERS = Param(
-    "filters",
-    ParamType.ARRAY,
-    required=True,
-    unless=("filter",),
-    description="Filters that hold together.",
-)
+_REPORT = given("report_id", description="Any number: there are no saved reports.")
+_CALL_IDS = given("entity_ids", items=ParamType.NUMBER, maximum=1000)
+_FILTERS = given("filters", unless=("filter",), description="Filters that hold together.")
 _SORT_SHAPE = (
     Param("field", ParamType.STRING),
     Param("operator", ParamType.ENUM, description="Ignored: it is a filter's."),
     Param("value", ParamType.STRING, description="Ignored: it is a filter's."),
 )
-_PAGING_OVERRIDES = (
-    *(param for param in GET_PARAMS if param.name != "sort"),
+_FILTERED = (
     Param("sort", ParamType.ARRAY, description="[{field, order}], order asc or desc.", shape=_SORT_SHAPE),
     _FILTERS,
 )
-"""Paging, where the table runs words of filters into those of the sort."""
+"""Where the table runs words of filters into those of the sort."""
 
 
 def _flat(
@@ -55,8 +43,7 @@ def _flat(
     summary: str,
     listing: Listing,
     read: Read,
-    *more: Param,
-    paging: tuple[Param, ...] = GET_PARAMS,
+    *more: Param | Given,
 ) -> Method:
     return list_method(
         name,
@@ -64,7 +51,6 @@ def _flat(
         listing,
         read=read,
         params=(_REPORT, *more, *PERIOD),
-        paging=paging,
     )
 
 
@@ -121,23 +107,16 @@ _METHODS = (
         "Communications of every kind as a person reads them.",
         communications.COMMUNICATIONS,
         communications.communications,
-        Param(
-            "report_type", ParamType.ENUM, required=True, description="Any word: there are no saved reports."
-        ),
-        paging=_PAGING_OVERRIDES,
+        given("report_type", description="Any word: there are no saved reports."),
+        *_FILTERED,
     ),
     _flat(
         "get.visits",
         "Visits of sites.",
         visits.VISITS,
         visits.visits,
-        Param(
-            "is_realtime",
-            ParamType.BOOLEAN,
-            required=True,
-            description="The last 30 minutes instead of the period.",
-        ),
-        paging=_PAGING_OVERRIDES,
+        given("is_realtime", description="The last 30 minutes instead of the period."),
+        *_FILTERED,
     ),
     _flat("get.notifications", "Notifications that were sent.", logs.NOTIFICATIONS, logs.notifications),
     _flat("get.tags_history", "Tags that were set.", logs.TAGS_HISTORY, logs.tags_history),
@@ -146,11 +125,9 @@ _METHODS = (
         "Adds a comment to a communication.",
         _comment,
         params=(
-            Param("communication_id", ParamType.NUMBER, required=True),
-            Param("communication_type", ParamType.ENUM, required=True, enum=tuple(COMMENTED)),
-            Param("comment", ParamType.STRING, required=True, maximum=MAX_LENGTH),
+            given("communication_id", required=True),
+            given("communication_type", required=True),
+            given("comment", required=True, maximum=MAX_LENGTH),
         ),
-        result=(Field("success", FieldType.BOOLEAN),),
-        envelope=Envelope.DIRECT,
     ),
 )

@@ -26,11 +26,11 @@ from trunkline.apis.jsonrpc import (
     Method,
     Param,
     Params,
-    ParamType,
     RequestContext,
     Result,
 )
 from trunkline.apis.jsonrpc.chunks import Chunks
+from trunkline.apis.jsonrpc.derive import Given, envelope_for, given, params_for
 from trunkline.core.settings import Settings
 from trunkline.db.query import Column, Listing, Page
 from trunkline.reports.reader import Reader
@@ -40,8 +40,8 @@ Read = Callable[[Reader, Params], Awaitable[Page]]
 VIRTUAL_PBX = Component("va", "Virtual PBX")
 
 PERIOD = (
-    Param("date_from", ParamType.ISO8601, required=True, description="First second of the period."),
-    Param("date_till", ParamType.ISO8601, required=True, description="Last second of the period."),
+    given("date_from", description="First second of the period."),
+    given("date_till", description="Last second of the period."),
 )
 """Written ``YYYY-MM-DD hh:mm:ss`` in the account's zone."""
 
@@ -52,10 +52,9 @@ def list_method(
     listing: Listing,
     *,
     read: Read | None = None,
-    params: tuple[Param, ...] = (),
+    params: tuple[Param | Given, ...] = (),
     components: tuple[Component, ...] = (),
     permissions: tuple[tuple[str, str], ...] = (),
-    envelope: Envelope = Envelope.DATA_ARRAY,
     contract_overrides: Mapping[str, str] = MappingProxyType({}),
     paging: tuple[Param, ...] = GET_PARAMS,
 ) -> Method:
@@ -64,7 +63,7 @@ def list_method(
     :param read: reads a page; None: all rows of the listing that the filter lets pass.
     :param params: parameters other than ``access_token``, ``user_id`` and those of every list.
     :param contract_overrides: dotted names of fields that the reference's table has under other names, and those.
-    :param paging: how the method declares the parameters of every list, if otherwise.
+    :param paging: which of the parameters of every list the method has.
     """
 
     async def handler(request: RequestContext, asked: Params) -> Result:
@@ -76,9 +75,9 @@ def list_method(
         api=Api.DATA,
         name=name,
         summary=summary,
-        params=(ACCESS_TOKEN, USER_ID, *paging, *params),
+        params=params_for(Api.DATA, name, (ACCESS_TOKEN, USER_ID, *paging, *params)),
         result=tuple(_field(column, contract_overrides) for column in listing.columns),
-        envelope=envelope,
+        envelope=envelope_for(Api.DATA, name, Envelope.DATA_ARRAY),
         components=components,
         permissions=permissions,
         handler=handler,

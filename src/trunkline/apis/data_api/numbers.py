@@ -15,13 +15,13 @@ from trunkline.apis.jsonrpc import (
     ErrorSpec,
     Field,
     FieldType,
-    Method,
     Param,
     Params,
     ParamType,
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import contract_method, given
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.errors import InvalidInput, PermissionDenied
 from trunkline.db.query import Page
@@ -64,17 +64,15 @@ _CHOICE = (
         maximum=32,
         description="The number; this or number_capacity_ids.",
     ),
-    Param(
+    given(
         "number_capacity_ids",
-        ParamType.ARRAY,
         maximum=_MOST,
         convert=_ids,
         description="Ids of numbers; these or virtual_phone_number.",
     ),
 )
-_PURPOSE = Param(
+_PURPOSE = given(
     "number_capacity_component",
-    ParamType.STRING,
     enum=changes.PURPOSES,
     description="What the numbers are for; required with number_capacity_ids.",
 )
@@ -230,7 +228,6 @@ METHODS = (
         _enable,
         params=(*_CHOICE, _PURPOSE),
         result=SUCCESS,
-        envelope=Envelope.DIRECT,
         permissions=(("number_management", "insert"),),
         errors=(_TARIFF_RESTRICTIONS, _NUMBER_NOT_FOUND),
     ),
@@ -240,7 +237,6 @@ METHODS = (
         _disable,
         params=_CHOICE,
         result=SUCCESS,
-        envelope=Envelope.DIRECT,
         permissions=(("number_management", "delete"),),
         errors=(_IN_USE, _NUMBER_NOT_FOUND),
     ),
@@ -250,20 +246,18 @@ METHODS = (
         _enable_private,
         params=(
             *_CHOICE,
-            Param("is_used_for_va", ParamType.BOOLEAN, required=True, description="For the virtual PBX."),
-            Param("login", ParamType.STRING, required=True, maximum=128, description="Login there."),
-            Param("password", ParamType.STRING, required=True, maximum=200, secret=True),
-            Param("port", ParamType.STRING, required=True, pattern="[0-9]{1,5}", description="SIP port."),
-            Param("server_address", ParamType.STRING, required=True, maximum=253, description="Server."),
-            Param(
+            given("is_used_for_va", description="For the virtual PBX."),
+            given("login", maximum=128, description="Login there."),
+            given("password", maximum=200, secret=True),
+            given("port", pattern="[0-9]{1,5}", description="SIP port."),
+            given("server_address", maximum=253, description="Server."),
+            given(
                 "resolved_server_address",
-                ParamType.STRING,
                 maximum=64,
                 description="Address that the server's calls come from.",
             ),
         ),
         result=SUCCESS,
-        envelope=Envelope.DIRECT,
         permissions=(("number_management", "insert"),),
         errors=(_TARIFF_RESTRICTIONS, _NUMBER_NOT_FOUND),
     ),
@@ -281,8 +275,8 @@ METHODS = (
                 description="Language of the voice (BCP 47); for other languages than English only the digits are spoken.",
             ),
         ),
-        result=SUCCESS,
         envelope=Envelope.DIRECT,
+        result=SUCCESS,
         permissions=(("number_management", "insert"),),
         errors=(_TARIFF_RESTRICTIONS, _NUMBER_NOT_FOUND),
     ),
@@ -301,60 +295,34 @@ METHODS = (
                 description="Six digits.",
             ),
         ),
-        result=SUCCESS,
         envelope=Envelope.DIRECT,
+        result=SUCCESS,
         permissions=(("number_management", "insert"),),
         errors=(_NUMBER_NOT_FOUND,),
     ),
-    Method(
+    contract_method(
         api=Api.DATA,
         name="getobj.private_number_params",
         summary="How a number of a third-party provider registers there.",
         params=(
             ACCESS_TOKEN,
             USER_ID,
-            Param("phone_id", ParamType.NUMBER, required=True, description="Number of the virtual number."),
+            given("phone_id", description="Number of the virtual number."),
         ),
-        result=(
-            Field("login", FieldType.STRING),
-            Field("password", FieldType.STRING, description="Null for users who may not change numbers."),
-            Field("port", FieldType.STRING),
-            Field("server_address", FieldType.STRING),
-            Field("resolved_server_address", FieldType.STRING),
-        ),
-        envelope=Envelope.DATA_OBJECT,
+        result=(given("password", description="Null for users who may not change numbers."),),
         permissions=_SEE,
         errors=(ENTITY_NOT_FOUND,),
         handler=_private_params,
     ),
-    Method(
+    contract_method(
         api=Api.DATA,
         name="getobj.call_processing_rules",
         summary="The rules of a number: its scenarios, and which of them are active.",
         params=(
             ACCESS_TOKEN,
             USER_ID,
-            Param(
-                "number_capacity_id",
-                ParamType.NUMBER,
-                required=True,
-                description="Number of the virtual number.",
-            ),
+            given("number_capacity_id", description="Number of the virtual number."),
         ),
-        result=(
-            Field(
-                "scenarios",
-                FieldType.ARRAY,
-                fields=(
-                    Field("scenario_id", FieldType.NUMBER),
-                    Field("scenario_name", FieldType.STRING),
-                    Field("call_processing_rule_id", FieldType.NUMBER),
-                    Field("is_active", FieldType.BOOLEAN),
-                ),
-                filterable=True,
-            ),
-        ),
-        envelope=Envelope.DATA_OBJECT,
         permissions=_SEE,
         errors=(ENTITY_NOT_FOUND,),
         handler=_rules,
@@ -364,11 +332,9 @@ METHODS = (
         "Switches a rule of a number on or off.",
         _set_rule,
         params=(
-            Param("id", ParamType.NUMBER, required=True, description="Number of the rule."),
-            Param("type", ParamType.ENUM, required=True, enum=("scenario",)),
-            Param("is_active", ParamType.BOOLEAN, required=True),
+            given("id", description="Number of the rule."),
+            given("type", enum=("scenario",)),
         ),
-        envelope=Envelope.DATA_OBJECT,
         permissions=_CHANGE,
     ),
     list_method(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc import Params, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.directory.employees import positions
 
-_NAME = Param("name", ParamType.STRING, required=True, description="Title of the position.")
+_NAME = given("name", description="Title of the position.")
 
 
 async def _create(request: RequestContext, params: Params) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import Param, Params, ParamType
+from trunkline.apis.jsonrpc import Params, ParamType
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.db.query import Page
 from trunkline.directory.numbers.geography import GEOLOCATIONS, places
 from trunkline.directory.web_analytics.listing import SEGMENTS, SITE_EVENTS
@@ -25,12 +26,8 @@ METHODS = (
         GEOLOCATIONS,
         read=_geolocations,
         params=(
-            Param(
-                "ids",
-                ParamType.ARRAY,
-                items=ParamType.NUMBER,
-                maximum=_MOST,
-                description="Only these countries and regions.",
+            given(
+                "ids", items=ParamType.NUMBER, maximum=_MOST, description="Only these countries and regions."
             ),
         ),
     ),

@@ -8,41 +8,34 @@ from typing import Any
 
 from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
-from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc import Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.core.errors import InvalidInput
 from trunkline.db.query import is_moment
 from trunkline.directory.schedules import changes as schedules
 from trunkline.directory.schedules.hours import DayKind, are_days, clock, minutes
 
 _STRING, _ARRAY = ParamType.STRING, ParamType.ARRAY
-_NAME = Param("name", _STRING, required=True, maximum=255)
+_NAME = given("name", maximum=255)
 _MAX_RULES = 100
-_RULES = Param(
+_RULES = given(
     "schedules",
-    _ARRAY,
-    required=True,
     maximum=_MAX_RULES,
     params=(
-        Param(
+        given(
             "activity_days",
-            ParamType.OBJECT,
-            required=True,
-            params=(
-                Param("type", ParamType.ENUM, required=True, enum=tuple(DayKind)),
-                Param("days", _ARRAY, required=True, items=ParamType.NUMBER, maximum=31),
-            ),
+            params=(given("days", items=ParamType.NUMBER, maximum=31),),
         ),
-        Param(
+        given(
             "activity_time",
-            _ARRAY,
             maximum=_MAX_RULES,
             params=(
-                Param("time_from", _STRING, required=True, description="HH:MM."),
-                Param("time_till", _STRING, required=True, description="HH:MM, later; 24:00 is midnight."),
+                given("time_from", description="HH:MM."),
+                given("time_till", description="HH:MM, later; 24:00 is midnight."),
             ),
         ),
-        Param("activity_date_from", _STRING, description="YYYY-MM-DD, the first day."),
-        Param("activity_date_till", _STRING, description="YYYY-MM-DD, the last day."),
+        given("activity_date_from", description="YYYY-MM-DD, the first day."),
+        given("activity_date_till", description="YYYY-MM-DD, the last day."),
     ),
     description="Open when one of these rules says so.",
 )

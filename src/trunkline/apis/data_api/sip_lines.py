@@ -6,16 +6,15 @@ from typing import Any
 
 from trunkline.apis.data_api.change_methods import ID, change_method, delete_method, update_method
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
-from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc import Params, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.directory.lines import changes, rules
 from trunkline.directory.lines.listing import LINE_NUMBERS, SIP_LINES
 from trunkline.provisioning.server import sip_server
 
-_EMPLOYEE = Param("employee_id", ParamType.NUMBER, required=True, description="Whose phone the line is.")
-_SHOWN = Param(
+_EMPLOYEE = given("employee_id", description="Whose phone the line is.")
+_SHOWN = given(
     "virtual_phone_number",
-    ParamType.STRING,
-    required=True,
     nullable=True,
     maximum=20,
     description="Number shown in calls out; null: the line takes calls only.",
@@ -24,8 +23,7 @@ _UPDATE = (
     ID,
     _EMPLOYEE,
     _SHOWN,
-    Param("billing_state", ParamType.ENUM, enum=("active", "manual_lock")),
-    Param("channels_count", ParamType.NUMBER, minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS),
+    given("channels_count", minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS),
 )
 _CHANGEABLE = ("employee_id", "virtual_phone_number", "billing_state", "channels_count")
 
@@ -78,12 +76,10 @@ METHODS = (
         params=(_EMPLOYEE, _SHOWN),
         partial=("virtual_phone_number",),
         result=(
-            Field("phone_number", FieldType.STRING, description="Login."),
-            Field("password", FieldType.STRING, description="Shown here and never again."),
-            Field("server", FieldType.STRING, description="host:port to register at."),
-            Field("id", FieldType.NUMBER),
+            given("phone_number", description="Login."),
+            given("password", description="Shown here and never again."),
+            given("server", description="host:port to register at."),
         ),
-        envelope=Envelope.DIRECT,
         components=(VIRTUAL_PBX,),
         permissions=(("va", "insert"),),
     ),
@@ -101,8 +97,7 @@ METHODS = (
         "Gives a SIP line a new password; the answer shows it once.",
         _new_password,
         params=(ID,),
-        result=(Field("password", FieldType.STRING, description="Shown here and never again."),),
-        envelope=Envelope.DIRECT,
+        result=(given("password", description="Shown here and never again."),),
         components=(VIRTUAL_PBX,),
         permissions=(("va", "update"),),
     ),

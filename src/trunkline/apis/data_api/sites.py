@@ -13,8 +13,8 @@ from trunkline.apis.data_api.change_methods import (
     update_method,
 )
 from trunkline.apis.data_api.lists import list_method, titled
-from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.declare import GET_PARAMS
+from trunkline.apis.jsonrpc import GET_PARAMS, FieldType, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.core.phone import normalise
 from trunkline.db.query import Page
 from trunkline.directory.sites import blocks, changes, listing, rules
@@ -35,78 +35,54 @@ def _blocks_may(action: str) -> tuple[tuple[str, str], ...]:
     return (("site_settings", action),)
 
 
-_DOMAIN = Param("domain_name", _STRING, required=True, convert=rules.domain, description="Without protocol.")
-_DEFAULT_NUMBER = Param(
-    "default_phone_number", _STRING, required=True, convert=normalise, description="E.164."
-)
-_INDUSTRY = Param(
-    "industry_id",
-    _NUMBER,
-    required=True,
-    minimum=1,
-    maximum=rules.MAX_INDUSTRY,
-    description="Of get.site_categories.",
-)
-_NAME = Param("name", _STRING, nullable=True, description="Its domain by default.")
-_TARGET = Param(
+_DOMAIN = given("domain_name", convert=rules.domain, description="Without protocol.")
+_DEFAULT_NUMBER = given("default_phone_number", convert=normalise, description="E.164.")
+_INDUSTRY = given("industry_id", minimum=1, maximum=rules.MAX_INDUSTRY, description="Of get.site_categories.")
+_NAME = given("name", nullable=True, description="Its domain by default.")
+_TARGET = given(
     "target_call_min_duration",
-    _NUMBER,
     nullable=True,
     minimum=0,
     maximum=rules.MAX_SECONDS,
     description="Seconds from which a call is a target call: 30 by default.",
 )
-_PERIOD = Param(
+_PERIOD = given(
     "second_communication_period",
-    _NUMBER,
     nullable=True,
     minimum=1,
     maximum=rules.MAX_PERIOD,
     description="Days in which a communication is a repeated one: 1 by default.",
 )
-_WEB_DIRECTORY = Param("is_support_web_directory", _BOOLEAN, nullable=True)
-_CLIENT = Param("child_customer_id", _NUMBER, nullable=True, description="An agent's client.")
-_ROBOTS = Param("is_block_robot_traffic", _BOOLEAN, nullable=True)
+_WEB_DIRECTORY = given("is_support_web_directory", nullable=True)
+_CLIENT = given("child_customer_id", nullable=True, description="An agent's client.")
+_ROBOTS = given("is_block_robot_traffic", nullable=True)
 
 _SETTINGS = (
     _NAME,
-    Param("default_scenario_id", _NUMBER, nullable=True, description="For numbers without an active rule."),
+    given("default_scenario_id", nullable=True, description="For numbers without an active rule."),
     _TARGET,
-    Param("track_subdomains_enabled", _BOOLEAN, nullable=True, description="True by default."),
-    Param(
-        "cookie_lifetime", _NUMBER, nullable=True, minimum=0, maximum=rules.MAX_DAYS, description="Days: 90."
-    ),
-    Param(
-        "campaign_lifetime",
-        _NUMBER,
-        nullable=True,
-        minimum=0,
-        maximum=rules.MAX_DAYS,
-        description="Days: 90.",
-    ),
-    Param("sales_enabled", _BOOLEAN, nullable=True, description="Whether set.tag_sales is allowed."),
+    given("track_subdomains_enabled", nullable=True, description="True by default."),
+    given("cookie_lifetime", nullable=True, minimum=0, maximum=rules.MAX_DAYS, description="Days: 90."),
+    given("campaign_lifetime", nullable=True, minimum=0, maximum=rules.MAX_DAYS, description="Days: 90."),
+    given("sales_enabled", nullable=True, description="Whether set.tag_sales is allowed."),
     _PERIOD,
-    Param("services_enabled", _BOOLEAN, nullable=True, description="True by default."),
-    Param("replacement_dynamical_block_enabled", _BOOLEAN, nullable=True),
-    Param(
+    given("services_enabled", nullable=True, description="True by default."),
+    given("replacement_dynamical_block_enabled", nullable=True),
+    given(
         "widget_link",
-        ParamType.OBJECT,
         nullable=True,
         params=(
-            Param("enabled", _BOOLEAN, required=True),
-            Param("text", _STRING, required=True, maximum=100),
-            Param("url", _STRING, required=True, maximum=2000),
+            given("text", maximum=100),
+            given("url", maximum=2000),
         ),
     ),
-    Param(
+    given(
         "show_visitor_id",
-        ParamType.OBJECT,
         nullable=True,
         params=(
-            Param("enabled", _BOOLEAN, required=True),
-            Param("element_id_value", _STRING, required=True, maximum=255),
-            Param("message", _STRING, maximum=255, default=""),
-            Param("length_visitor_id", _NUMBER, minimum=1, maximum=20, default=6),
+            given("element_id_value", maximum=255),
+            given("message", maximum=255, default=""),
+            given("length_visitor_id", minimum=1, maximum=20, default=6),
         ),
     ),
 )
@@ -158,14 +134,13 @@ async def _read_site(reader: Reader, params: Params) -> Page:
 
 
 _PAGING = tuple(param for param in GET_PARAMS if param.name in ("limit", "offset", "fields"))
-_DATA = Envelope.DATA_OBJECT
 
 _GETOBJ = list_method(
     "getobj.site",
     "One site, or all of them.",
     listing.SITE,
     read=_read_site,
-    params=(Param("site_id", _NUMBER, description="None: all sites."),),
+    params=(given("site_id", description="None: all sites."),),
     paging=_PAGING,
     components=TRACKING,
     permissions=_SELECT,
@@ -195,7 +170,6 @@ METHODS = (
         "Adds a site, with one block.",
         _create_sites,
         params=(_DOMAIN, _DEFAULT_NUMBER, _INDUSTRY, *_SETTINGS),
-        envelope=_DATA,
         components=TRACKING,
         permissions=_INSERT,
     ),
@@ -208,9 +182,8 @@ METHODS = (
             _NAME,
             _INDUSTRY,
             _TARGET,
-            Param(
+            given(
                 "site_key",
-                _STRING,
                 pattern="[A-Za-z0-9_]{32}",
                 description="What its pages are marked with; made unless sent.",
             ),
@@ -219,8 +192,6 @@ METHODS = (
             _CLIENT,
             _ROBOTS,
         ),
-        result=(Field("id", FieldType.NUMBER), Field("site_key", FieldType.STRING)),
-        envelope=_DATA,
         components=TRACKING,
         permissions=_INSERT,
     ),
@@ -230,7 +201,7 @@ METHODS = (
         _update,
         params=(
             ID,
-            dataclasses.replace(_DOMAIN, required=False),
+            _DOMAIN,
             _DEFAULT_NUMBER,
             _INDUSTRY,
             *_SETTINGS,
@@ -239,7 +210,6 @@ METHODS = (
             _ROBOTS,
         ),
         partial=("default_phone_number", "industry_id"),
-        envelope=_DATA,
         components=TRACKING,
         permissions=(("site_selected", "update"),),
     ),
@@ -247,7 +217,6 @@ METHODS = (
         "delete.sites",
         "Removes a site that has no campaigns.",
         _delete,
-        envelope=_DATA,
         components=TRACKING,
         permissions=(("site_selected", "delete"),),
     ),
@@ -262,11 +231,6 @@ METHODS = (
         "create.site_blocks",
         "Adds a block to a site.",
         _create_block,
-        params=(
-            Param("site_id", _NUMBER, required=True),
-            Param("name", _STRING, required=True),
-        ),
-        envelope=_DATA,
         components=TRACKING,
         permissions=_blocks_may("insert"),
     ),
@@ -274,8 +238,7 @@ METHODS = (
         "update.site_blocks",
         "Renames a block.",
         _rename_block,
-        params=(ID, Param("name", _STRING, pattern=r"(?s).*\S.*")),
-        envelope=_DATA,
+        params=(ID, given("name", pattern=r"(?s).*\S.*")),
         components=TRACKING,
         permissions=_blocks_may("update"),
     ),
@@ -283,7 +246,6 @@ METHODS = (
         "delete.site_blocks",
         "Removes a block in which no campaign shows a number.",
         _delete_block,
-        envelope=_DATA,
         components=TRACKING,
         permissions=_blocks_may("delete"),
     ),

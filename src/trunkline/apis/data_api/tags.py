@@ -24,7 +24,6 @@ from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import (
     ACCESS_TOKEN,
     USER_ID,
-    Envelope,
     Field,
     FieldType,
     Param,
@@ -33,6 +32,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
 )
 from trunkline.apis.jsonrpc.declare import Form
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.apis.service.repeated_changes import in_one_transaction
 from trunkline.core.errors import Duplicate, InvalidInput, NotFound, Refused
 from trunkline.core.ids import unix_ms_of
@@ -45,7 +45,7 @@ from trunkline.tagging import communications, marks, sales
 from trunkline.tagging.communications import Communication, Kind
 
 _KINDS = tuple(Kind)
-_NAME = Param("name", ParamType.STRING, required=True, description="Name of the tag.")
+_NAME = given("name", description="Name of the tag.")
 _UPDATE = (("tag_management", "update"),)
 
 MOST_ITEMS = 500
@@ -248,7 +248,7 @@ _TAG_IDS = Param(
 )
 _ONE = (
     Param("communication_id", ParamType.NUMBER, description="Or communication_ext_id."),
-    Param("communication_ext_id", ParamType.STRING, description="The id that the client gave it."),
+    given("communication_ext_id", description="The id that the client gave it."),
     _KIND,
     _TAG_ID,
 )
@@ -311,7 +311,6 @@ _SET_TAGS = dataclasses.replace(
                 ),
             ),
         ),
-        envelope=Envelope.DIRECT,
         permissions=_UPDATE,
         takes_idempotency_key=True,
     ),
@@ -325,9 +324,8 @@ METHODS = (
         listing.TAGS,
         read=_read_tags,
         params=(
-            Param(
+            given(
                 "is_include_rating",
-                ParamType.BOOLEAN,
                 description="Whether rating and state are included; they are null otherwise.",
             ),
         ),
@@ -340,7 +338,7 @@ METHODS = (
         "update.tags",
         "Renames a tag; communications keep the name under which they got it.",
         _rename,
-        params=(ID, Param("name", ParamType.STRING, pattern=r"(?s).*\S.*")),
+        params=(ID, given("name", pattern=r"(?s).*\S.*")),
         permissions=_UPDATE,
     ),
     delete_method("delete.tags", "Removes a tag.", _delete, permissions=(("tag_management", "delete"),)),
@@ -365,17 +363,15 @@ METHODS = (
         params=(
             _COMMUNICATION_ID,
             _KIND,
-            Param("date_time", ParamType.ISO8601, required=True, description="When, in the account's zone."),
-            Param(
+            given("date_time", description="When, in the account's zone."),
+            given(
                 "transaction_value",
-                ParamType.NUMBER,
-                required=True,
                 fractional=True,
                 minimum=0,
                 maximum=MAX_VALUE,
                 description="In the account's currency.",
             ),
-            Param("comment", ParamType.STRING, maximum=255),
+            given("comment", maximum=255),
         ),
         permissions=_UPDATE,
         takes_idempotency_key=True,
@@ -399,7 +395,6 @@ METHODS = (
                 ),
             ),
         ),
-        envelope=Envelope.DIRECT,
         permissions=_UPDATE,
     ),
 )

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from trunkline.apis.data_api.change_methods import ID, Do, change_method
 from trunkline.apis.data_api.lists import list_method, titled
 from trunkline.apis.data_api.uploads import check_size
-from trunkline.apis.jsonrpc import Envelope, Field, FieldType, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc import Field, FieldType, Param, Params, ParamType, RequestContext
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.db.pool import Database
 from trunkline.uploads import chats, emails, offline_messages, sessions
 from trunkline.uploads.listings import USER_FIELDS
@@ -72,69 +73,50 @@ async def _delete_field(request: RequestContext, params: Params) -> None:
 
 
 _MADE_IDS = (Field("id", FieldType.NUMBER, filterable=True, description="Number of what was made."),)
-_SUCCESS = (Field("success", FieldType.BOOLEAN),)
+_SUCCESS = ()
 _EXT_ID = Param("ext_id", _STRING, required=True, maximum=_SHORT)
 _NAME = Param("name", _STRING, required=True, maximum=_SHORT)
 
 _CHAT = (
-    Param("start_date_time", _MOMENT, required=True),
     Param("name", _STRING, maximum=_SHORT, description="Of the visitor; only the reference's sample has it."),
-    Param("phone", _STRING),
-    Param("email", _STRING),
-    Param("status", _ENUM, required=True, enum=("lost", "succeeded", "succeed", "refused")),
-    Param("initiator", _ENUM, enum=("operator", "visitor", "autoinvite")),
-    Param("visitor_session_id", _NUMBER),
+    given("status", enum=("lost", "succeeded", "succeed", "refused")),
     Param("campaign_id", _NUMBER),
-    Param("source_id", _NUMBER),
     Param("site_id", _NUMBER),
-    Param(
+    given(
         "messages",
-        _ARRAY,
-        required=True,
         params=(
             Param("date_time", _MOMENT, required=True),
-            Param("source", _ENUM, required=True, enum=("operator", "visitor", "system")),
-            Param("employee_id", _NUMBER, description="Needed when an operator wrote it."),
-            Param("message", _STRING, required=True, maximum=_BODY),
+            given("employee_id", description="Needed when an operator wrote it."),
+            given("message", maximum=_BODY),
         ),
     ),
     Param("ext_id", _STRING, maximum=_SHORT),
 )
 
 _OFFLINE_MESSAGE = (
-    # The reference describes the time as required but also defines its default: so it is optional. One of the two other
-    # is always there.
     Param("date_time", _MOMENT, required=True, unless=("phone", "email"), description="Now, unless sent."),
     Param("name", _STRING, maximum=_SHORT, description="Of the visitor; only the reference's sample has it."),
-    Param("phone", _STRING, required=True, unless=("email",)),
-    Param("email", _STRING, required=True, unless=("phone",)),
-    Param("message", _STRING, maximum=_BODY),
-    Param("visitor_session_id", _NUMBER, required=True, unless=("campaign_id", "site_id")),
+    given("phone", unless=("email",)),
+    given("email", unless=("phone",)),
+    given("message", maximum=_BODY),
+    given("visitor_session_id", unless=("campaign_id", "site_id")),
     Param("campaign_id", _NUMBER, required=True, unless=("visitor_session_id", "site_id")),
-    Param("source_id", _NUMBER),
     Param("site_id", _NUMBER, required=True, unless=("visitor_session_id", "campaign_id")),
-    Param("form_name", _STRING, maximum=_SHORT),
+    given("form_name", maximum=_SHORT),
     Param("ext_id", _STRING, maximum=_SHORT),
-    Param(
-        "user_fields",
-        _ARRAY,
-        params=(_EXT_ID, Param("value", _STRING, required=True, blank=True, maximum=_LONG)),
-    ),
+    given("user_fields", params=(_EXT_ID, Param("value", _STRING, required=True, blank=True, maximum=_LONG))),
 )
 
 _EMAIL = (
     Param("site_id", _NUMBER),
-    Param("session_id", _NUMBER),
-    Param("source_id", _NUMBER),
     Param("date_time", _MOMENT, required=True),
-    Param("sender_name", _STRING, maximum=_SHORT),
-    Param("subject", _STRING, maximum=_LONG),
-    Param("message", _STRING, required=True, blank=True, maximum=_BODY),
-    Param("message_html", _STRING, required=True, blank=True, maximum=_BODY),
-    Param("email_from", _STRING, required=True),
-    Param("email_to", _STRING, required=True, unless=("email_to_cc", "email_to_bcc")),
-    Param("email_to_cc", _ARRAY, items=_STRING, maximum=100),
-    Param("email_to_bcc", _ARRAY, items=_STRING, maximum=100),
+    given("sender_name", maximum=_SHORT),
+    given("subject", maximum=_LONG),
+    given("message", blank=True, maximum=_BODY),
+    given("message_html", blank=True, maximum=_BODY),
+    given("email_to", unless=("email_to_cc", "email_to_bcc")),
+    given("email_to_cc", items=_STRING, maximum=100),
+    given("email_to_bcc", items=_STRING, maximum=100),
 )
 
 _SESSION = (
@@ -160,9 +142,8 @@ METHODS = (
         "upload.chats",
         "Takes chats of another system.",
         _uploads("chats", chats.upload_chats),
-        params=(Param("chats", _ARRAY, required=True, params=_CHAT, description="At most 50."),),
+        params=(given("chats", params=_CHAT, description="At most 50."),),
         result=_MADE_IDS,
-        envelope=Envelope.DATA_ARRAY,
         components=_CHATS,
     ),
     change_method(
@@ -171,20 +152,14 @@ METHODS = (
         _deletes(chats.delete_chat),
         params=(ID,),
         result=_SUCCESS,
-        envelope=Envelope.DIRECT,
         components=_CHATS,
     ),
     change_method(
         "upload.offline_messages",
         "Takes offline messages of another system.",
         _uploads("offline_messages", offline_messages.upload_offline_messages),
-        params=(
-            Param(
-                "offline_messages", _ARRAY, required=True, params=_OFFLINE_MESSAGE, description="At most 50."
-            ),
-        ),
+        params=(given("offline_messages", params=_OFFLINE_MESSAGE, description="At most 50."),),
         result=_MADE_IDS,
-        envelope=Envelope.DATA_ARRAY,
         components=_MESSAGES,
     ),
     change_method(
@@ -193,7 +168,6 @@ METHODS = (
         _deletes(offline_messages.delete_offline_message),
         params=(ID,),
         result=_SUCCESS,
-        envelope=Envelope.DIRECT,
         components=_MESSAGES,
     ),
     list_method(
@@ -208,33 +182,27 @@ METHODS = (
         params=(
             _EXT_ID,
             _NAME,
-            Param("data_type", _ENUM, required=True, enum=("numeric", "string")),
+            given("data_type", enum=("numeric", "string")),
         ),
-        result=(Field("ext_id", FieldType.STRING),),
-        envelope=Envelope.DATA_OBJECT,
     ),
     change_method(
         "update.offline_message_user_field",
         "Renames such a field.",
         _rename_field,
         params=(_EXT_ID, _NAME),
-        result=(Field("ext_id", FieldType.STRING),),
-        envelope=Envelope.DATA_OBJECT,
     ),
     change_method(
         "delete.offline_message_user_field",
         "Removes such a field, if no message has it.",
         _delete_field,
         params=(_EXT_ID,),
-        envelope=Envelope.DATA_OBJECT,
     ),
     change_method(
         "upload.emails",
         "Takes e-mails of another system.",
         _uploads("emails", emails.upload_emails),
-        params=(Param("emails", _ARRAY, params=_EMAIL, description="At most 50."),),
+        params=(given("emails", params=_EMAIL, description="At most 50."),),
         result=_MADE_IDS,
-        envelope=Envelope.DATA_ARRAY,
         components=titled("email_tracking"),
     ),
     change_method(
@@ -242,8 +210,6 @@ METHODS = (
         "Takes visits of the company's websites.",
         _upload_sessions,
         params=(Param("sessions", _ARRAY, required=True, params=_SESSION, description="At most 50."),),
-        result=(Field("ext_id", FieldType.STRING), Field("session_id", FieldType.NUMBER)),
-        envelope=Envelope.DATA_ARRAY,
         components=titled("upload_sessions"),
     ),
 )

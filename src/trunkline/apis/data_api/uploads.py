@@ -9,79 +9,51 @@ import orjson
 from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import PERIOD, list_method, titled
 from trunkline.apis.jsonrpc import (
-    Envelope,
-    Field,
-    FieldType,
-    Param,
     Params,
     ParamType,
     RequestContext,
 )
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.core.errors import LimitExceeded
 from trunkline.db.jobs import Jobs
 from trunkline.uploads.accept import Batch, accept_calls
 from trunkline.uploads.checks import REQUEST_MAX
 from trunkline.uploads.listings import UPLOADED_CALLS, uploaded_calls
-from trunkline.uploads.model import CALLBACK_EVENTS, Channel
 
 _STRING, _NUMBER, _BOOLEAN = ParamType.STRING, ParamType.NUMBER, ParamType.BOOLEAN
 _DAY = 86_400
 _TEXT_MAX = 4000
 
-_RECORD = (
-    Param("employee_id", _NUMBER),
-    Param("record_url", _STRING, required=True, description="Where the recording can be fetched."),
-)
+_RECORD = (given("record_url", description="Where the recording can be fetched."),)
 
 _CALL = (
-    Param("ext_id", _STRING, required=True, maximum=255, description="The call's id in the other system."),
-    Param("direction", ParamType.ENUM, enum=("in", "out"), default="in"),
-    Param(
-        "calling_phone_number", _STRING, required=True, blank=True, description="E.164; empty: hidden (in)."
-    ),
-    Param(
-        "called_phone_number", _STRING, required=True, blank=True, description="E.164; may be empty (out)."
-    ),
-    Param("start_time", ParamType.ISO8601, required=True),
-    Param("finish_time", ParamType.ISO8601, required=True),
-    Param("is_lost", _BOOLEAN, required=True),
-    Param("is_transfer", _BOOLEAN, default=False),
-    Param(
-        "wait_duration", _NUMBER, minimum=0, maximum=_DAY, description="Seconds until an employee answered."
-    ),
-    Param("talk_duration", _NUMBER, minimum=0, maximum=_DAY, description="Seconds of all talks."),
-    Param("visitor_session_id", _NUMBER),
-    Param("campaign_id", _NUMBER, description="Does not count beside visitor_session_id."),
-    Param("source_id", _NUMBER),
-    Param("site_id", _NUMBER, description="Does not count beside visitor_session_id."),
-    Param("comment", _STRING, maximum=_TEXT_MAX),
-    Param(
+    given("ext_id", maximum=255, description="The call's id in the other system."),
+    given("direction", default="in"),
+    given("calling_phone_number", blank=True, description="E.164; empty: hidden (in)."),
+    given("called_phone_number", blank=True, description="E.164; may be empty (out)."),
+    given("is_transfer", default=False),
+    given("wait_duration", minimum=0, maximum=_DAY, description="Seconds until an employee answered."),
+    given("talk_duration", minimum=0, maximum=_DAY, description="Seconds of all talks."),
+    given("campaign_id", description="Does not count beside visitor_session_id."),
+    given("site_id", description="Does not count beside visitor_session_id."),
+    given("comment", maximum=_TEXT_MAX),
+    given(
         "callback",
-        ParamType.OBJECT,
-        params=(
-            Param("url", _STRING, required=True),
-            Param("events", ParamType.ARRAY, required=True, items=_STRING, enum=tuple(CALLBACK_EVENTS)),
-        ),
+        params=(given("events", items=_STRING),),
     ),
-    Param(
+    given(
         "tags",
-        ParamType.ARRAY,
-        params=(
-            Param("tag_id", _NUMBER),
-            Param("tag_name", _STRING, required=True, unless=("tag_id",), maximum=255),
-        ),
+        params=(given("tag_name", unless=("tag_id",), maximum=255),),
     ),
-    Param(
+    given(
         "wav_records",
-        ParamType.ARRAY,
         params=(
             *_RECORD,
-            Param("employee_name", _STRING, required=True, unless=("employee_id",)),
-            Param("employee_channel", ParamType.ENUM, required=True, enum=tuple(Channel)),
+            given("employee_name", unless=("employee_id",)),
         ),
         description="Stereo, for speech analytics.",
     ),
-    Param("mp3_records", ParamType.ARRAY, params=(*_RECORD, Param("employee_name", _STRING))),
+    given("mp3_records", params=(*_RECORD,)),
 )
 
 
@@ -129,9 +101,7 @@ METHODS = (
         "upload.calls",
         "Takes calls of another system, with their recordings.",
         _upload,
-        params=(Param("calls", ParamType.ARRAY, required=True, params=_CALL, description="At most 50."),),
-        result=(Field("success", FieldType.BOOLEAN),),
-        envelope=Envelope.DATA_OBJECT,
+        params=(given("calls", params=_CALL, description="At most 50."),),
         components=titled("upload_calls"),
         weight=5,
     ),

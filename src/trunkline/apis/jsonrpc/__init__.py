@@ -9,6 +9,7 @@
 ``envelope``          parses the body of a request
 ``service_spec``      one API in one version, and its methods
 ``declare``           the declaration of a method
+``derive``            parameters and results from the pages of the reference
 ``access``            who may use a method
 ``params``            checks the parameters of a request
 ``response``          puts a result or an error into the JSON of a response
