@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from tests.db.query_sample import COLORS, SAMPLE, TABLE, Row, holds
@@ -471,3 +472,24 @@ async def test_reading_cannot_write(db: Database) -> None:
     await db.execute("create sequence q")
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         await fetch_page(db, query)
+
+
+async def test_a_page_that_shows_its_total_takes_one_statement(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement begins with the time limit of the request; only a count after it needs the time that is left."""
+    await fill(db, [blank(name="a"), blank(name="b"), blank(name="c")])
+    sent: list[str] = []
+    execute = psycopg.AsyncConnection.execute
+
+    async def noted(self: psycopg.AsyncConnection[Any], query: Any, *args: Any, **named: Any) -> Any:
+        sent.append(query.as_string(self) if isinstance(query, sql.Composable) else str(query))
+        return await execute(self, query, *args, **named)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "execute", noted)
+    assert (await ask(db, {})).total_items == 3
+    [begin] = sent
+    assert "begin" in begin
+    sent.clear()
+    assert (await ask(db, {"limit": 2})).total_items == 3
+    assert ["statement_timeout" in statement for statement in sent] == [True, True]

@@ -181,10 +181,8 @@ def _rows(
         ).format(alias=alias, cut=cut, table=_constant(listing.table), same=same, own=own)
     else:
         page = sql.SQL("(select {}) {}").format(cut, alias)
-    shown = sql.SQL(", ").join(
-        sql.SQL("{} as {}").format(_shown(listing.by_name[name]), sql.Identifier(name))
-        for name in request.fields
-    )
+    selected = _selected(listing)
+    shown = _constant(", ".join(selected[name] for name in request.fields))
     return _IN_CHUNKS.format(
         sql.SQL("select {} from {} {} order by {}").format(shown, page, _constant(listing.joins), order)
     )
@@ -238,19 +236,33 @@ def _constant(text: str) -> sql.SQL:
     return sql.SQL(text)
 
 
-def _shown(column: Column) -> sql.Composable:
+_SELECTED: dict[int, tuple[Listing, Mapping[str, str]]] = {}
+"""Keyed by the identity of the listing, to which the entry refers: listings are declared once."""
+
+
+def _selected(listing: Listing) -> Mapping[str, str]:
+    """The fields of a listing as a select lists them, by name. Composed once: a report has up to a hundred fields, and
+    composing them for each request costs as much as a small report."""
+    known = _SELECTED.get(id(listing))
+    if known is None:
+        texts = {column.name: f'{_shown(column)} as "{column.name}"' for column in listing.columns}
+        known = _SELECTED[id(listing)] = (listing, texts)
+    return known[1]
+
+
+def _shown(column: Column) -> str:
     if column.shown is not None:
-        return _constant(column.shown)
+        return column.shown
     match column.type:
         case ColumnType.ISO8601:
-            return _constant(shown_date(column.sql) if column.is_date else shown_time(column.sql))
+            return shown_date(column.sql) if column.is_date else shown_time(column.sql)
         case ColumnType.DURATION:
-            return _constant(shown_duration(column.sql))
+            return shown_duration(column.sql)
         case ColumnType.ARRAY:
-            return _constant(f"coalesce({column.sql}, '[]'::jsonb)")
+            return f"coalesce({column.sql}, '[]'::jsonb)"
         case ColumnType.OBJECT:
-            return _constant(f"coalesce({column.sql}, '{{}}'::jsonb)")
-    return _constant(column.sql)
+            return f"coalesce({column.sql}, '{{}}'::jsonb)"
+    return column.sql
 
 
 def shown_time(expression: str) -> str:

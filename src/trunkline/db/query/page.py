@@ -62,8 +62,10 @@ async def fetch_page(
             if query.lookups:
                 await budget.bind(connection)
             rows, count = await _rows(connection, query, params)
-            await budget.bind(connection)
-            total = await _total(connection, query, params, count)
+            total = _shown_total(query, count)
+            if total is None:
+                await budget.bind(connection)
+                total = await _total(connection, query, params)
     except psycopg.errors.QueryCanceled as error:
         raise _too_long() from error
     return Page(rows, count, total)
@@ -146,10 +148,12 @@ async def _rows(
     return tuple(chunks), count
 
 
-async def _total(connection: Connection, query: CompiledQuery, params: dict[str, Any], count: int) -> int:
-    """The total, counted only when the page does not show it already."""
-    if count < query.limit and (count or not query.offset):
-        return query.offset + count
+def _shown_total(query: CompiledQuery, count: int) -> int | None:
+    """The total, if the page shows it: the last page, or the only one."""
+    return query.offset + count if count < query.limit and (count or not query.offset) else None
+
+
+async def _total(connection: Connection, query: CompiledQuery, params: dict[str, Any]) -> int:
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(query.count, params, prepare=False)
         return int(await cursor.fetchone() or 0)
