@@ -21,11 +21,13 @@ from trunkline.calls.effects import (
     OriginateLeg,
     PickUp,
     PlayFiles,
+    PlayIntoTalk,
     RecordMessage,
     RecordVoice,
     SendKeys,
     StopMusic,
     StopPlay,
+    StopPlayIntoTalk,
     Supervise,
     TakeControl,
 )
@@ -77,6 +79,8 @@ class Chan:
     music: str | None = None
     """The repeated audio; "" = the hold music."""
     supervises: Channel | None = None
+    played_into: str | None = None
+    """File that is played to the party while it talks."""
     recording: bool = False
 
     @property
@@ -264,6 +268,10 @@ class FakeEngine:
                 self.channels[channel].supervises = target
             case PickUp(channel):
                 assert self._ours(channel)
+            case PlayIntoTalk(channel, file):
+                self.channels[channel].played_into = file
+            case StopPlayIntoTalk(channel):
+                self.channels[channel].played_into = None
             case _:
                 raise AssertionError(f"no such effect: {effect!r}")
 

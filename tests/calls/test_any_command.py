@@ -39,6 +39,8 @@ SIMPLE: list[tuple[str, dict[str, Any]]] = [
     ("run_scenario", {"scenario_id": c.ALL}),
     ("run_scenario", {"scenario_id": 999}),
     ("block_contact", {}),
+    ("barge_media", {"media_file_id": c.GREETING}),
+    ("barge_media", {"media_file_id": None}),
 ]
 MESSAGE = {"type": "media", "value": c.GREETING}
 SELDOM = st.sampled_from([False] * 7 + [True])

@@ -29,12 +29,14 @@ from trunkline.calls.effects import (
     OriginateLeg,
     PickUp,
     PlayFiles,
+    PlayIntoTalk,
     Policy,
     RecordMessage,
     RecordVoice,
     SendKeys,
     StopMusic,
     StopPlay,
+    StopPlayIntoTalk,
     Supervise,
     TakeControl,
 )
@@ -141,6 +143,8 @@ CASES: dict[type[Any], tuple[Callable[[], CallSimulation], Callable[[CallSimulat
     SendKeys: (talk, lambda simulation: SendKeys(contact(simulation), "1")),
     RecordVoice: (_recorded, lambda simulation: RecordVoice(contact(simulation), on=True, part=1)),
     AnswerTransfer: (hold, lambda simulation: AnswerTransfer(anna(simulation), is_done=True)),
+    PlayIntoTalk: (talk, lambda simulation: PlayIntoTalk(anna(simulation), "/media/1")),
+    StopPlayIntoTalk: (talk, lambda simulation: StopPlayIntoTalk(anna(simulation))),
     Supervise: (
         _coached,
         lambda simulation: Supervise(_coach(simulation), anna(simulation), Supervision.WHISPER),

@@ -59,6 +59,7 @@ MODULES: Mapping[str, str] = {
     "phone_lists": "phone lists and their leads",
     "users": "users: employees with their log-in, their password and their rights",
     "queues": "queues and the agents in them",
+    "agents": "agents at work: their calls, devices and status",
 }
 """Modules of the Call Center API; each has the actions select, insert, update and delete."""
 

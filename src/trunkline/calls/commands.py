@@ -10,7 +10,7 @@ from typing import Any
 
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Hangup, SendKeys
+from trunkline.calls.effects import Hangup, PlayIntoTalk, SendKeys, StopPlayIntoTalk
 from trunkline.calls.flows import coaching, consultation, phone_transfer, recording
 from trunkline.calls.flows.inputs import Hold, MakeCall, Restore, RunScenario, Transfer, Unhold
 from trunkline.calls.flows.start_requests import message_files
@@ -174,6 +174,23 @@ def add_coach(decision: Decision, params: Params) -> None:
     coaching.add(decision, params.get("phone_number"), CoachMode(params.get("mode") or CoachMode.WHISPER))
 
 
+def barge_media(decision: Decision, params: Params) -> None:
+    """Both parties of a talk hear a media file while they talk; ``media_file_id`` None: it stops."""
+    if not decision.session.talking or decision.session.ending is not None:
+        raise InvalidState("The agent does not talk now", field="call_session_id")
+    media_file_id = params["media_file_id"]
+    file = decision.context.media_path(media_file_id) if media_file_id is not None else None
+    if media_file_id is not None and file is None:
+        raise NotFound(
+            f"There is no media file {media_file_id}.",
+            mnemonic="media_file_not_found",
+            field="media_id",
+            value=media_file_id,
+        )
+    for leg in consultation.talking(decision.session):
+        decision.do(StopPlayIntoTalk(leg.channel) if file is None else PlayIntoTalk(leg.channel, file))
+
+
 def run_scenario(decision: Decision, params: Params) -> None:
     """Only as a talk option."""
     rules.command(decision, RunScenario(params["scenario_id"]))
@@ -240,6 +257,7 @@ COMMANDS: dict[str, Callable[[Decision, Params], dict[str, Any] | None]] = {
     "record_call": record_call,
     "add_coach": add_coach,
     "run_scenario": run_scenario,
+    "barge_media": barge_media,
     "block_contact": block_contact,
 }
 """By name; all of them require ``call_session_id``."""

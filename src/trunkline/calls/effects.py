@@ -217,6 +217,21 @@ class Supervise:
     mode: Supervision
 
 
+@dataclass(frozen=True, slots=True)
+class PlayIntoTalk:
+    """Play a file to a party while it talks; the talk stays as it is."""
+
+    policy: ClassVar = Policy(required=True, refused=Compensation.NOTHING)
+    channel: Channel
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopPlayIntoTalk:
+    policy: ClassVar = Policy(required=True, refused=Compensation.NOTHING)
+    channel: Channel
+
+
 Effect = (
     Answer
     | PlayFiles
@@ -235,4 +250,6 @@ Effect = (
     | RecordVoice
     | AnswerTransfer
     | Supervise
+    | PlayIntoTalk
+    | StopPlayIntoTalk
 )

@@ -102,6 +102,7 @@ def begin(event: Event) -> Session:
         "contact_full_name",
         "operator_phone_number",
         "external_id",
+        "lead_id",
         "api_request_id",
         "visit",
     ):

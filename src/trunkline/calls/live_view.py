@@ -1,4 +1,4 @@
-"""A live call as ``list.calls`` shows it. Pure."""
+"""A live call as the APIs show it: ``list.calls`` of the Call API, ``active_calls`` of the Call Center API. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
 from trunkline.calls.states import Transferring
+from trunkline.core.call_uuids import uuid_of
+from trunkline.core.hangup_causes import cause_name
 
 _STATES = {
     LegState.DIAL: "Dial",
@@ -64,3 +66,55 @@ def _state(session: Session, leg: Leg) -> str:
 
 
 _HELD = (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK)
+
+
+def agent_call(session: Session) -> dict[str, Any]:
+    """A call by the names of the events of the Call Center API; times are Unix seconds."""
+    contact, ours = session.contact, _agent_leg(session)
+    is_in = session.direction == "in"
+    source, target = (contact, ours) if is_in else (ours, contact)
+    contact_number, own_number = session.contact_phone_number, session.virtual_phone_number
+    return {
+        "uuid": uuid_of(session.call_session_id),
+        "state": _agent_state(session),
+        "type": "internal" if session.is_internal else "inbound" if is_in else "outbound",
+        "ts": int(session.started_at),
+        "answer_ts": None if session.first_answer_at is None else int(session.first_answer_at),
+        "cid_num": contact_number if is_in else own_number,
+        "cid_name": session.contact_full_name if is_in else None,
+        "dst_num": own_number if is_in else contact_number,
+        "src_device_id": source.sip_line_id if source is not None else None,
+        "dst_device_id": target.sip_line_id if target is not None else None,
+        "src_user_id": source.employee_id if source is not None else None,
+        "dst_user_id": target.employee_id if target is not None else None,
+        "user_id": ours.employee_id if ours is not None else None,
+        "queue_id": None,
+        "lead_id": session.lead_id,
+        "external_id": session.external_id,
+        "tags": [tag["tag_name"] for tag in session.tags],
+    }
+
+
+def _agent_leg(session: Session) -> Leg | None:
+    """The leg of our side: who talks, else who answered, else who rings."""
+    legs = [leg for leg in session.living if leg.side is Side.OPERATOR and leg.role is not Role.COACH]
+    talks = {talk.leg_id for talk in session.talks if talk.ended_at is None}
+    return min(legs, key=lambda leg: (leg.leg_id not in talks, leg.answered_at is None), default=None)
+
+
+def _agent_state(session: Session) -> str:
+    """``Answer`` while the parties talk."""
+    if session.talking:
+        return "Answer"
+    return "Hold" if session.phase in _HELD else "Ring"
+
+
+def agent_answer(session: Session) -> dict[str, Any]:
+    """Whether our side of a call that the API started has picked up: ``ringing``, ``answered`` or ``ended``, the latter
+    with the ``cause`` by its name."""
+    ours = [leg for leg in session.legs.values() if leg.side is Side.OPERATOR]
+    if any(leg.answered_at is not None for leg in ours):
+        return {"state": "answered"}
+    if session.phase is Phase.ENDED or session.ending is not None:
+        return {"state": "ended", "cause": cause_name(ours[-1].cause if ours else None)}
+    return {"state": "ringing"}

@@ -251,6 +251,8 @@ class Session:
     contact_full_name: str | None = None
     operator_phone_number: str | None = None
     external_id: str | None = None
+    lead_id: str | None = None
+    """The lead of a phone list that the call is about, as the request names it."""
     api_request_id: int | None = None
     visit: dict[str, Any] = field(default_factory=dict)
     """The campaign and the site that brought the call, by the wire names."""

@@ -21,7 +21,8 @@ class EventType(StrEnum):
     # --- calls, in the order they usually come
     SESSION_STARTED = "session_started"
     """direction in|out, source, is_internal, virtual_number_id, virtual_phone_number, contact_phone_number,
-    contact_id, contact_full_name, operator_phone_number, external_id, api_request_id, visit, plan"""
+    contact_id, contact_full_name, operator_phone_number, external_id, lead_id, api_request_id, visit,
+    plan"""
     SCENARIO_ENTERED = "scenario_entered"
     """scenario_id, scenario_name, takes_over, returns (list of scenario id and key of an operation: the scenarios that wait
     for it, the outermost first)"""

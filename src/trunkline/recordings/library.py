@@ -6,7 +6,7 @@ import hmac
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, Row
 from trunkline.recordings.links import RECORDING_ID, RecordingKind
 
 _OF_CALL = """
@@ -14,6 +14,14 @@ select recording.account_id, recording.recording_id, recording.kind, recording.w
     account.open_recording_links
 from recordings recording join accounts account using (account_id)
 where recording.call_session_id = %s and recording.status = 'ready' and account.status = 'active'
+"""
+
+
+_OF_ACCOUNT = """
+select account_id, call_session_id, recording_id, kind, wav_path, mp3_path, false as open_recording_links
+from recordings where account_id = %(account_id)s and status = 'ready'
+    and (call_session_id = %(id)s or leg_id = %(id)s)
+order by leg_id is distinct from %(id)s, kind <> 'talk', created_at, recording_id limit 1
 """
 
 
@@ -48,15 +56,21 @@ class Library:
         for row in await self._db.fetch_all(_OF_CALL, (call_session_id,)):
             if hmac.compare_digest(row["recording_id"], recording_id):
                 found = row
-        if found is None:
-            return None
+        return None if found is None else self._found({**found, "call_session_id": call_session_id})
+
+    async def find_of_call(self, account_id: int, identifier: int) -> Found | None:
+        """The recording of a call session or a leg: of the talk, if there is one, else of the message."""
+        row = await self._db.fetch_one(_OF_ACCOUNT, {"account_id": account_id, "id": identifier})
+        return None if row is None else self._found(row)
+
+    def _found(self, row: Row) -> Found:
         return Found(
-            found["account_id"],
-            call_session_id,
-            RecordingKind(found["kind"]),
-            self._path(found["wav_path"]),
-            self._path(found["mp3_path"]),
-            found["open_recording_links"],
+            row["account_id"],
+            row["call_session_id"],
+            RecordingKind(row["kind"]),
+            self._path(row["wav_path"]),
+            self._path(row["mp3_path"]),
+            row["open_recording_links"],
         )
 
     def _path(self, relative: str | None) -> Path | None:

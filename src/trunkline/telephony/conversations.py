@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from trunkline.core.errors import ChannelGone, EffectTimedOut, EngineError, EngineUnavailable
 from trunkline.telephony.ami import AmiClient
 from trunkline.telephony.ari import AriClient, AriError, segment
-from trunkline.telephony.ari_events import MADE_BY_COMMAND, AriEvent, ChannelDestroyed, StasisStart
+from trunkline.telephony.ari_events import (
+    MADE_BY_COMMAND,
+    AriEvent,
+    ChannelDestroyed,
+    PlaybackFinished,
+    StasisStart,
+)
 from trunkline.telephony.config import EnginePaths
 from trunkline.telephony.config.dialplan import CONTROLLED, music_class
 from trunkline.telephony.engine_commands import EngineCommands, failure_of
@@ -24,6 +32,8 @@ _ARRIVAL_SECONDS = 0.5
 _TRANSFER_ANSWER_SECONDS = 0.2
 STASIS = "Stasis"
 _SUPERVISED = "supervised-"
+_PLAYED = "played-into-"
+"""Channel that plays a file to a party while it talks; also the id of its playback."""
 _MONITOR = "TL_MONITOR"
 # "video_sfu" is the one type that always mixes, also with two parties: what a party gets comes from the mixer, never
 # with the packet numbers of another party (decision 0034). No video is negotiated.
@@ -42,6 +52,8 @@ class Conversations(EngineCommands):
         self._coming: dict[str, asyncio.Future[bool]] = {}
         self._supervised: dict[str, str] = {}
         """Supervisor and helper channel, to the bridge they hear each other in."""
+        self._playing: dict[str, str] = {}
+        """Party to the channel that plays a file to it."""
         self._hold_music = HoldMusic()
         self._settling_music: set[str] = set()
 
@@ -53,6 +65,8 @@ class Conversations(EngineCommands):
             case StasisStart() if future := self._coming.get(event.channel.id):
                 if not future.done():
                     future.set_result(True)
+            case PlaybackFinished(id=play_id) if play_id.startswith(_PLAYED):
+                self._spawn(self._end_played(play_id), "end-played-file")
             case ChannelDestroyed():
                 if (future := self._coming.get(event.channel.id)) and not future.done():
                     future.set_result(False)
@@ -262,6 +276,43 @@ class Conversations(EngineCommands):
             except EngineError as error:
                 if not isinstance(error, ChannelGone):
                     raise
+
+    # --- sound for one party of a talk
+
+    async def play_into_talk(self, channel: Channel, file: str) -> None:
+        party = self._real(channel)
+        await self.stop_playing_into_talk(channel)
+        helper = self._playing[party] = f"{_PLAYED}{party}-{uuid.uuid4().hex[:12]}"
+        params: Mapping[str, str | int] = {
+            "app": self._ari.app,
+            "appArgs": "helper",
+            "spy": "none",
+            "whisper": "out",
+        }
+        arrival = self._expect(helper)
+        await self._command("POST", f"/channels/{segment(party)}/snoop/{segment(helper)}", params)
+        await self._all_come([helper], [arrival])
+        play = f"/channels/{segment(helper)}/play/{segment(helper)}"
+        await self._command("POST", play, {"media": f"sound:{file}"})
+
+    async def stop_playing_into_talk(self, channel: Channel) -> None:
+        party = self._real(channel)
+        if (known := self._playing.pop(party, None)) is not None:
+            await self._end_helper(known)
+            return
+        # It may be one of a switch that ran before.
+        for one in await self._command("GET", "/channels"):
+            if one["id"].startswith(f"{_PLAYED}{party}-"):
+                await self._end_helper(one["id"])
+
+    async def _end_played(self, helper: str) -> None:
+        """The file is over."""
+        self._playing = {party: one for party, one in self._playing.items() if one != helper}
+        await self._end_helper(helper)
+
+    async def _end_helper(self, helper: str) -> None:
+        with contextlib.suppress(ChannelGone):
+            await self._command("DELETE", f"/channels/{segment(helper)}")
 
     async def _close_left_over(self, bridges: Sequence[Mapping[str, Any]], parties: Collection[str]) -> None:
         """End supervisions that lost a side while no switch ran, and restore the others.

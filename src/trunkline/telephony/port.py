@@ -600,6 +600,15 @@ class Engine(Protocol):
         Its channel must be controlled by the switch.
         """
 
+    async def play_into_talk(self, channel: Channel, file: MediaPath) -> None:
+        """Play a file (path without extension) to one party while it talks, in place of what is played so before.
+
+        Works for conversations that the engine connected, too, without taking them.
+        """
+
+    async def stop_playing_into_talk(self, channel: Channel) -> None:
+        """Stop what :meth:`play_into_talk` plays; nothing happens when it is over."""
+
     async def supervise(self, supervisor: Channel, target: Channel, mode: Supervision) -> None:
         """Connect a controlled, answered channel to a conversation through one of its parties (``target``).
 

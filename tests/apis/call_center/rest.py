@@ -48,6 +48,7 @@ class Rest:
     session: aiohttp.ClientSession
     company: NewAccount
     other: NewAccount
+    switch: NotedSwitch
 
     @property
     def key(self) -> str:
@@ -118,8 +119,9 @@ async def opened(dsn: str, port: int, settings: Settings | None = None, **web: A
             await administration.set_limits(
                 account.account_id, Api.CALL_CENTER, day=1_000_000, minute=1_000_000
             )
-        app = build_app(Services(Accounts(db), NotedSwitch(), made, db))
+        switch = NotedSwitch()
+        app = build_app(Services(Accounts(db), switch, made, db))
         endpoints = await stack.enter_async_context(serving(app, made))
         assert endpoints.http is not None
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Rest(db, endpoints.http, session, company, other)
+        yield Rest(db, endpoints.http, session, company, other, switch)

@@ -1,6 +1,6 @@
 """The examples of the source document, and a client that is written from the document alone.
 
-Examples of what needs calls of queues (originate, checkIn, checkOut, checkInDevice, setPause, wrapup) are not here yet.
+Examples of what needs calls of queues (checkIn, checkOut, checkInDevice, setPause, wrapup) are not here yet.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from trunkline.accounts.permissions import Permission
@@ -89,6 +90,10 @@ class Data(StrEnum):
     NOTHING = "nothing"
     RECORD = "record"
     RECORDS = "records"
+    MEMBERS = "members"
+    """No ``data``: the fields stand beside ``success``."""
+    FILE = "file"
+    """No JSON: a :class:`FileOfAnswer`."""
     OTHER = "other"
     """As ``schema`` of the answer has it."""
 
@@ -97,8 +102,9 @@ class Data(StrEnum):
 class Answer:
     """``data`` of a success.
 
-    :ivar fields: of a record.
+    :ivar fields: of a record, or of the answer itself.
     :ivar schema: JSON Schema of other data.
+    :ivar content_type: of a file.
     :ivar is_record_possible: with some parameters a list is answered as one record.
     """
 
@@ -106,6 +112,19 @@ class Answer:
     fields: tuple[Field, ...] = ()
     schema: Mapping[str, Any] | None = None
     is_record_possible: bool = False
+    content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileOfAnswer:
+    """What a handler returns for :attr:`Data.FILE`.
+
+    :ivar name: under which a browser saves it.
+    """
+
+    path: Path
+    content_type: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +235,14 @@ def record(*fields: Field) -> Answer:
 
 def records(*fields: Field) -> Answer:
     return Answer(Data.RECORDS, fields)
+
+
+def members(*fields: Field) -> Answer:
+    return Answer(Data.MEMBERS, fields)
+
+
+def file(content_type: str) -> Answer:
+    return Answer(Data.FILE, content_type=content_type)
 
 
 def other(schema: Mapping[str, Any]) -> Answer:

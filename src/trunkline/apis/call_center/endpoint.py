@@ -172,6 +172,12 @@ async def _send(request: web.Request, responded: Responded) -> web.StreamRespons
     if responded.origins is not None:
         request[ACCOUNT_ORIGINS] = responded.origins
     headers = {**responded.headers, "Cache-Control": "no-store"}
+    if (file := responded.file) is not None:
+        headers |= {
+            "Content-Type": file.content_type,
+            "Content-Disposition": f'inline; filename="{file.name}"',
+        }
+        return web.FileResponse(file.path, headers={**headers, "Accept-Ranges": "bytes"})
     if responded.rest is None:
         return web.Response(
             status=responded.status, body=responded.body, content_type=_JSON, charset="utf-8", headers=headers

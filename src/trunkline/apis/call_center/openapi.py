@@ -125,7 +125,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
             *(_parameter(one, "query") for one in operation.query),
         ],
         "responses": {
-            "200": {"description": "Success.", "content": {_JSON: {"schema": _success(operation.answer)}}},
+            **_successes(operation.answer),
             **{str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)},
         },
     }
@@ -180,6 +180,20 @@ def _body(body: Body) -> dict[str, Any]:
     }
 
 
+def _successes(answer: Answer) -> dict[str, Any]:
+    """The responses of a success, by status."""
+    if answer.data is not Data.FILE:
+        return {"200": {"description": "Success.", "content": {_JSON: {"schema": _success(answer)}}}}
+    content = {answer.content_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        "200": {"description": "The file.", "content": content},
+        "206": {"description": "The part of the file that Range names.", "content": content},
+        "304": {"description": "The file has not changed since If-Modified-Since, or has the ETag."},
+        "412": {"description": "The file does not meet If-Match or If-Unmodified-Since."},
+        "416": {"description": "The file has no such range."},
+    }
+
+
 def _success(answer: Answer) -> dict[str, Any]:
     found: dict[str, Any] = {
         "type": "object",
@@ -188,6 +202,11 @@ def _success(answer: Answer) -> dict[str, Any]:
         "additionalProperties": False,
     }
     if answer.data is Data.NOTHING:
+        return found
+    if answer.data is Data.MEMBERS:
+        shown = record_schema(answer.fields)
+        found["properties"] |= shown["properties"]
+        found["required"] += shown["required"]
         return found
     data: Mapping[str, Any]
     if answer.data is Data.OTHER:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from trunkline.apis.call_center import phone_lists, queues, users
+from trunkline.apis.call_center import agents, phone_lists, queues, recordings, users
 from trunkline.apis.call_center.declaration import Operation
 
-OPERATIONS: tuple[Operation, ...] = (*phone_lists.OPERATIONS, *users.OPERATIONS, *queues.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *phone_lists.OPERATIONS,
+    *users.OPERATIONS,
+    *agents.OPERATIONS,
+    *queues.OPERATIONS,
+    *recordings.OPERATIONS,
+)

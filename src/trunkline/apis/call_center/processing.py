@@ -25,7 +25,16 @@ import orjson
 from trunkline.accounts.components import TITLES
 from trunkline.accounts.model import Api
 from trunkline.apis.call_center import request_input
-from trunkline.apis.call_center.declaration import Answer, Arguments, Body, Data, Field, Operation, Pages
+from trunkline.apis.call_center.declaration import (
+    Answer,
+    Arguments,
+    Body,
+    Data,
+    Field,
+    FileOfAnswer,
+    Operation,
+    Pages,
+)
 from trunkline.apis.call_center.input_values import IGNORED, read_members, read_value
 from trunkline.apis.service.charge import Charge
 from trunkline.apis.service.check_limit import RequestCheck
@@ -94,7 +103,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Responded:
-    """The response: JSON at once, or in chunks that are made while it is sent.
+    """The response: JSON at once, or in chunks that are made while it is sent; or a file.
 
     :ivar origins: origins of browsers that the account permits; None: the account is not known.
     """
@@ -104,6 +113,7 @@ class Responded:
     rest: AsyncIterator[bytes] | None = None
     origins: tuple[str, ...] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    file: FileOfAnswer | None = None
 
 
 @dataclass(slots=True)
@@ -239,6 +249,8 @@ class CallCenterRequests:
         return contextlib.nullcontext() if limit is None else limit.place(account_id)
 
     async def _answered(self, operation: Operation, data: Any, caller: CallerLike) -> Responded:
+        if isinstance(data, FileOfAnswer):
+            return Responded(200, b"", origins=caller.cors_origins, file=data)
         if not isinstance(data, Pages):
             return Responded(200, success(operation.answer, data), origins=caller.cors_origins)
         first = await data.read(None, _size(data.limit, 0))
@@ -429,13 +441,15 @@ def success(answer: Answer, data: Any) -> bytes:
     match answer.data:
         case Data.NOTHING:
             return b'{"success":true}'
+        case Data.MEMBERS:
+            return _json({"success": True, **shown(answer.fields, data)})
         case Data.RECORD:
             content: Any = shown(answer.fields, data)
         case Data.RECORDS if isinstance(data, Mapping):
             content = shown(answer.fields, data)
         case Data.RECORDS:
             content = [shown(answer.fields, row) for row in data]
-        case Data.OTHER:
+        case Data.OTHER | Data.FILE:
             content = data
     return b'{"success":true,"data":' + _json(content) + b"}"
 

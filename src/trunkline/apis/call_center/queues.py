@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from trunkline.apis.call_center.acting import user_of
 from trunkline.apis.call_center.declaration import (
     ACCOUNT_ID,
     ID,
@@ -34,7 +35,7 @@ from trunkline.apis.call_center.openapi import record_schema
 from trunkline.apis.call_center.tier_items import SHOWN_SCHEMA, shown_tier, tier_rows
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
-from trunkline.core.errors import NotFound, PermissionDenied
+from trunkline.core.errors import PermissionDenied
 from trunkline.directory.queues import changes, listing, rules
 from trunkline.directory.users.listing import read_user
 
@@ -256,14 +257,7 @@ async def _remove_queues(request: RequestContext, args: Arguments) -> None:
 
 async def _set_queues(request: RequestContext, args: Arguments) -> Any:
     """The user is in exactly these queues; the answer is the queue, or an array of several."""
-    employee_id = args.query.get("user_id") or request.caller.employee_id
-    if employee_id is None:
-        raise NotFound("The log-in of the key belongs to no user: send user_id.", field="user_id")
-    if employee_id != request.caller.employee_id and not request.caller.may(_MODULE, "update"):
-        raise PermissionDenied(
-            f"The user of the key may set its own queues only: trunkline user permit --user {request.caller.login}"
-            f" {_MODULE} update --account {request.account_id}"
-        )
+    employee_id = user_of(request, args.query.get("user_id"), (_MODULE, "update"))
     db, account_id = request.services.db, request.account_id
     await read_user(db, account_id, employee_id)
     queue_ids = list(dict.fromkeys(args.query["queue_ids"] or []))

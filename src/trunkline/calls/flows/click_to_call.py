@@ -5,10 +5,12 @@ The plan of such a session (stored in SESSION_STARTED) has the parties and their
     {"first": party, "second": party | null,          # null: an informer, only the contact
      "contact_message": {"files": [...], "is_tts": bool} | null, "our_message": the same,
      "switch_at_once": bool, "early_switching": bool, "keys": "..12" | null, "confirmation": "1" | "any" | null,
-     "music_media_file_id": int | null, "show_virtual_phone_number": bool}
+     "music_media_file_id": int | null, "show_virtual_phone_number": bool,
+     "shown_to_us": [number | null, name | null], "shown_name": name of the caller id that the contact sees,
+     "auto_answer": bool}
 
     party: {"kind": "employee", "employee_id", "phone_ids"} | {"kind": "contact" | "operator", "number"}
-           | {"kind": "scenario", "scenario_id"}
+           | {"kind": "line", "sip_line_id", "number"} | {"kind": "scenario", "scenario_id"}
 
 Without messages before the talk, the engine connects the two. Otherwise the switch controls both
 channels, and joins them in its own bridge when each message has been played (or at once, if requested). Source of
@@ -81,6 +83,7 @@ class StartCall:
     direction: str
     operator: str | None = None
     external_id: str | None = None
+    lead_id: str | None = None
     api_request_id: int | None = None
     plan: dict[str, Any] = field(default_factory=dict)
     """The rest of the plan, see above."""
@@ -105,6 +108,7 @@ def open_call(request: StartCall, context: CallContext, call_session_id: int, at
             "contact_full_name": contact.full_name if contact else None,
             "operator_phone_number": request.operator,
             "external_id": request.external_id,
+            **({"lead_id": request.lead_id} if request.lead_id is not None else {}),
             "api_request_id": request.api_request_id,
             "plan": {"first": request.first, "second": request.second, **request.plan},
         },
@@ -269,8 +273,10 @@ def _call_first(decision: Decision) -> None:
 def _originate(decision: Decision, dial_targets: list[dialing.DialTarget], seconds: int) -> None:
     session = decision.session
     session.record_wanted = True
+    auto_answer = bool(plan_of(session).get("auto_answer"))
     for target, data in dial_targets:
-        decision.originate_leg(target, data, seconds)
+        ours = data["side"] is Side.OPERATOR
+        decision.originate_leg(target, data, seconds, auto_answer=auto_answer and ours)
 
 
 def _contact_answered_first(decision: Decision, contact: Leg) -> None:

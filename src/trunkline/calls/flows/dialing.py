@@ -66,13 +66,16 @@ def emergency_dial_target(decision: Decision, number: str, own: VirtualNumber | 
     return contact_dial_target(decision, trunk, number, shown.phone_number if shown is not None else None)
 
 
-def trunk_target(decision: Decision, trunk: Trunk, number: str, caller_number: str | None) -> Target:
+def trunk_target(
+    decision: Decision, trunk: Trunk, number: str, caller_number: str | None, caller_name: str = ""
+) -> Target:
     """An outside number, through a trunk. Digits only: the engine writes them in the number format of that trunk.
 
     All calls to outside numbers are made here, so none shows a number that is not verified.
     """
     shown = decision.context.account.caller_id(caller_number)
-    return Target.of(decision.trunk_endpoint(trunk.trunk_id), number=number, caller_number=shown or "")
+    endpoint = decision.trunk_endpoint(trunk.trunk_id)
+    return Target.of(endpoint, number=number, caller_number=shown or "", caller_name=caller_name)
 
 
 def phone_target(

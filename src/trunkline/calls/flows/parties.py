@@ -34,6 +34,8 @@ def dial_targets_for(decision: Decision, party: dict[str, Any]) -> DialTargets:
     match party["kind"]:
         case "employee":
             return _employee(decision, party)
+        case "line":
+            return _line(decision, party)
         case "scenario":
             return _scenario(decision, party)
         case _:
@@ -60,9 +62,35 @@ def nobody(party: dict[str, Any], contact: str | None) -> dict[str, Any]:
 def _shown_to_us(decision: Decision) -> str:
     """The caller id that our side sees."""
     session = decision.session
+    if chosen := _chosen_for_us(decision)[0]:
+        return chosen
     if plan_of(session).get("show_virtual_phone_number", True):
         return session.virtual_phone_number or ""
     return session.contact_phone_number or ""
+
+
+def _name_shown_to_us(decision: Decision) -> str:
+    return _chosen_for_us(decision)[1] or decision.session.contact_full_name or ""
+
+
+def _chosen_for_us(decision: Decision) -> tuple[str | None, str | None]:
+    """Number and name that the request chose for our side."""
+    number, name = plan_of(decision.session).get("shown_to_us") or (None, None)
+    return number, name
+
+
+def _line(decision: Decision, party: dict[str, Any]) -> DialTargets:
+    """A SIP line that was named itself; its employee serves the call, if it has one."""
+    account = decision.context.account
+    line = account.lines.get(party["sip_line_id"])
+    if line is None:
+        return [], 0
+    shown = _shown_to_us(decision)
+    target = Target.of(
+        Endpoint.line(line.phone_number), caller_number=shown, caller_name=_name_shown_to_us(decision)
+    )
+    owner = account.employee_of_line(line.sip_line_id)
+    return [(target, dialing.line_leg(line, owner, shown))], line.dial_time
 
 
 def _number(decision: Decision, party: dict[str, Any]) -> DialTargets:
@@ -78,8 +106,9 @@ def _number(decision: Decision, party: dict[str, Any]) -> DialTargets:
         "called_phone_number": number,
     }
     line = context.account.line_by_login(number)
+    name = plan_of(session).get("shown_name") or "" if is_contact else ""
     if line is not None:
-        target = Target.of(Endpoint.line(number), caller_number=caller)
+        target = Target.of(Endpoint.line(number), caller_number=caller, caller_name=name)
         return [(target, {**data, "sip_line_id": line.sip_line_id})], line.dial_time
     trunk = dialing.outgoing_trunk(
         context, number, context.account.numbers.get(session.virtual_number_id or 0)
@@ -88,7 +117,7 @@ def _number(decision: Decision, party: dict[str, Any]) -> DialTargets:
         return [], 0
     # Carriers accept only the account's own numbers as caller id.
     own = caller if context.account.number_by_phone(caller) is not None else session.virtual_phone_number
-    target = dialing.trunk_target(decision, trunk, number, own)
+    target = dialing.trunk_target(decision, trunk, number, own, name)
     return [(target, {**data, "trunk_id": trunk.trunk_id})], RING_SECONDS_OUTSIDE
 
 
@@ -111,7 +140,7 @@ def _employee(decision: Decision, party: dict[str, Any]) -> DialTargets:
             decision,
             [Candidate(employee, phone)],
             _shown_to_us(decision),
-            decision.session.contact_full_name or "",
+            _name_shown_to_us(decision),
         )
         if dial_targets:
             return dial_targets, phone.dial_time

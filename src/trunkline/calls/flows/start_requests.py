@@ -7,12 +7,16 @@ were checked by the API.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from trunkline.calls.context import CallContext
 from trunkline.calls.flows.click_to_call import StartCall
-from trunkline.core.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied
+from trunkline.calls.flows.number_plan import ToEmployee, ToOutside, destination
+from trunkline.core.errors import InvalidInput, InvalidState, LimitExceeded, NotFound, PermissionDenied
 from trunkline.core.phone import normalise
-from trunkline.directory.model import Account, Employee, VirtualNumber
+from trunkline.directory.model import Account, Employee, Phone, SipLine, VirtualNumber
+from trunkline.events.reasons import Reason
 from trunkline.routing.directions import refused_direction
 
 Params = Mapping[str, Any]
@@ -112,6 +116,104 @@ def start_informer_call(account: Account, params: Params) -> StartCall:
         api_request_id=params.get("api_request_id"),
         plan=plan,
     )
+
+
+def start_agent_call(account: Account, params: Params) -> StartCall:
+    """``originate`` of the Call Center API: the agent's device is called first, then the destination.
+
+    :param params: one of ``sip_line_id``, ``employee_id`` and ``extension`` names the device; ``contact`` is what the agent
+        would dial.
+    """
+    if params.get("virtual_phone_number") is None:
+        raise InvalidState(
+            "The account has no verified virtual number, which calls need as caller id; the administrator of the"
+            " installation assigns one: `trunkline numbers assign`.",
+            field="cid",
+        )
+    number = _virtual_number(account, params)
+    contact = _contact(account, {**params, "contact": _dialled(account, str(params["contact"]))})
+    plan = {
+        **_plan(account, {"show_virtual_phone_number": False}, ours=None),
+        "shown_to_us": [params.get("shown_number"), params.get("shown_name")],
+        "shown_name": params.get("contact_shown_name"),
+        "auto_answer": bool(params.get("auto_answer")),
+    }
+    request = _request(
+        {**params, "first_call": "employee", "direction": "out"},
+        "callapi",
+        number,
+        contact,
+        _device(account, params),
+        plan,
+    )
+    return replace(request, lead_id=params.get("lead_id"))
+
+
+def _dialled(account: Account, text: str) -> str:
+    """What the agent would dial, as a number in full or the login of a line."""
+    match destination(account, text):
+        case ToEmployee(employee):
+            lines = (
+                account.lines.get(phone.sip_line_id or 0) for phone in employee.phones if phone.is_active
+            )
+            return next((line.phone_number for line in lines if line is not None), text)
+        case ToOutside(number, None):
+            return number
+    return text
+
+
+def _device(account: Account, params: Params) -> dict[str, Any]:
+    """The party of the agent: the phones of an employee, or one line."""
+    line = employee = None
+    if (sip_line_id := params.get("sip_line_id")) is not None:
+        line = account.lines.get(sip_line_id)
+        if line is None:
+            raise NotFound(f"There is no device {sip_line_id}.", field="device_id", value=sip_line_id)
+    elif (extension := params.get("extension")) is not None:
+        employee, line = account.employee_by_extension(extension), account.line_by_login(extension)
+        if employee is None and line is None:
+            raise NotFound(
+                f"The extension {extension} is not that of a user or a device.",
+                field="extension",
+                value=extension,
+            )
+    else:
+        employee = account.employees.get(params["employee_id"])
+        if employee is None:
+            raise NotFound(
+                f"There is no user {params['employee_id']}.", field="user_id", value=params["employee_id"]
+            )
+    if employee is not None:
+        phones = [phone.phone_id for phone in employee.phones if phone.is_active]
+        return {"kind": "employee", "employee_id": employee.employee_id, "phone_ids": phones}
+    assert line is not None
+    return {"kind": "line", "sip_line_id": line.sip_line_id, "number": line.phone_number}
+
+
+def check_device(request: StartCall, context: CallContext) -> None:
+    """Whether a device of the agent can be called now.
+
+    :raises InvalidState: ``facility_not_subscribed``: none is there; ``user_busy``: all are in calls.
+    """
+    account, first = context.account, request.first
+    if first["kind"] == "line":
+        line = account.lines.get(first["sip_line_id"])
+        phones = [] if line is None else [_as_phone(line)]
+    else:
+        employee = account.employees.get(first["employee_id"])
+        phones = (
+            [p for p in employee.phones if p.phone_id in first["phone_ids"]] if employee is not None else []
+        )
+    obstacles = {context.phone_obstacle(phone) for phone in phones}
+    if None in obstacles:
+        return
+    if Reason.OPERATOR_CHANNELS_BUSY in obstacles:
+        raise InvalidState("The devices of the agent are in calls", mnemonic="user_busy")
+    raise InvalidState("No device of the agent is registered", mnemonic="facility_not_subscribed")
+
+
+def _as_phone(line: SipLine) -> Phone:
+    return Phone(0, line.sip_line_id, None, line.channels_count, line.dial_time, is_active=True)
 
 
 def message_files(account: Account, params: Params, name: str) -> tuple[str, ...]:
@@ -293,5 +395,6 @@ CHECKS: dict[str, Callable[[Account, Params], StartCall]] = {
     "start_scenario_call": start_scenario_call,
     "start_vnumber_call": start_vnumber_call,
     "start_informer_call": start_informer_call,
+    "start_agent_call": start_agent_call,
 }
 """Commands that start a call, by name."""

@@ -8,6 +8,7 @@ are stored when it responds again. The start of a call is stored first: only the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Effect, OriginateLeg
 from trunkline.calls.flows import start_requests, talk_options
 from trunkline.calls.flows.click_to_call import StartCall
-from trunkline.calls.live_view import live_call
+from trunkline.calls.live_view import agent_answer, agent_call, live_call
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.channel_admission import ChannelAdmission
@@ -62,6 +63,9 @@ START_TIMEOUT_SECONDS = 4.0
 WRITE_TIMEOUT_SECONDS = 2.0
 """How long a command waits for the database to store its events; afterwards it returns without that."""
 
+PICK_UP_SECONDS = 6.0
+"""How long a request waits for an agent to pick up before it is asked again: shorter than the other processes wait."""
+
 COMMAND_SECONDS = 6.0
 """How long a command waits for its effects: shorter than the other processes wait for the switch."""
 
@@ -100,6 +104,8 @@ class CommandHandler:
         self._tasks: set[asyncio.Task[None]] = set()
         self._unplaced: set[int] = set()
         """Calls whose start is not stored yet: the channels of their legs are not made before."""
+        self._watching: dict[int, list[asyncio.Future[None]]] = {}
+        """Who waits for the next change of a call."""
         self._shown: dict[int, tuple[str, bytes]] = {}
         """The result of list.calls for each call until the call changes, and its time zone."""
 
@@ -117,6 +123,10 @@ class CommandHandler:
             )
         if name == "list_calls":
             return self.live_calls(account_id, params)
+        if name == "list_agent_calls":
+            return self.agent_calls(account_id, params)
+        if name == "wait_for_agent":
+            return await self._wait_for_agent(self._live_session(account_id, params["call_session_id"]))
         if name == CHECK:
             self._check(account_id, params["command"], params)
             return {}
@@ -308,6 +318,8 @@ class CommandHandler:
             raise self._admission.too_many_channels(account_id)
         params = self._with_defaults(account, name, params)
         request = start_requests.CHECKS[name](account, params)
+        if name == "start_agent_call":
+            start_requests.check_device(request, self._switch.context(account))
         self._check_limits(account, request.contact)
         return account, params, request
 
@@ -354,6 +366,36 @@ class CommandHandler:
             and params.get("virtual_phone_number") in (None, session.virtual_phone_number)
         ]
         return orjson.Fragment(b"[" + b",".join(calls) + b"]")
+
+    def agent_calls(self, account_id: int, params: dict[str, Any]) -> orjson.Fragment:
+        """A list of :func:`~trunkline.calls.live_view.agent_call`, as JSON.
+
+        :param params: ``employee_ids``: only calls with one of these; ``lead_id``: only calls about this lead.
+        """
+        wanted, lead_id = params.get("employee_ids"), params.get("lead_id")
+        calls = [
+            agent_call(session)
+            for session in self._switch.sessions.values()
+            if session.account_id == account_id
+            and session.phase is not Phase.ENDED
+            and lead_id in (None, session.lead_id)
+            and (wanted is None or any(leg.employee_id in wanted for leg in session.living))
+        ]
+        return orjson.Fragment(orjson.dumps(calls))
+
+    async def _wait_for_agent(self, session: Session) -> dict[str, Any]:
+        """Wait until our side of a started call has answered, or the call has ended, at most ``PICK_UP_SECONDS``.
+
+        The result is that of :func:`~trunkline.calls.live_view.agent_answer`; while it is ``ringing``, the client asks
+        again.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PICK_UP_SECONDS):
+                while agent_answer(session)["state"] == "ringing":
+                    changed = asyncio.get_running_loop().create_future()
+                    self._watching.setdefault(session.call_session_id, []).append(changed)
+                    await changed
+        return agent_answer(session)
 
     def _shown_call(self, session: Session, zone: str) -> bytes:
         shown = self._shown.get(session.call_session_id)
@@ -404,6 +446,9 @@ class CommandHandler:
     def call_changed(self, call_session_id: int) -> None:
         """The call is shown anew by the next ``list.calls``."""
         self._shown.pop(call_session_id, None)
+        for changed in self._watching.pop(call_session_id, ()):
+            if not changed.done():
+                changed.set_result(None)
 
     def not_carried_out(self, session: Session, error: EngineError) -> TrunklineError:
         """The error of a command that the engine did not carry out; its message is for the client."""

@@ -23,11 +23,13 @@ from trunkline.calls.effects import (
     OriginateLeg,
     PickUp,
     PlayFiles,
+    PlayIntoTalk,
     RecordMessage,
     RecordVoice,
     SendKeys,
     StopMusic,
     StopPlay,
+    StopPlayIntoTalk,
     Supervise,
     TakeControl,
 )
@@ -322,6 +324,10 @@ class EffectExecutor:
                 await engine.answer_transfer(channel, is_done=is_done)
             case Supervise(channel, target, mode):
                 await engine.supervise(channel, target, mode)
+            case PlayIntoTalk(channel, file):
+                await engine.play_into_talk(channel, _value(MediaPath, file))
+            case StopPlayIntoTalk(channel):
+                await engine.stop_playing_into_talk(channel)
             case _:
                 raise TypeError(f"no way to perform {effect!r}")
 

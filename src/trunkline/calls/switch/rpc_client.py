@@ -1,9 +1,9 @@
 """Sends commands from the other processes to the switch that owns a call.
 
 A command about a call goes to the node whose number is in the call's id, at the address in the node's lease. Other commands
-go to the node of this instance's settings or, if the lease of that node is over, to the first live node. ``list_calls`` goes
-to all live nodes. The row of a lease stays when the lease is over: it has the position from which the node's next switch
-continues.
+go to the node of this instance's settings or, if the lease of that node is over, to the first live node. Lists of calls
+come from all live nodes. The row of a lease stays when the lease is over: it has the position from which the node's next
+switch continues.
 """
 
 from __future__ import annotations
@@ -54,17 +54,21 @@ _NOT_SENT = (
 )
 """Errors of the HTTP client with which no byte of the request has left."""
 
+LISTS = frozenset({"list_calls", "list_agent_calls"})
+"""Commands whose result is a list of calls of all nodes."""
+
 REPEATABLE = frozenset(
     {
         CHECK,
         "release_call",
-        "list_calls",
         "list_talk_options",
+        "wait_for_agent",
         "set_agent_status",
         "set_agent_state",
         "set_agent_wrap_up",
         "list_agents",
         "list_queues",
+        *LISTS,
     }
 )
 """Commands that may be sent again when the answer was lost: doing them twice changes nothing."""
@@ -170,7 +174,7 @@ class SwitchClient:
         body = orjson.dumps(
             {"name": name, "account_id": account_id, "params": params, "request_id": request_id}
         )
-        if self._leases is not None and name == "list_calls":
+        if self._leases is not None and name in LISTS:
             nodes = await self._leases.nodes()
             live = [number for number, node in nodes.items() if node.is_live]
             if live:
