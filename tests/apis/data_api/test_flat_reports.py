@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -15,6 +17,8 @@ from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from tests.reports.lifelike import GeneratedCall, generate_calls, insert, store
 from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.data_api import flat_reports
+from trunkline.db.query import compile_request, parse_request
+from trunkline.reports.flat.calls import CALLS
 
 REPORTS = tuple(method for method in flat_reports.methods_with(lambda: SERVICE_SPECS) if method.verb == "get")
 ASKED: dict[str, Any] = {"report_id": 1, **PERIOD}
@@ -187,6 +191,25 @@ def seconds(shown: str) -> int:
     """Seconds of ``hh:mm:ss``."""
     hours, minutes, rest = (int(part) for part in shown.split(":"))
     return hours * 3600 + minutes * 60 + rest
+
+
+async def test_a_yes_or_no_is_sorted_by_one_evaluation(talks: DataApiClient) -> None:
+    """A computed one looks up other tables for each call of the period."""
+    asked = {"sort": [{"field": "is_coach_handled_call", "order": "desc"}], "fields": ["communication_id"]}
+    zone = ZoneInfo("Asia/Dubai")
+    query = compile_request(CALLS, parse_request(asked, CALLS, zone), account_id=1, time_zone=zone.key)
+    # Once to cut the page, once to put it in order.
+    assert query.rows.as_string(None).count("l.is_coach and l.answer_time is not null") == 2
+    await talks.db.execute(
+        "update call_sessions set is_transfer = true where account_id = %s and call_session_id = any(%s)",
+        (ACCOUNT, IDS[2:4]),
+    )
+    for order, words in (("asc", ["No", "Yes"]), ("desc", ["Yes", "No"])):
+        sort = [{"field": "call_is_transfer", "order": order}]
+        rows = await talks.rows("get.calls", sort=sort, **ASKED)
+        shown = [row["call_is_transfer"]["value"] for row in rows]
+        assert list(dict.fromkeys(shown)) == words
+        assert len([one for one, two in pairwise(shown) if one != two]) == 1
 
 
 async def test_details_of_a_call(talks: DataApiClient) -> None:

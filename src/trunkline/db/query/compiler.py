@@ -294,9 +294,13 @@ def _order(listing: Listing, keys: Iterable[SortKey]) -> sql.Composed:
 
 
 def _sorted_by(column: Column) -> str:
-    """A number shown as text is sorted as the number it is, a structure that has a name by its name."""
+    """A number shown as text is sorted as the number it is, a structure that has a name by its name.
+
+    A boolean shown as No and Yes is sorted as the boolean: the order is the same, and its SQL, which may look up other
+    tables for each row of the period, is evaluated once instead of three times.
+    """
     plain = column.plain
-    by_plain = plain is not None and plain.type in (ColumnType.NUMBER, ColumnType.STRING)
+    by_plain = plain is not None and plain.type in (ColumnType.NUMBER, ColumnType.STRING, ColumnType.BOOLEAN)
     return plain.sql if plain is not None and by_plain else column.sql
 
 
