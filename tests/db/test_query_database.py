@@ -474,11 +474,13 @@ async def test_reading_cannot_write(db: Database) -> None:
         await fetch_page(db, query)
 
 
-async def test_a_page_that_shows_its_total_takes_one_statement(
-    db: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("limit", "spent", "limits"), [(1000, False, 0), (2, False, 0), (2, True, 1)])
+async def test_only_a_count_after_much_time_needs_the_time_that_is_left(
+    db: Database, monkeypatch: pytest.MonkeyPatch, limit: int, spent: bool, limits: int
 ) -> None:
-    """The statement begins with the time limit of the request; only a count after it needs the time that is left."""
+    """The transaction begins with the time limit of the request; each further one is a round trip."""
     await fill(db, [blank(name="a"), blank(name="b"), blank(name="c")])
+    monkeypatch.setattr("trunkline.db.query.page._Budget.is_much_spent", lambda self: spent)
     sent: list[str] = []
     execute = psycopg.AsyncConnection.execute
 
@@ -487,9 +489,7 @@ async def test_a_page_that_shows_its_total_takes_one_statement(
         return await execute(self, query, *args, **named)
 
     monkeypatch.setattr(psycopg.AsyncConnection, "execute", noted)
-    assert (await ask(db, {})).total_items == 3
-    [begin] = sent
-    assert "begin" in begin
-    sent.clear()
-    assert (await ask(db, {"limit": 2})).total_items == 3
-    assert ["statement_timeout" in statement for statement in sent] == [True, True]
+    assert (await ask(db, {"limit": limit})).total_items == 3
+    begin, *others = sent
+    assert begin.startswith("begin")
+    assert ["statement_timeout" in other for other in others] == [True] * limits
