@@ -237,6 +237,10 @@ async def test_who_is_coach_or_target_is_not_deleted(admin: Administrator) -> No
         ("talk_options: {1: {kind: save_numa, contact_group: x}}", "no such contact group: x"),
         ("contact_groups: {vip: {members: [x]}}", "contact_groups.vip.members[0]: no such contact: x"),
         ("employees: {a: {last_name: A, coach: a}}", "employees.a.coach: is the employee itself"),
+        (
+            "employees: {a: {last_name: A, coach_always_enabled: true}}",
+            "employees.a.coach_always_enabled: name the coach, or write false",
+        ),
         ("employees: {a: {last_name: A, coach: x}}", "employees.a.coach: no such employee: x"),
         ("account: {default_number: 971500000019}", "account.default_number: no such virtual number"),
         (

@@ -80,8 +80,8 @@ class _Budget:
     seconds: float
 
     def is_much_spent(self) -> bool:
-        """Whether the next statement needs a shorter time limit. Otherwise a request is at most a fiftieth over its time, and
-        a small one is spared a round trip."""
+        """Whether the next statement needs a shorter time limit. Otherwise a request is a fiftieth over its time at most,
+        and a small one is spared a round trip."""
         return self.deadline - time.monotonic() < self.seconds * 0.98
 
     async def bind(self, connection: Connection) -> None:

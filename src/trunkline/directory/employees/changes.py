@@ -21,6 +21,7 @@ from trunkline.directory.agents.changes import AgentPatch, put_agent
 from trunkline.directory.employees.extensions import check_extension
 from trunkline.directory.employees.numbers import PhonePatch, replace_phones
 from trunkline.directory.employees.operators import OperatorPatch, put_operator, remove_operator
+from trunkline.directory.employees.rules import CoachFault, coach_fault
 from trunkline.directory.employees.uses import refuse_if_used, refuse_places
 
 _TABLE, _ID = "employees", "employee_id"
@@ -140,22 +141,25 @@ async def _check(
 async def _check_coach(
     connection: Connection, account_id: int, employee_id: int | None, columns: Mapping[str, Any]
 ) -> None:
+    is_always_called = bool(columns.get("coach_always_enabled"))
     coach_id = columns.get("coach_id")
     if coach_id is not None:
-        if coach_id == employee_id:
-            raise InvalidInput(
-                "An employee cannot be their own coach. Send another employee.",
-                field="coach.coach_id",
-                value=coach_id,
-            )
         await lock_row(connection, _TABLE, _ID, account_id, coach_id, field="coach.coach_id")
-    if columns.get("coach_always_enabled") and coach_id is None:
+    elif is_always_called and "coach_id" not in columns:
         cursor = await connection.execute(
             "select coach_id from employees where account_id = %s and employee_id = %s",
             (account_id, employee_id),
         )
         row = await cursor.fetchone()
-        if "coach_id" in columns or row is None or row["coach_id"] is None:
+        coach_id = None if row is None else row["coach_id"]
+    match coach_fault(employee_id, coach_id, is_always_called=is_always_called):
+        case CoachFault.IS_SELF:
+            raise InvalidInput(
+                "An employee cannot be their own coach. Send another employee.",
+                field="coach.coach_id",
+                value=coach_id,
+            )
+        case CoachFault.NOT_NAMED:
             raise InvalidInput(
                 "A coach who is always called requires coach_id. Send it, too.",
                 mnemonic="invalid_parameters_combination",

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from trunkline.core.phone import split_number
 from trunkline.directory.campaigns.form import CampaignForm
+from trunkline.directory.employees.rules import CoachFault, coach_fault
 from trunkline.directory.files.form import SECTIONS, Form
 from trunkline.directory.forms.entity import references_of
 from trunkline.directory.media.store import SYSTEM_SET
@@ -44,8 +45,11 @@ class _References:
             for key, item in form.section(section).items():
                 yield from self._missing(item, f"{section}.{key}")
         for key, employee in form.section("employees").items():
-            if employee.coach == key:
-                yield f"employees.{key}.coach: is the employee itself; name another employee"
+            match coach_fault(key, employee.coach, is_always_called=employee.coach_always_enabled):
+                case CoachFault.IS_SELF:
+                    yield f"employees.{key}.coach: is the employee itself; name another employee"
+                case CoachFault.NOT_NAMED:
+                    yield f"employees.{key}.coach_always_enabled: name the coach, or write false"
         for key, scenario in form.section("scenarios").items():
             for name, operation in scenario.operations.items():
                 yield from self._operation(key, scenario, operation, f"scenarios.{key}.operations.{name}")
