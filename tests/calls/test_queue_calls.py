@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.calls import company as c
@@ -277,3 +279,42 @@ async def test_a_device_that_is_offline_counts_as_unregistered() -> None:
     assert set(outcomes) == {"unregistered"}
     await one.wait(4)
     assert len(outcomes) == len([event for event in one.store.events if "outcome" in event.data])
+
+
+async def test_a_rule_that_fails_costs_one_input_and_the_state_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from trunkline.calls.switch import queue_owner
+
+    one = await node(c.BORIS)
+    first = await one.call("971500000001")
+    decide = queue_owner.decide
+    failed: list[object] = []
+
+    def fails_once(*given: object) -> object:
+        if not failed and type(given[1]).__name__ == "JoinQueue":
+            failed.append(given[1])
+            raise RuntimeError("a fault of the rules")
+        return decide(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(queue_owner, "decide", fails_once)
+    second = await one.call("971500000002")
+    assert failed
+    assert len(one.callers()) == 2, "who waits joins again"
+    await one.answers(c.BORIS_LINE)
+    assert one.engine.hearing(first) == {c.BORIS_LINE}
+    assert one.engine.hearing(second) == {"music"}
+
+
+async def test_another_writer_of_a_stream_is_noticed_and_its_events_count() -> None:
+    one = await node(c.BORIS)
+    last = next(event for event in reversed(one.store.events) if event.stream == f"agent:{c.BORIS}")
+    foreign = replace(
+        last, seq=last.seq + 1, data={"status": "On Break", "reason": None, "previous": "Available"}
+    )
+    one.store.events.append(foreign)
+    customer = await one.call()
+    assert one.rings() == []
+    assert one.engine.hearing(customer) == {"music"}
+    assert one.owner.state.agents[c.BORIS].status is AgentStatus.ON_BREAK
+    assert len(one.callers()) == 1

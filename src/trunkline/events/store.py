@@ -165,6 +165,38 @@ with event as materialized (
 select pg_notify(%(outbox)s, ''), pg_notify(%(streams)s, %(payload)s)
 """
 
+_APPEND_TO_STREAMS: LiteralString = """
+with holder as (__HOLDER__), wanted as materialized (
+    select * from jsonb_to_recordset(%(streams)s::jsonb) as w(account_id bigint, stream text, expected int, last int)
+), moved as (
+    update stream_positions p set last_seq = w.last from wanted w
+    where w.expected > 0 and p.account_id = w.account_id and p.stream = w.stream and p.last_seq = w.expected
+    returning p.stream
+), begun as (
+    insert into stream_positions (account_id, stream, last_seq)
+    select account_id, stream, last from wanted where expected = 0
+    on conflict (account_id, stream) do nothing returning stream
+), event as materialized (
+    select * from jsonb_to_recordset(%(events)s::jsonb)
+        as e(account_id bigint, stream text, seq int, type text, occurred_at timestamptz, data jsonb)
+), written as (
+    insert into stream_events (account_id, stream, seq, type, occurred_at, data)
+    select account_id, stream, seq, type, occurred_at, data from event
+), published as (
+    insert into outbox (account_id, stream, seq, type, occurred_at, data)
+    select account_id, stream, seq, type, occurred_at, data from event
+    where type <> all(%(unpublished)s::text[]) order by stream, seq
+), announced as (
+    select count(pg_notify(channel, payload)) as announced
+    from unnest(%(channels)s::text[], %(payloads)s::text[]) as n(channel, payload)
+)
+select (select count(*) from holder) as holders, (select announced from announced) as announced,
+    (select count(*) from moved) + (select count(*) from begun) as advanced
+"""
+
+_APPEND_TO_STREAMS_AS_HOLDER: LiteralString = _APPEND_TO_STREAMS.replace("__HOLDER__", _HOLDS_LEASE)
+_APPEND_TO_STREAMS_AS_ANYBODY: LiteralString = _APPEND_TO_STREAMS.replace("__HOLDER__", _NEEDS_NO_LEASE)
+
 _STREAM_EVENTS = """
 select seq, type, occurred_at, data from stream_events
 where account_id = %s and stream = %s and seq > %s order by seq
@@ -477,18 +509,72 @@ async def events_of_queues(connection: AsyncConnection[Any], account_id: int) ->
 async def append_to_streams(
     connection: AsyncConnection[Any], events: Sequence[Event], fence: Fence | None = None
 ) -> None:
-    """Append events to any number of streams that are not of calls; see :func:`append_to_stream`.
+    """Append events to any number of streams that are not of calls, by one statement; see :func:`append_to_stream`.
 
     :param fence: held until the transaction ends.
     :raises StreamConflict: a stream has another version. The caller's transaction must be rolled back.
+    :raises psycopg.errors.UniqueViolation: the same: an earlier commit may have succeeded and its response was lost, see
+        :func:`append_again`.
     :raises LeaseLost: another switch holds the node's lease. The same.
     """
+    by_stream = _by_stream(events)
+    streams = [
+        {"account_id": one[0].account_id, "stream": stream, "expected": one[0].seq - 1, "last": one[-1].seq}
+        for (_, stream), one in by_stream.items()
+    ]
+    facts = [
+        {
+            "account_id": one.account_id,
+            "stream": one.stream,
+            "seq": one.seq,
+            "type": one.type.value,
+            "occurred_at": to_datetime(one.at),
+            "data": one.data,
+        }
+        for one in events
+    ]
+    written = [
+        WrittenInStream(one[0].account_id, one[0].seq, one[-1].seq, stream).payload
+        for (_, stream), one in by_stream.items()
+    ]
+    cursor = await connection.execute(
+        _APPEND_TO_STREAMS_AS_ANYBODY if fence is None else _APPEND_TO_STREAMS_AS_HOLDER,
+        {
+            "streams": orjson.dumps(streams).decode(),
+            "events": orjson.dumps(facts).decode(),
+            "unpublished": _UNPUBLISHED,
+            "channels": [OUTBOX_CHANNEL, *(STREAMS_CHANNEL for _ in written)],
+            "payloads": ["", *written],
+            "node": fence.node if fence else None,
+            "token": fence.token if fence else None,
+            "position": None,
+        },
+    )
+    row = await cursor.fetchone()
+    if not _value(row, "holders"):
+        raise _lease_lost()
+    if _value(row, "advanced") != len(streams):
+        raise StreamConflict(f"one of {len(streams)} streams has another version")
+
+
+async def append_again(
+    connection: AsyncConnection[Any], events: Sequence[Event], fence: Fence | None = None
+) -> None:
+    """As :func:`append_to_streams`, but events that are stored already are accepted.
+
+    :raises StreamConflict, LeaseLost: as there.
+    """
     await check_lease(connection, fence)
-    by_stream: dict[tuple[int, str], list[Event]] = {}
-    for event in events:
-        by_stream.setdefault((event.account_id, event.stream), []).append(event)
+    by_stream = _by_stream(events)
     for key in sorted(by_stream):  # one order for all writers: they cannot lock each other
         await append_to_stream(connection, by_stream[key])
+
+
+def _by_stream(events: Iterable[Event]) -> dict[tuple[int, str], list[Event]]:
+    found: dict[tuple[int, str], list[Event]] = {}
+    for event in events:
+        found.setdefault((event.account_id, event.stream), []).append(event)
+    return found
 
 
 async def prune_streams(connection: AsyncConnection[Any]) -> int:

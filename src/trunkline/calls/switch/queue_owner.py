@@ -20,7 +20,7 @@ import psycopg
 from trunkline.calls.switch.call_timers import CallLater, Cancellable
 from trunkline.calls.switch.queue_store import QueueStore
 from trunkline.core.clock import Instant
-from trunkline.core.errors import DatabaseUnavailable, LeaseLost, StreamConflict, first_line
+from trunkline.core.errors import DatabaseUnavailable, LeaseLost, Refused, StreamConflict, first_line
 from trunkline.core.log import get_logger
 from trunkline.db.pool import log_cause
 from trunkline.events.catalogue import Event
@@ -92,6 +92,8 @@ class QueueOwner:
         self._alarm: Cancellable | None = None
         self._alarm_at: Instant | None = None
         self._behind_since: float | None = None
+        self._failure: Exception | None = None
+        """Why the state is to be made anew."""
         self.is_live = False
         """Whether inputs are decided: the state was read and compared with the calls of the engine."""
 
@@ -140,7 +142,13 @@ class QueueOwner:
         """
         if self._queues is None:
             return None
-        decision = decide(self._queues, given, self._context, self._clock())
+        try:
+            decision = decide(self._queues, given, self._context, self._clock())
+        except Refused:
+            raise
+        except Exception as error:
+            self._fail(error)
+            raise
         self._arm(decision)
         if not decision.events and not decision.effects:
             return None
@@ -148,6 +156,13 @@ class QueueOwner:
         self._decided.append(decided)
         self._wake.set()
         return decided.stored
+
+    def _fail(self, error: Exception) -> None:
+        """A rule failed: the state may be changed by half, so it is made anew once all that was decided is stored."""
+        self._failure = error
+        self.stop()
+        self._queues = None
+        self._wake.set()
 
     def caller_of(self, call_session_id: int) -> int | None:
         """The caller of a call that waits, or is connected with an agent."""
@@ -191,7 +206,15 @@ class QueueOwner:
             if not self._unstored:
                 await self._wake.wait()
             self._wake.clear()
-            await self._turn()
+            try:
+                if self._unstored or self._decided:
+                    await self._turn()
+                if self._failure is not None and not (self._unstored or self._decided):
+                    await self._start_anew(self._failure)
+            except LeaseLost:
+                raise
+            except Exception as error:  # these queues go on, from what is stored
+                await self._start_anew(error)
 
     async def flush(self) -> None:
         """Wait until all that was decided so far is stored."""
@@ -292,7 +315,8 @@ class QueueOwner:
                 one.stored.exception()  # nobody may wait for it
         self._unstored.clear()
         self._decided.clear()
-        self.is_live = False
+        self._failure = None
+        self.stop()
         while True:
             try:
                 await self.read()

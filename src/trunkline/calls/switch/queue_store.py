@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import psycopg
+
+from trunkline.core.errors import StreamConflict
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import Event
-from trunkline.events.store import Fence, append_to_streams, events_of_queues
+from trunkline.events.store import Fence, append_again, append_to_streams, events_of_queues
 
 
 class QueueStore(Protocol):
@@ -43,5 +46,10 @@ class DatabaseQueueStore:
             return await events_of_queues(connection, account_id)
 
     async def append(self, events: Sequence[Event]) -> None:
-        async with self._db.connection() as connection:
-            await append_to_streams(connection, events, self._fence)
+        try:
+            async with self._db.connection() as connection:
+                await append_to_streams(connection, events, self._fence)
+        except (StreamConflict, psycopg.errors.UniqueViolation):
+            # An earlier commit may have succeeded, and its response was lost.
+            async with self._db.connection() as connection:
+                await append_again(connection, events, self._fence)
