@@ -6,18 +6,22 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 
+from trunkline.calls.switch.queue_store import DatabaseQueueStore
 from trunkline.core.clock import Instant
-from trunkline.core.errors import StreamConflict
+from trunkline.core.errors import LeaseLost, StreamConflict
 from trunkline.core.ids import IdGenerator
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import Event, EventType, agent_stream, call_stream, line_stream, queue_stream
 from trunkline.events.feed import CallFeed
 from trunkline.events.store import (
+    Fence,
     WrittenInStream,
     append_to_end,
     append_to_stream,
+    append_to_streams,
     prune_streams,
     stream_events,
     write_call_events,
@@ -134,3 +138,71 @@ def test_an_announcement_is_read_again() -> None:
     written = WrittenInStream(ACCOUNT, 4, 9, "row:sip_line:5:0a1b/2")
     assert WrittenInStream.read(written.payload) == written
     assert WrittenInStream.read("1001:5:1:3") is None
+
+
+# --- many streams at once
+
+
+async def put_all(db: Database, *events: Event, fence: Fence | None = None) -> None:
+    async with db.connection() as connection:
+        await append_to_streams(connection, events, fence)
+
+
+QUEUE = queue_stream(7)
+
+
+async def test_events_of_many_streams_are_appended_by_one_statement(db: Database) -> None:
+    await put_all(db, event(1), event(1, stream=QUEUE), event(2))
+    await put_all(db, event(2, stream=QUEUE), event(3))
+    assert await stored(db) == [event(1), event(2), event(3)]
+    assert await stored(db, QUEUE) == [event(1, stream=QUEUE), event(2, stream=QUEUE)]
+    rows = await db.fetch_all("select stream, seq from outbox order by stream, seq")
+    assert [(row["stream"], row["seq"]) for row in rows] == [
+        (AGENT, 1), (AGENT, 2), (AGENT, 3), (QUEUE, 1), (QUEUE, 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [event(1), event(3)])
+async def test_a_wrong_version_of_one_stream_stores_nothing_of_all(db: Database, wrong: Event) -> None:
+    await put_all(db, event(1))
+    with pytest.raises((StreamConflict, psycopg.errors.UniqueViolation)):
+        await put_all(db, event(1, stream=QUEUE), wrong)
+    assert await stored(db, QUEUE) == []
+    assert await stored(db) == [event(1)]
+
+
+async def test_a_store_of_queues_accepts_what_is_stored_already(db: Database) -> None:
+    store = DatabaseQueueStore(db, None)
+    for _ in range(2):  # the response of the first was lost
+        await store.append([event(1), event(1, stream=QUEUE)])
+    assert await stored(db) == [event(1)]
+    with pytest.raises(StreamConflict):
+        await store.append([event(1, UNPUBLISHED), event(2, stream=QUEUE)])
+    assert await stored(db, QUEUE) == [event(1, stream=QUEUE)]
+
+
+async def test_a_former_switch_stores_nothing(db: Database) -> None:
+    await db.execute(
+        "insert into switch_leases (node, holder, control_url, expires_at, renewed_at, token)"
+        " values (1, 'test', '', now(), now(), 2)"
+    )
+    await put_all(db, event(1), fence=Fence(1, 2))
+    with pytest.raises(LeaseLost):
+        await put_all(db, event(2), fence=Fence(1, 1))
+    assert await stored(db) == [event(1)]
+
+
+async def test_queues_are_read_from_their_last_snapshots(db: Database) -> None:
+    await put_all(
+        db,
+        event(1, stream=QUEUE),
+        event(2, EventType.QUEUE_SNAPSHOT, QUEUE),
+        event(3, stream=QUEUE),
+        event(4, EventType.QUEUE_SNAPSHOT, QUEUE),
+        event(5, stream=QUEUE),
+        event(1),
+        event(1, stream=line_stream(3)),
+    )
+    found = await DatabaseQueueStore(db, None).read(ACCOUNT)
+    assert [(one.stream, one.seq) for one in found] == [(AGENT, 1), (QUEUE, 4), (QUEUE, 5)]
+    assert await DatabaseQueueStore(db, None).read(1002) == []
