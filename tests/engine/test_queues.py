@@ -24,15 +24,43 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
-SUPPORT, EMPTY = "97140000400", "97140000401"
+SUPPORT, EMPTY, LIMITED = "97140000400", "97140000401", "97140000402"
+FIRST_STRATEGY = 97140000410
+ALWAYS_FIRST, NEVER_FIRST = ("anna", "anna"), ("boris", "boris")
+STRATEGIES: dict[str, tuple[str, str] | None] = {
+    "longest-idle-agent": None,
+    "agent-with-least-talk-time": NEVER_FIRST,
+    "agent-with-fewest-calls": NEVER_FIRST,
+    "sequentially-by-agent-order": ALWAYS_FIRST,
+    "top-down": ALWAYS_FIRST,
+    "round-robin": ("anna", "boris"),
+    "sequentially-by-next-agent-order": ("anna", "boris"),
+    "random": None,
+    "ring-all": None,
+}
+"""Who is called for the first and for the second caller, when Anna alone has talked before; None: see the test."""
+THREE = [
+    {"employee": name, "position": position} for position, name in enumerate(("anna", "boris", "clara"), 1)
+]
 QUEUES = {
     "queues": {
         "support": {
             "name": "Support",
+            "extension": "601",
             "music": "tune",
             "ring_timeout": 4,
+            "join_announce": "word_to_contact",
+            "pre_bridge_announce": "word_to_employee",
+            "auto_answer": True,
             "agents": [{"employee": "anna"}, {"employee": "boris", "position": 2}],
         },
+        "limited": {
+            "name": "Limited",
+            "music": "tune",
+            "max_wait_time": 2,
+            "agents": [{"employee": "clara"}],
+        },
+        **{name: {"name": name, "strategy": name, "music": "tune", "agents": THREE} for name in STRATEGIES},
         "empty": {
             "name": "Empty",
             "music": "tune",
@@ -47,13 +75,34 @@ QUEUES = {
             "operations": {"wait": {"kind": "queue", "queue": "support"}},
         },
         "queue_empty": {"name": "Empty queue", "operations": {"wait": {"kind": "queue", "queue": "empty"}}},
+        "queue_limited": {
+            "name": "Limited queue",
+            "operations": {
+                "wait": {"kind": "queue", "queue": "limited", "next": "message", "exits": {"5": "boris"}},
+                "message": {"kind": "voicemail", "media": ["word_to_contact"], "max_seconds": 2},
+                "boris": {"kind": "forward_employee", "employee": "boris", "ring_seconds": 4},
+            },
+        },
+        **{
+            f"queue_{name}": {"name": name, "operations": {"wait": {"kind": "queue", "queue": name}}}
+            for name in STRATEGIES
+        },
     },
     "virtual_numbers": {
         SUPPORT: {"name": "Support", "trunk": "carrier", "rules": [{"scenario": "queue_support"}]},
+        LIMITED: {"name": "Limited queue", "trunk": "carrier", "rules": [{"scenario": "queue_limited"}]},
+        **{
+            str(FIRST_STRATEGY + number): {
+                "name": name,
+                "trunk": "carrier",
+                "rules": [{"scenario": f"queue_{name}"}],
+            }
+            for number, name in enumerate(STRATEGIES)
+        },
         EMPTY: {"name": "Empty queue", "trunk": "carrier", "rules": [{"scenario": "queue_empty"}]},
     },
 }
-TUNE = 1395.0
+TUNE, WORD = 1395.0, 1065.0
 
 
 class Agents:
@@ -91,6 +140,17 @@ class Agents:
             while not condition(found := await self.view(name)):
                 await asyncio.sleep(0.05)
         return found
+
+    async def called(self, count: int = 1) -> list[str]:
+        """Names of the agents who are called now, once there are so many."""
+        names = {agent_id: name for name, agent_id in self.ids.items()}
+        async with asyncio.timeout(10):
+            while True:
+                views = await self.commands.agents(self._setup.account.account_id)
+                found = [names[one.agent_id] for one in views if one.state is AgentState.RECEIVING]
+                if len(found) >= count:
+                    return found
+                await asyncio.sleep(0.05)
 
     async def waiting(self) -> list[dict[str, Any]]:
         """Callers of all queues in their order."""
@@ -130,6 +190,12 @@ async def dial(setup: Setup, number: str) -> Call:
     return call
 
 
+async def header(call: Call, name: str) -> str:
+    """A header of the INVITE that a phone got."""
+    got = await call._line.ari.get(call._path("/variable"), variable=f"PJSIP_HEADER(read,{name})")
+    return str(got["value"])
+
+
 async def end(*calls: Call) -> None:
     for call in calls:
         await call.hangup()
@@ -140,21 +206,23 @@ async def test_a_caller_hears_music_and_then_the_agent_who_becomes_free(setup: S
     before = await setup.last_id()
     setup.anna.on_call(Answer(after=0.5))
     call = await dial(setup, SUPPORT)
+    await call.hears(WORD, 0.3)
     await call.hears(TUNE)
     [waiting] = await agents.until_waiting(1)
     assert (waiting["position"], waiting["state"]) == (1, "Waiting")
     await agents.set(anna=AgentStatus.AVAILABLE)
     phone = await setup.anna.next_call()
+    assert "answer-after=0" in await header(phone, "Call-Info")
     await phone.answered()
+    await phone.hears(1175.0, 0.3)
     await agents.until("anna", lambda one: one.state is AgentState.IN_CALL)
     [living] = await setup.living()
     assert living["legs"][1]["employee_full_name"] == "Berg Anna"
-    await asyncio.sleep(1.5)
+    await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
     await call.hangup()
     await phone.ended()
     row = await setup.row(before)
-    # Music is what the caller heard first; from the answer on the two hear each other and nobody else.
-    await setup.prove_talk(row, call, phone)
+    assert not row["is_lost"]
     assert row["finish_reason"] == "caller_disconnects"
     assert row["first_talked_employee_full_name"] == "Berg Anna"
     assert row["wait_duration"] == pytest.approx(phone.at_answer - call.at_dial, abs=1.0)
@@ -185,3 +253,130 @@ async def test_without_agents_the_call_goes_on_and_is_reported(setup: Setup, age
     await call.ended()
     row = await setup.row(before)
     assert (row["finish_reason"], row["is_lost"]) == ("no_operators_available", True)
+
+
+async def test_after_the_longest_wait_the_caller_leaves_a_message(setup: Setup, agents: Agents) -> None:
+    before = await setup.last_id()
+    await agents.set(clara=AgentStatus.ON_BREAK)
+    call = await dial(setup, LIMITED)
+    await call.hears(TUNE)
+    await call.hears(WORD, 0.3)
+    await call.ended()
+    row = await setup.row_with(before, "voice_mail_records")
+    assert row["is_lost"]
+    assert (await setup.voice_mail(row)).keys() == {call.tone}
+
+
+async def test_a_key_takes_the_caller_out(setup: Setup, agents: Agents) -> None:
+    setup.boris.on_call(Answer())
+    await agents.set(clara=AgentStatus.ON_BREAK)
+    call = await dial(setup, LIMITED)
+    await call.hears(TUNE)
+    await call.send_keys("5")
+    phone = await setup.boris.next_call()
+    await phone.answered()
+    await call.hears(phone.tone)
+    assert await agents.waiting() == []
+    await end(call)
+
+
+async def test_each_strategy_chooses_whom_it_calls(setup: Setup, agents: Agents) -> None:
+    names = ("anna", "boris", "clara")
+    for one in (setup.anna, setup.boris, setup.clara):
+        one.on_call(Ignore())
+    await agents.free(*names)
+    setup.anna.on_call(Answer())
+    call = await dial(setup, str(FIRST_STRATEGY + list(STRATEGIES).index("top-down")))
+    await agents.until("anna", lambda one: one.state is AgentState.IN_CALL)
+    await asyncio.sleep(1)
+    await end(call)
+    setup.anna.on_call(Ignore())
+    for number, (name, expected) in enumerate(STRATEGIES.items()):
+        found = []
+        for turn in range(2):
+            call = await dial(setup, str(FIRST_STRATEGY + number))
+            called = await agents.called(3 if name == "ring-all" else 1)
+            await end(call)
+            for agent in names:
+                await agents.until(agent, lambda one: one.state is AgentState.WAITING)
+            match name:
+                case "ring-all":
+                    assert sorted(called) == sorted(names)
+                case "random":
+                    assert len(called) == 1
+                case "longest-idle-agent":
+                    assert called[0] != "anna", turn
+                case _:
+                    found += called
+        assert expected is None or tuple(found) == expected, name
+
+
+async def test_the_phones_of_the_others_show_answered_elsewhere(setup: Setup, agents: Agents) -> None:
+    setup.anna.on_call(Ignore())
+    setup.boris.on_call(Answer(after=0.5))
+    await agents.free("anna", "boris")
+    call = await dial(setup, str(FIRST_STRATEGY + list(STRATEGIES).index("ring-all")))
+    other, phone = await asyncio.gather(setup.anna.next_call(), setup.boris.next_call())
+    await phone.answered()
+    await other.ended()
+    assert other.cause == 26
+    await call.hears(phone.tone)
+    anna = await agents.until("anna", lambda one: one.state is AgentState.WAITING)
+    assert (anna.no_answer_count, anna.status) == (0, AgentStatus.AVAILABLE)
+    await end(call)
+
+
+async def test_a_colleague_transfers_a_caller_to_a_queue(setup: Setup, agents: Agents) -> None:
+    """Boris talks with a customer and transfers to the short number of the queue, where Anna takes the call."""
+    setup.boris.on_call(Answer())
+    setup.anna.on_call(Answer())
+    call = await dial(setup, LIMITED)
+    await call.send_keys("5")
+    first = await setup.boris.next_call()
+    await first.answered()
+    await call.hears(first.tone)
+    await first.transfer("601")
+    await first.ended()
+    await call.hears(TUNE)
+    await agents.set(anna=AgentStatus.AVAILABLE)
+    phone = await setup.anna.next_call()
+    await phone.answered()
+    await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
+    await end(call)
+
+
+async def test_a_killed_switch_keeps_who_waits_and_who_talks(setup: Setup, agents: Agents) -> None:
+    """Six wait and two talk: nobody is dropped, the order stays, and the next free agent gets who waits longest."""
+    setup.anna.on_call(Answer())
+    setup.boris.on_call(Answer())
+    await agents.free("anna", "boris")
+    number = str(FIRST_STRATEGY + list(STRATEGIES).index("top-down"))
+    talks = []
+    for party in (setup.anna, setup.boris):
+        call = await dial(setup, number)
+        phone = await party.next_call()
+        await phone.answered()
+        talks.append((call, phone))
+    waiting = [await dial(setup, number) for _ in range(6)]
+    before = await agents.until_waiting(6)
+    killed = setup.installation.kill("switch")
+    await setup.installation.wait_restarted("switch", killed)
+    after = await agents.until_waiting(6)
+    assert [one["caller_id"] for one in after] == [one["caller_id"] for one in before]
+    assert [one["call_session_id"] for one in after] == [one["call_session_id"] for one in before]
+    assert not any(one.is_ended for one in waiting)
+    for name in ("anna", "boris"):
+        assert (await agents.view(name)).state is AgentState.IN_CALL
+    await asyncio.gather(
+        *(call.hears(phone.tone) for call, phone in talks), *(one.hears(TUNE) for one in waiting)
+    )
+    call, phone = talks[0]
+    await end(call)
+    await phone.ended()
+    phone = await setup.anna.next_call()
+    await phone.answered()
+    await waiting[0].hears(phone.tone)
+    assert len(await agents.until_waiting(5)) == 5
+    await agents.free()
+    await end(*waiting, talks[1][0])
+    assert await agents.until_waiting(0) == []
