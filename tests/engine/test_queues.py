@@ -72,15 +72,17 @@ QUEUES = {
     "scenarios": {
         "queue_support": {
             "name": "Queue of support",
-            "operations": {"wait": {"kind": "queue", "queue": "support"}},
+            "operations": {
+                "wait": {"kind": "queue", "queue": "support", "exits": {"5": "boris"}},
+                "boris": {"kind": "forward_employee", "employee": "boris", "ring_seconds": 4},
+            },
         },
         "queue_empty": {"name": "Empty queue", "operations": {"wait": {"kind": "queue", "queue": "empty"}}},
         "queue_limited": {
             "name": "Limited queue",
             "operations": {
-                "wait": {"kind": "queue", "queue": "limited", "next": "message", "exits": {"5": "boris"}},
+                "wait": {"kind": "queue", "queue": "limited", "next": "message"},
                 "message": {"kind": "voicemail", "media": ["word_to_contact"], "max_seconds": 2},
-                "boris": {"kind": "forward_employee", "employee": "boris", "ring_seconds": 4},
             },
         },
         **{
@@ -269,8 +271,7 @@ async def test_after_the_longest_wait_the_caller_leaves_a_message(setup: Setup, 
 
 async def test_a_key_takes_the_caller_out(setup: Setup, agents: Agents) -> None:
     setup.boris.on_call(Answer())
-    await agents.set(clara=AgentStatus.ON_BREAK)
-    call = await dial(setup, LIMITED)
+    call = await dial(setup, SUPPORT)
     await call.hears(TUNE)
     await call.send_keys("5")
     phone = await setup.boris.next_call()
@@ -330,7 +331,7 @@ async def test_a_colleague_transfers_a_caller_to_a_queue(setup: Setup, agents: A
     """Boris talks with a customer and transfers to the short number of the queue, where Anna takes the call."""
     setup.boris.on_call(Answer())
     setup.anna.on_call(Answer())
-    call = await dial(setup, LIMITED)
+    call = await dial(setup, SUPPORT)
     await call.send_keys("5")
     first = await setup.boris.next_call()
     await first.answered()
