@@ -285,17 +285,17 @@ async def test_a_rule_that_fails_costs_one_input_and_the_state_is_made_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from trunkline.calls.switch import queue_owner
+    from trunkline.queues import rules
 
     one = await node(c.BORIS)
     first = await one.call("971500000001")
-    decide = queue_owner.decide
     failed: list[object] = []
 
     def fails_once(*given: object) -> object:
         if not failed and type(given[1]).__name__ == "JoinQueue":
             failed.append(given[1])
             raise RuntimeError("a fault of the rules")
-        return decide(*given)  # type: ignore[arg-type]
+        return rules.decide(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(queue_owner, "decide", fails_once)
     second = await one.call("971500000002")
