@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import orjson
 import pytest
 
 from tests.calls import company as c
 from tests.calls.queue_node import QUEUE, QueueNode, with_queue
+from trunkline.calls.effects import OriginateLeg
 from trunkline.calls.states import InQueue
+from trunkline.calls.switch.queue_commands import AgentCommands
+from trunkline.core.errors import InvalidState, NotFound
+from trunkline.directory.model import CallQueue, CallRecording, Directory, EmployeeStatus
 from trunkline.queues.states import AgentState, AgentStatus, CallerState
 
 ANNA_PHONES = sorted([c.ANNA_LINE, c.ANNA_SECOND])
@@ -318,3 +324,136 @@ async def test_another_writer_of_a_stream_is_noticed_and_its_events_count() -> N
     assert one.engine.hearing(customer) == {"music"}
     assert one.owner.state.agents[c.BORIS].status is AgentStatus.ON_BREAK
     assert len(one.callers()) == 1
+
+
+async def test_announcements_interrupt_the_music() -> None:
+    one = await node(
+        c.BORIS,
+        settings={"join_announce": c.GREETING, "announce_id": c.GREETING, "announce_frequency": 10},
+    )
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    assert "message" in one.engine.hearing(customer)
+    one.engine.played(customer)
+    await one.settle()
+    assert one.engine.hearing(customer) == {"music"}
+    for _ in range(2):
+        await one.wait(9)
+        assert "message" not in one.engine.hearing(customer)
+        await one.wait(1.1)
+        assert "message" in one.engine.hearing(customer)
+        one.engine.played(customer)
+        await one.settle()
+
+
+async def test_an_announcement_that_is_gone_is_tried_once() -> None:
+    one = await node(c.BORIS, settings={"announce_id": 999, "announce_frequency": 10})
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    await one.wait(25)
+    failures = [event for event in one.store.events if event.type.value == "caller_announcement_failed"]
+    assert len(failures) == 1
+    assert one.engine.hearing(customer) == {"music"}
+
+
+async def test_a_queue_may_record_whom_the_settings_do_not_record() -> None:
+    account = with_queue(c.BORIS, is_recorded=True)
+    boris = replace(account.employees[c.BORIS], call_recording=CallRecording.OFF)
+    account = replace(account, employees={**account.employees, c.BORIS: boris})
+    one = await QueueNode(account).begin()
+    await one.status(c.BORIS)
+    customer = await one.call()
+    phone = await one.answers(c.BORIS_LINE)
+    assert one.engine.channels[customer].recording
+    assert one.engine.channels[phone].recording
+
+
+async def test_phones_are_asked_to_answer_by_themselves() -> None:
+    one = await node(c.BORIS, settings={"auto_answer": True})
+    await one.call()
+    [called] = [effect for effect in one.engine.done if isinstance(effect, OriginateLeg)]
+    assert called.originate.auto_answer
+
+
+async def test_a_change_of_the_directory_is_in_effect_for_who_waits() -> None:
+    one = await node(c.ANNA)
+    await one.status(c.ANNA, AgentStatus.LOGGED_OUT)
+    customer = await one.call()
+    one.directory = Directory({c.ACCOUNT: with_queue(c.ANNA, c.BORIS)})
+    one.queues.directory_changed(one.directory, frozenset({c.ACCOUNT}))
+    await one.status(c.BORIS)
+    assert one.rings() == [c.BORIS_LINE]
+    one.directory = Directory({c.ACCOUNT: with_queue(c.ANNA)})
+    one.queues.directory_changed(one.directory, frozenset({c.ACCOUNT}))
+    await one.settle()
+    assert one.rings() == []
+    assert one.engine.hearing(customer) == {"music"}
+
+
+async def test_who_waits_in_a_queue_that_is_removed_goes_on() -> None:
+    one = await node(c.ANNA, operation={"next": "b"})
+    await one.status(c.ANNA, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    account = one.directory.accounts[c.ACCOUNT]
+    one.directory = Directory({c.ACCOUNT: replace(account, queues={}, agents={})})
+    one.queues.directory_changed(one.directory, frozenset({c.ACCOUNT}))
+    await one.settle()
+    ringing = [chan.endpoint.name for chan in one.engine.channels.values() if chan.dialler == customer]
+    assert ringing == [c.BORIS_LINE]
+
+
+async def test_the_settings_of_a_bad_queue_do_not_stop_the_others() -> None:
+    account = with_queue(c.BORIS)
+    bad = CallQueue(QUEUE + 1, "Bad", settings={"strategy": "no such"})
+    one = await QueueNode(replace(account, queues={bad.queue_id: bad, **account.queues})).begin()
+    await one.status(c.BORIS)
+    await one.call()
+    assert one.rings() == [c.BORIS_LINE]
+    assert bad.queue_id not in one.owner.state.queues
+
+
+async def test_agents_are_commanded_by_other_processes() -> None:
+    one = await node(c.BORIS)
+
+    class Direct:
+        """Stands for the client: the command goes to the switch of this process."""
+
+        async def command(
+            self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
+        ) -> dict[str, Any]:
+            result = await one.switch.command(account_id, name, params)
+            return orjson.loads(orjson.dumps(result))  # type: ignore[no-any-return]
+
+    commands = AgentCommands(Direct())
+    view = await commands.set_status(c.ACCOUNT, c.BORIS, AgentStatus.ON_BREAK, "12")
+    assert (view.status, view.status_reason, view.state) == (AgentStatus.ON_BREAK, "12", AgentState.WAITING)
+    customer = await one.call()
+    [queue] = await commands.queues(c.ACCOUNT)
+    assert (queue["waiting"], queue["on_break"], queue["agents"]) == (1, 1, {"Waiting": 1})
+    assert queue["callers"][0]["number"] == c.CUSTOMER
+    await commands.set_status(c.ACCOUNT, c.BORIS, AgentStatus.AVAILABLE)
+    await one.settle()
+    await one.answers(c.BORIS_LINE)
+    [view] = await commands.agents(c.ACCOUNT)
+    assert (view.state, view.queue_ids, view.queue_id) == (AgentState.IN_CALL, (QUEUE,), QUEUE)
+    assert view.call_session_id in one.switch.sessions
+    with pytest.raises(InvalidState):
+        await commands.set_state(c.ACCOUNT, c.BORIS, AgentState.WAITING)
+    await one.hangs_up(customer)
+    view = await commands.set_wrap_up(c.ACCOUNT, c.BORIS, 30)
+    assert view.wrap_up_until == one.clock + 30
+    await one.call()
+    assert one.rings() == []
+    await one.wait(31)
+    assert one.rings() == [c.BORIS_LINE]
+    with pytest.raises(NotFound):
+        await commands.set_status(c.ACCOUNT, c.DORA, AgentStatus.AVAILABLE)
+
+
+async def test_who_does_not_wish_to_be_disturbed_is_busy() -> None:
+    account = with_queue(c.BORIS)
+    boris = replace(account.employees[c.BORIS], status=EmployeeStatus.DO_NOT_DISTURB)
+    one = await QueueNode(replace(account, employees={**account.employees, c.BORIS: boris})).begin()
+    await one.status(c.BORIS)
+    await one.call()
+    assert {event.data["outcome"] for event in one.store.events if "outcome" in event.data} == {"busy"}

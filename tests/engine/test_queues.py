@@ -11,6 +11,7 @@ import pytest_asyncio
 import yaml
 
 from tests.engine.setup import Setup
+from tests.engine.test_calls_in import NOTIFICATIONS_OF_A_TALK
 from trunkline.calls.switch.queue_commands import AgentCommands, AgentView
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.demo.outside import Answer, Call, Ignore
@@ -223,8 +224,9 @@ async def test_a_caller_hears_music_and_then_the_agent_who_becomes_free(setup: S
     await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
     await call.hangup()
     await phone.ended()
-    row = await setup.row(before)
+    row = await setup.row(before, recorded=True)
     assert not row["is_lost"]
+    assert set(NOTIFICATIONS_OF_A_TALK) <= set(await setup.reported(row["id"], NOTIFICATIONS_OF_A_TALK))
     assert row["finish_reason"] == "caller_disconnects"
     assert row["first_talked_employee_full_name"] == "Berg Anna"
     assert row["wait_duration"] == pytest.approx(phone.at_answer - call.at_dial, abs=1.0)
