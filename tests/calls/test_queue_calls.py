@@ -176,17 +176,30 @@ async def test_a_killed_switch_keeps_places_and_talks() -> None:
     assert one.engine.hearing(others[0]) == {c.BORIS_LINE}, "who waits longest is the first"
 
 
-async def test_a_caller_whose_joining_was_not_stored_joins_after_a_restart() -> None:
+async def test_callers_whose_joining_was_not_stored_join_in_their_order_after_a_restart() -> None:
     one = await node(c.BORIS)
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    stored = await one.call("971500000001")
+    await one.wait(10)
     one.store.is_down = True
-    customer = await one.call()
+    lost = []
+    for number in ("971500000002", "971500000003"):
+        lost.append(await one.call(number))
+        await one.wait(10)
     one.store.is_down = False
-    one.store.events = [event for event in one.store.events if event.type.value != "caller_joined"]
-    await one.kill_and_restart()
-    assert len(one.callers()) == 1
-    assert customer in one.engine.channels
-    await one.answers(c.BORIS_LINE)
-    assert one.engine.hearing(customer) == {c.BORIS_LINE}
+    events = list(one.store.events)
+    one.kill()
+    await one.queues.stop()
+    one.store.events = events  # what the killed switch had in memory is lost
+    one.restart()
+    await one.begin()
+    assert len(one.callers()) == 3
+    latest = await one.call("971500000004")
+    await one.status(c.BORIS)
+    for customer in (stored, *lost, latest):
+        phone = await one.answers(c.BORIS_LINE)
+        assert one.engine.hearing(customer) == {c.BORIS_LINE}
+        await one.hangs_up(phone)
 
 
 async def test_callers_are_connected_while_the_database_accepts_nothing() -> None:

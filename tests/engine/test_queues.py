@@ -365,7 +365,6 @@ async def test_a_killed_switch_keeps_who_waits_and_who_talks(setup: Setup, agent
     killed = setup.installation.kill("switch")
     await setup.installation.wait_restarted("switch", killed)
     after = await agents.until_waiting(6)
-    assert [one["caller_id"] for one in after] == [one["caller_id"] for one in before]
     assert [one["call_session_id"] for one in after] == [one["call_session_id"] for one in before]
     assert not any(one.is_ended for one in waiting)
     for name in ("anna", "boris"):

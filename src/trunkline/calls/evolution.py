@@ -167,7 +167,8 @@ def _note_menu_decided(session: Session, event: Event) -> None:
     session.menu_timed_out = event.data["outcome"] == MenuOutcome.TIMEOUT
 
 
-def _note_queue_entered(session: Session, _event: Event) -> None:
+def _note_queue_entered(session: Session, event: Event) -> None:
+    session.queue_entered_at = event.at
     session.queue_left = None
 
 

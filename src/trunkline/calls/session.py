@@ -270,6 +270,8 @@ class Session:
     """How often the call was forwarded."""
     request_message: tuple[str, ...] = ()
     """What the request of the API plays to an employee whom a scenario calls: paths of files."""
+    queue_entered_at: Instant | None = None
+    """When the contact entered its last queue."""
     queue_left: str | None = None
     """Why the contact left its last queue without having been connected."""
     menu_timed_out: bool = False

@@ -42,7 +42,8 @@ _FACTS: dict[QueueFact, Callable[[int], i.Input]] = {
 
 
 def join_of(session: Session, at: Instant) -> i.JoinQueue | None:
-    """The call waits in a queue; None: it does not."""
+    """The call waits in a queue; None: it does not. One that entered it earlier, and joins only now because a former process
+    could not store that, keeps the time it has waited as its base score."""
     contact = session.contact
     if not isinstance(session.state, InQueue) or contact is None or not contact.alive:
         return None
@@ -51,6 +52,7 @@ def join_of(session: Session, at: Instant) -> i.JoinQueue | None:
         session.call_session_id,
         (contact.calling_phone_number if contact.serves else session.contact_phone_number) or "",
         min(contact.answered_at or at, at),
+        base_score=max(0, int(at - (session.queue_entered_at or at))),
     )
 
 

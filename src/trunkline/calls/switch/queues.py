@@ -140,7 +140,9 @@ class CallQueues:
             owner.is_live = True
             owner.give(restarted(sessions, self._agents(account_id)))
             self._configure(owner)
-            for session in sessions:
+            for session in sorted(
+                sessions, key=lambda one: (one.queue_entered_at or 0.0, one.call_session_id)
+            ):
                 if owner.caller_of(session.call_session_id) is None:
                     joined = join_of(session, self._clock())
                     if joined is not None:
