@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from trunkline.core.engine_values import CallerNumber, EmergencyRouteName, MediaPath
+from trunkline.core.engine_values import (
+    BadEngineValue,
+    CallerNumber,
+    EmergencyRouteName,
+    MediaPath,
+    WatchersName,
+)
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.log import get_logger
 from trunkline.core.settings import Settings
@@ -29,6 +36,7 @@ from trunkline.telephony.config import (
     TrunkConfig,
     TrunkMode,
     TrunkTransport,
+    WatchedExtension,
     base_files,
     directory_files,
     trunk_endpoint,
@@ -127,7 +135,7 @@ def account_config(account: directory_model.Account, identification: Identificat
     lines = rows.made(
         "sip_line",
         (
-            (one.sip_line_id, one.phone_number, partial(_line, one, routes.of(one)))
+            (one.sip_line_id, one.phone_number, partial(_line, one, routes.of(one), account.account_id))
             for one in account.lines.values()
         ),
     )
@@ -153,8 +161,28 @@ def account_config(account: directory_model.Account, identification: Identificat
             defaults += rows.made("virtual_number", [(number.virtual_number_id, number.phone_number, make)])
     held = account.system_media("hold_music")
     hold_music = next((path for path in music if held is not None and path == str(held.path)), None)
-    directory = Directory(lines, trunks, defaults, sorted(set(music)), hold_music, emergency=routes.all)
+    directory = Directory(
+        lines,
+        trunks,
+        defaults,
+        sorted(set(music)),
+        hold_music,
+        emergency=routes.all,
+        watched=_watched(account),
+    )
     return AccountConfig(directory, tuple(rows.refused))
+
+
+def _watched(account: directory_model.Account) -> list[WatchedExtension]:
+    """Extensions of employees with lines. One that cannot be watched is left out: it can be called nevertheless."""
+    found = []
+    for employee in account.employees.values():
+        lines = [account.lines.get(phone.sip_line_id or 0) for phone in employee.phones if phone.is_active]
+        logins = [line.phone_number for line in lines if line is not None]
+        if employee.extension and logins:
+            with suppress(BadEngineValue):
+                found.append(WatchedExtension.of(account.account_id, employee.extension, logins))
+    return found
 
 
 def _refused_addresses(
@@ -242,13 +270,14 @@ class _EmergencyRoutes:
         return str(CallerNumber.cleaned(f"+{number}" if plus else number))
 
 
-def _line(line: SipLine, emergency: EmergencyRouteName | None) -> LineConfig:
+def _line(line: SipLine, emergency: EmergencyRouteName | None, account_id: int) -> LineConfig:
     return LineConfig.of(
         line.phone_number,
         line.ha1_md5,
         line.ha1_sha256,
         srtp_required=line.srtp is directory_model.Srtp.REQUIRED,
         emergency=emergency,
+        watchers=WatchersName(str(account_id)),
     )
 
 

@@ -4,7 +4,9 @@ trunk, no right, no extension of the engine."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -18,10 +20,10 @@ from tests.telephony.conftest import PATIENCE, Pbx, SignalLog
 from tests.telephony.test_config import CONFIG
 from trunkline.demo.outside import Answer, Call
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.runtime.asterisk_correction import are_transfers_corrected
+from trunkline.runtime.asterisk_correction import TRANSFERS, are_transfers_corrected
 from trunkline.telephony.config import TrunkConfig, TrunkMode, base_files
 from trunkline.telephony.engine import AsteriskEngine
-from trunkline.telephony.port import Answered, Arrived, Ended, TransferAsked
+from trunkline.telephony.port import Answered, Arrived, Channel, Ended, TransferAsked
 
 pytestmark = [pytest.mark.attack, pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -117,78 +119,160 @@ async def test_no_call_is_taken_over_and_no_carrier_moves_one(
         await pbx.stop()
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        "blind",
-        pytest.param(
-            "attended",
-            marks=pytest.mark.xfail(
-                strict=False,
-                reason="Asterisk ends at times in the moment at which an attended transfer is answered: decision 0043",
-            ),
-        ),
-    ],
-)
+class PeerAsLine:
+    """A trunk that may do what lines may (the peer has no password), so its REFER is reported."""
+
+    def __init__(
+        self, install: AsteriskInstall, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.pbx = Pbx(install, folder, environment)
+        self.pbx.config = replace(self.pbx.config, transfers=True)
+        self.pbx.directory = replace(
+            self.pbx.directory,
+            trunks=[TrunkConfig.of("7", TrunkMode.ADDRESS, ADDRESS, 5060, addresses=[ADDRESS])],
+        )
+        self.peer = Peer(self.pbx.config.ports.udp)
+
+    async def __aenter__(self) -> PeerAsLine:
+        await self.pbx.start()
+        templates = self.pbx.config.paths.etc / "pjsip_templates.conf"
+        text = templates.read_text()
+        await self.pbx.stop()
+        allowed = text.partition("[tl-line](!)")[2].partition("allow_transfer")[2].partition("disallow")[0]
+        templates.write_text(text.replace("allow_transfer = no\n", f"allow_transfer{allowed}"))
+        assert "PJSIP_TRANSFER_HANDLING()=ari-only" in allowed
+        await self.pbx.start(keep=True)
+        self.pid = self.pbx.pid
+        self.engine = await self.pbx.connected.enter_async_context(AsteriskEngine(self.pbx.config))
+        self.signals = SignalLog(self.engine)
+        await self.engine.wait_up()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.signals.close()
+        await self.pbx.connected.aclose()
+        self.peer.close()
+        await self.pbx.stop()
+
+    async def answered(self, call: str) -> tuple[Channel, str]:
+        """A call of the peer, answered: its channel and our tag."""
+        before = len(self.signals.of(Arrived))
+        self.peer.send("INVITE", call, branch=call)
+        async with asyncio.timeout(PATIENCE):
+            while len(self.signals.of(Arrived)) <= before:
+                await asyncio.sleep(0.02)
+        channel = self.signals.of(Arrived)[before].channel
+        await self.engine.answer(channel)
+        tag = tag_of(await asyncio.to_thread(self.peer.final, call))
+        self.peer.send("ACK", call, to_tag=tag, branch=f"ack-{call}")
+        return channel, tag
+
+    async def refer(
+        self, call: str, tag: str, replaced: str = "", replaced_tag: str = "", extra: str = ""
+    ) -> None:
+        """Ask for a transfer, attended if a call is named, and wait for the 202."""
+        dialog = quote(f"{replaced};to-tag={replaced_tag};from-tag=mine", safe="")
+        query = f"?Replaces={dialog}" if replaced else ""
+        refer = f"Refer-To: <sip:442079460999@127.0.0.1{query}>\r\n{extra}"
+        self.peer.send("REFER", call, refer, to_tag=tag, branch=f"refer-{call}", cseq=2)
+        assert (await asyncio.to_thread(self.peer.final, call, "REFER")).startswith("SIP/2.0 202")
+
+    async def asked(self, channel: Channel) -> TransferAsked:
+        return await self.signals.wait(TransferAsked, lambda one: one.channel == channel)
+
+    def bye(self, call: str, tag: str) -> None:
+        self.peer.send("BYE", call, to_tag=tag, branch=f"bye-{call}", cseq=3)
+
+    async def all_ended(self, *channels: Channel) -> None:
+        """The calls have ended, and Asterisk has not."""
+        for channel in channels:
+            await self.signals.wait(Ended, lambda one, want=channel: one.channel == want)  # type: ignore[misc]
+        assert self.pbx.is_running
+        assert self.pbx.pid == self.pid
+        assert not await self.engine.channels()
+
+
+@pytest.mark.parametrize("target", ["blind", "attended"])
 async def test_a_request_without_a_subscription_ends_nothing(
     asterisk_install: AsteriskInstall, tmp_path: Path, target: str
 ) -> None:
-    """``Refer-Sub: false`` ended the Asterisk process. A phone that hangs up at the same moment disturbs nothing when the
-    transfer is blind; an attended one still ends Asterisk then, rarely (decision 0043), so here it hangs up afterwards."""
+    """``Refer-Sub: false`` ended the Asterisk process. A phone that hangs up at the same moment disturbs nothing."""
     if not are_transfers_corrected(asterisk_install.modules_dir):
         pytest.skip("this machine has an Asterisk without the corrections")
-    pbx = Pbx(asterisk_install, tmp_path)
-    pbx.config = replace(pbx.config, transfers=True)
-    pbx.directory = replace(
-        pbx.directory,
-        trunks=[TrunkConfig.of("7", TrunkMode.ADDRESS, ADDRESS, 5060, addresses=[ADDRESS])],
-    )
-    peer = Peer(pbx.config.ports.udp)
-    await pbx.start()
-    templates = pbx.config.paths.etc / "pjsip_templates.conf"
-    text = templates.read_text()
-    await pbx.stop()
-    # The peer has no password, so a trunk plays the line here.
-    allowed = text.partition("[tl-line](!)")[2].partition("allow_transfer")[2].partition("disallow")[0]
-    templates.write_text(text.replace("allow_transfer = no\n", f"allow_transfer{allowed}"))
-    assert "PJSIP_TRANSFER_HANDLING()=ari-only" in allowed
-    await pbx.start(keep=True)
-    try:
-        async with AsteriskEngine(pbx.config) as engine:
-            signals = SignalLog(engine)
-            await engine.wait_up()
-            pid = pbx.pid
-            for number in range(20):
-                call = f"{target}-{number}"
-                peer.send("INVITE", call, branch=call)
-                async with asyncio.timeout(PATIENCE):
-                    while len(signals.of(Arrived)) <= number:
-                        await asyncio.sleep(0.02)
-                arrived = signals.of(Arrived)[number]
-                await engine.answer(arrived.channel)
-                tag = tag_of(await asyncio.to_thread(peer.final, call))
-                peer.send("ACK", call, to_tag=tag, branch=f"ack-{call}")
-                dialog = quote(f"{call};to-tag={tag};from-tag=mine", safe="")
-                query = f"?Replaces={dialog}" if target == "attended" else ""
-                refer = f"Refer-To: <sip:442079460999@127.0.0.1{query}>\r\nRefer-Sub: false\r\n"
-                peer.send("REFER", call, refer, to_tag=tag, branch=f"refer-{call}", cseq=2)
-                assert (await asyncio.to_thread(peer.final, call, "REFER")).startswith("SIP/2.0 202")
-                await signals.wait(TransferAsked, lambda one, want=arrived: one.channel == want.channel)  # type: ignore[misc]
-                answer = asyncio.create_task(engine.answer_transfer(arrived.channel, is_done=number % 2 == 0))
-                if target == "attended":
-                    await asyncio.gather(answer, return_exceptions=True)
-                peer.send("BYE", call, to_tag=tag, branch=f"bye-{call}", cseq=3)
-                await asyncio.gather(answer, return_exceptions=True)
-                await signals.wait(Ended, lambda one, want=arrived: one.channel == want.channel)  # type: ignore[misc]
-            assert pbx.pid == pid
-            assert not await engine.channels()
-            await signals.close()
-    finally:
-        peer.close()
-        await pbx.stop()
+    async with PeerAsLine(asterisk_install, tmp_path) as line:
+        for number in range(20):
+            call = f"{target}-{number}"
+            channel, tag = await line.answered(call)
+            replaced = (call, tag) if target == "attended" else ("", "")
+            await line.refer(call, tag, *replaced, extra="Refer-Sub: false\r\n")
+            await line.asked(channel)
+            answer = asyncio.create_task(line.engine.answer_transfer(channel, is_done=number % 2 == 0))
+            line.bye(call, tag)
+            await asyncio.gather(answer, return_exceptions=True)
+            await line.all_ended(channel)
 
 
-def test_transfers_are_off_by_default() -> None:
+_REPORT = b"ast_refer_notify_transfer_request"
+
+
+@pytest.fixture
+def slow_reports(asterisk_install: AsteriskInstall, tmp_path: Path) -> tuple[AsteriskInstall, str]:
+    """An Asterisk in which the moment of the report of a transfer can be made longer, and the library that does so."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("this machine has no C compiler")
+    library = tmp_path / "slow_reports.so"
+    source = Path(__file__).with_name("slow_reports.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    for module in asterisk_install.modules_dir.iterdir():
+        (modules / module.name).symlink_to(module)
+    module = modules / TRANSFERS
+    content = module.read_bytes()
+    assert content.count(_REPORT) == 1
+    module.unlink()
+    module.write_bytes(content.replace(_REPORT, b"tst" + _REPORT[3:]))
+    return replace(asterisk_install, modules_dir=modules), str(library)
+
+
+@pytest.mark.parametrize("delayed", ["BEFORE", "AFTER"])
+@pytest.mark.parametrize("ends", ["as it is reported", "as it is answered", "afterwards"])
+async def test_a_call_ends_while_its_transfer_is_reported(
+    asterisk_install: AsteriskInstall,
+    tmp_path: Path,
+    slow_reports: tuple[AsteriskInstall, str],
+    delayed: str,
+    ends: str,
+) -> None:
+    """Asterisk read the channel of the replaced call without a reference to it, once as it received REFER and once as it
+    sent the result (with the dialog locked); and the response of the switch could come before what it needs was there."""
+    if not are_transfers_corrected(asterisk_install.modules_dir):
+        pytest.skip("this machine has an Asterisk without the corrections")
+    slow, library = slow_reports
+    async with PeerAsLine(slow, tmp_path, {"LD_PRELOAD": library, f"SLOW_{delayed}": "300000"}) as line:
+        for number in range(3):
+            talk, consultation = f"talk-{number}", f"consultation-{number}"
+            channel, tag = await line.answered(talk)
+            other, other_tag = await line.answered(consultation)
+            await line.refer(talk, tag, consultation, other_tag)
+            if ends == "as it is reported":
+                line.bye(consultation, other_tag)
+            asked = await line.asked(channel)
+            assert asked.to is None
+            if ends != "as it is reported":
+                assert asked.other == other
+            answer = asyncio.create_task(line.engine.answer_transfer(channel, is_done=True))
+            if ends == "as it is answered":
+                line.bye(consultation, other_tag)
+            await asyncio.gather(answer, return_exceptions=True)
+            if ends == "afterwards":
+                line.bye(consultation, other_tag)
+            line.bye(talk, tag)
+            await line.all_ended(channel, other)
+
+
+def test_the_module_is_loaded_for_the_setting_only() -> None:
     files = base_files(CONFIG)
     assert "refer" not in files["modules.conf"]
     assert "allow_transfer = yes" not in files["pjsip_templates.conf"]

@@ -97,6 +97,8 @@ class FakeEngine:
     """Lines of which the engine can make no channel."""
     devices: dict[str, int] = field(default_factory=dict)
     """Lines with more devices than one."""
+    keeps_left: bool = False
+    """A party whose other one hung up stays, as while phones may transfer calls; nothing reports that it is alone."""
     channels: dict[Channel, Chan] = field(default_factory=dict)
     pending: list[Signal] = field(default_factory=list)
     done: list[Effect] = field(default_factory=list)
@@ -328,7 +330,10 @@ class FakeEngine:
                 self._leave(one)
         self._leave(chan)
         for peer in peers:
-            self._end(peer, cause)
+            if self.keeps_left and peer.answered:
+                peer.dialler = None
+            else:
+                self._end(peer, cause)
         if chan.record is not None:
             self.recorded(chan.channel, hung_up=by_party)
         self._end(chan, cause, by_party=by_party)
@@ -345,7 +350,8 @@ class FakeEngine:
         connect, chan.connect = chan.connect, None
         self._leave(chan)
         if connect is not None and result is ConnectResult.ANSWERED and not connect.return_after_talk:
-            self._end(chan, 16)
+            if not self.keeps_left:
+                self._end(chan, 16)
             return
         self.pending.append(ConnectFinished(chan.channel, self.at(), result, cause))
 

@@ -269,6 +269,42 @@ async def test_a_blind_transfer(tmp_path: Path, how: str, moment: int, is_prompt
     assert calls.first.talking
 
 
+@pytest.mark.parametrize("how", ["attended", "blind", "refused"])
+async def test_the_phone_hangs_up_before_the_transfer_begins(tmp_path: Path, how: str) -> None:
+    """With the 202: the engine keeps whom it left, and the end of its calls is handled after the transfer."""
+    calls = Calls(tmp_path, 99, is_prompt=True, is_second=how == "attended", leaves="both")
+    calls.fake.keeps_left = True
+    asked(calls, 0, {"attended": None, "blind": DORA, "refused": "000"}[how])
+    calls.hang_up([calls.own(one).channel for one in calls.sessions])
+    calls.deliver()
+    await calls.settled()
+    if how == "refused":
+        assert calls.is_over()
+        return
+    if how == "blind":
+        [third] = calls.ringing
+        calls.fake.answer(third)
+        await calls.settled()
+    assert calls.hearing() == {c.DORA_LINE}
+    assert len(calls.fake.channels) == 2
+    assert calls.first.talking
+    calls.fake.hang_up(calls.first.living[0].channel)
+    await calls.settled()
+    assert calls.is_over()
+
+
+@pytest.mark.parametrize("who", ["operator", "contact"])
+async def test_whom_the_other_party_left_is_hung_up(tmp_path: Path, who: str) -> None:
+    """The engine keeps the party for a moment, the switch does not."""
+    calls = Calls(tmp_path, 99, is_prompt=True, is_second=False, leaves="both")
+    calls.fake.keeps_left = True
+    contact = calls.first.contact
+    assert contact is not None
+    calls.hang_up([calls.own(calls.first).channel if who == "operator" else contact.channel])
+    await calls.settled()
+    assert calls.is_over()
+
+
 @both_ways
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_a_contact_that_is_given_to_a_scenario(tmp_path: Path, moment: int, is_prompt: bool) -> None:

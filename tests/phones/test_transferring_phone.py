@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator
 
@@ -24,6 +23,9 @@ pytestmark = [
 ]
 
 LOGIN, NUMBER, BORIS_EXTENSION = "0260001", "97140000200", "202"
+MOBILE = "00971500000090"
+KEPT_SECONDS = 0.4
+"""Less than Asterisk keeps a party whose other one hung up."""
 SILENCE_SECONDS = 5.0
 """When nobody is heard after so long, nobody will be."""
 
@@ -86,18 +88,24 @@ async def test_after_the_response(setup: Setup, phone: TransferringPhone, how: s
 
 
 @pytest.mark.parametrize("after", [0.0, 0.002, 0.01], ids=lambda one: f"{one * 1000:g} ms")
-@pytest.mark.parametrize("how", ["attended", "blind"])
+@pytest.mark.parametrize("how", ["attended", "blind", "of its own call"])
 async def test_before_the_response(setup: Setup, phone: TransferringPhone, how: str, after: float) -> None:
-    """The phone does not wait for the result. Who talks with it may be hung up by Asterisk before the switch can do
-    anything; nobody stays on a line without sound."""
+    """The phone does not wait for the result: with 202 it hangs up each of its calls. The transfer goes on."""
+    before = await setup.last_id()
     setup.boris.on_call(Answer())
-    customer = await setup.customer()
-    call = await customer.dial(NUMBER)
-    dialog = await phone.taken()
+    if how == "of its own call":
+        mobile = await setup.mobile()
+        mobile.on_call(Answer())
+        dialog = await phone.dial(MOBILE)
+        call = await mobile.next_call()
+    else:
+        call = await (await setup.customer()).dial(NUMBER)
+        dialog = await phone.taken()
     await talks(setup, 1)
     dialogs = [dialog]
     if how == "attended":
         dialogs.append(await phone.dial(BORIS_EXTENSION))
+        second = await setup.boris.next_call()
         await talks(setup, 2)
         phone.refer(dialog, dialogs[1])
     else:
@@ -106,17 +114,38 @@ async def test_before_the_response(setup: Setup, phone: TransferringPhone, how: 
     await asyncio.sleep(after)
     for one in dialogs:
         phone.hang_up(one)
-    deadline = time.monotonic() + SILENCE_SECONDS
-    while not call.is_ended:
-        second = setup.boris.calls[-1] if setup.boris.calls else None
-        if second is not None and second.at_answer and not second.is_ended:
-            with contextlib.suppress(TimeoutError):  # it has ended meanwhile, or waits in silence
-                await call.hears(second.tone)
-                await second.hears(call.tone)
-                await call.hangup()
-                break
-        assert time.monotonic() < deadline, "the contact waits in silence"
-        await asyncio.sleep(0.05)
+    if how != "attended":
+        second = await setup.boris.next_call()
+    await call.hears(second.tone)
+    await second.hears(call.tone)
+    await asyncio.sleep(1)
+    assert not call.is_ended
+    [living] = await setup.living()
+    assert len(living["legs"]) == 2
+    await call.hangup()
+    await second.ended()
+    await setup.row(before, recorded=True, expected=2 if how == "attended" else 1)
+    direction = "out" if how == "of its own call" else "in"
+    [row] = [one for one in await setup._sessions(before) if one["direction"] == direction]
+    assert row["is_transfer"] is True
     async with asyncio.timeout(SILENCE_SECONDS):
         while await setup.living() or await setup.engine_channels():
             await asyncio.sleep(0.1)
+
+
+async def test_who_hangs_up_without_a_transfer_ends_the_call_at_once(
+    setup: Setup, phone: TransferringPhone
+) -> None:
+    """Asterisk keeps the other party for a moment, and the switch does not wait for that."""
+    for _ in range(3):
+        before = await setup.last_id()
+        call = await (await setup.customer()).dial(NUMBER)
+        dialog = await phone.taken()
+        await talks(setup, 1)
+        began = time.monotonic()
+        phone.hang_up(dialog)
+        await call.ended()
+        assert time.monotonic() - began < KEPT_SECONDS
+        row = await setup.row(before)
+        assert row["finish_reason"] == "operator_disconnects"
+        assert row["is_transfer"] is False

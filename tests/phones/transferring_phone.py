@@ -1,4 +1,5 @@
-"""A phone that transfers calls and hangs up when the test says: with the response, or some milliseconds after the NOTIFY."""
+"""A phone that transfers calls and hangs up when the test says: with the response, or some milliseconds after the NOTIFY. It
+also watches extensions."""
 
 from __future__ import annotations
 
@@ -52,6 +53,10 @@ class TransferringPhone(asyncio.DatagramProtocol):
         self._taken: asyncio.Queue[Dialog] = asyncio.Queue()
         self.hang_up_after: float | None = None
         """Seconds between the final NOTIFY and the BYE of each call; None: never."""
+        self.answers = True
+        """False: its calls ring until they are cancelled."""
+        self.lamps: dict[str, str] = {}
+        """The last state of each watched extension, as in ``application/dialog-info+xml``; ``terminated``: idle."""
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -101,6 +106,26 @@ class TransferringPhone(asyncio.DatagramProtocol):
         if self._dialogs.pop(dialog.call_id, None) is not None:
             self._in_dialog(dialog, "BYE")
             dialog.is_over.set()
+
+    async def watch(self, extension: str, event: str = "dialog") -> str:
+        """Subscribe to the state of an extension.
+
+        :returns: the status line of the response.
+        """
+        call_id, own = (
+            f"watch-{secrets.token_hex(8)}",
+            f"<sip:{self._login}@{_DOMAIN}>;tag={secrets.token_hex(4)}",
+        )
+        uri = f"sip:{extension}@{self._server[0]}:{self._server[1]}"
+        extra = f"Event: {event}\r\nExpires: 600\r\nAccept: application/dialog-info+xml\r\n"
+        response = await self._authenticated("SUBSCRIBE", uri, call_id, own, f"<{uri}>", extra)
+        return response.partition("\r\n")[0]
+
+    async def lamp(self, extension: str, state: str) -> None:
+        """Wait until the watched extension has this state."""
+        async with asyncio.timeout(PATIENCE):
+            while self.lamps.get(extension) != state:
+                await asyncio.sleep(0.02)
 
     # --- SIP
 
@@ -218,6 +243,9 @@ class TransferringPhone(asyncio.DatagramProtocol):
                 own, other = _header(text, "To") + tag, _header(text, "From")
                 dialog = Dialog(call_id, own, other, _uri(_header(text, "Contact")))
                 self._dialogs[call_id] = dialog
+                if not self.answers:
+                    self._respond(text, "180 Ringing", tag)
+                    return
                 self._respond(text, "200 OK", tag, self._sdp())
                 self._taken.put_nowait(dialog)
             case "INVITE":
@@ -234,6 +262,11 @@ class TransferringPhone(asyncio.DatagramProtocol):
                     if not dialog.transferred.done():
                         dialog.transferred.set_result(status)
                     self._leave()
+            case "NOTIFY" if "dialog-info" in text:
+                self._respond(text, "200 OK")
+                watched = re.findall(r'entity="sips?:([^@"]*)@', text)[0]
+                states = re.findall(r"<state>([a-z]+)</state>", text)
+                self.lamps[watched] = states[0] if states else "terminated"
             case _:
                 self._respond(text, "200 OK")
 

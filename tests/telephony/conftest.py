@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -96,7 +96,10 @@ class SignalLog:
 class Pbx:
     """One Asterisk with our configuration, an engine connected to it, and the world outside."""
 
-    def __init__(self, install: AsteriskInstall, folder: Path) -> None:
+    def __init__(
+        self, install: AsteriskInstall, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """:param environment: more variables of Asterisk."""
         self.settings = settings = Settings(data_dir=folder)
         certify(settings)
         certificates.publish(settings)
@@ -127,7 +130,10 @@ class Pbx:
         )
         self._install = install
         self._process: asyncio.subprocess.Process | None = None
+        self._environment = environment or {}
         self._published = ExitStack()
+        self.connected = AsyncExitStack()
+        """What a test connects, to be closed by it."""
 
     async def start(self, *, keep: bool = False) -> None:
         """:param keep: start with the files that are there."""
@@ -141,7 +147,7 @@ class Pbx:
             )
         program = Program(
             self._install.command("-f", "-C", str(self.config.paths.conf)),
-            environment=self._install.environment,
+            environment={**self._install.environment, **self._environment},
             open_files=20_000,
         )
         with (self.config.paths.root / "console").open("wb") as console:
@@ -158,6 +164,10 @@ class Pbx:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
 
     async def stop(self) -> None:
         if self._process and self._process.returncode is None:

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from trunkline.core.clock import Instant
 from trunkline.telephony.ari_events import (
     AriEvent,
     ChannelDestroyed,
+    ChannelEnteredBridge,
     ChannelHangupRequest,
     ChannelSnapshot,
+    ChannelTransfer,
     Dialled,
     StasisStart,
     parse_event,
 )
-from trunkline.telephony.port import Answered, Channel, ControlTaken, Ended, Ringing, Signal
+from trunkline.telephony.port import Answered, Channel, ControlTaken, Ended, Ringing, Signal, TransferAsked
 from trunkline.telephony.translate import Translator
 
 NOW = Instant(100.0)
@@ -211,3 +215,29 @@ def test_who_answered_and_ended_meanwhile_leaves_nobody_ringing() -> None:
     translator.adopt_group(CHANNEL, ["x~2"], "x~1")
     assert translator.to_hang_up == ["x~2"]
     assert fed(translator, ChannelDestroyed(NOW, SECOND, 26)) == []
+
+
+def test_the_other_call_of_a_transfer_is_found_by_its_call_id() -> None:
+    """The corrected module of transfers does not name its channel."""
+    translator = Translator()
+    talk = channel("PJSIP/1001-00000001", "talk")
+    consultation = replace(channel("PJSIP/1001-00000002", "consultation"), call_id="abc@phone")
+
+    def asked(call_id: str) -> Channel | None:
+        translator.keep_only({"talk", "consultation"})
+        [signal] = fed(translator, ChannelTransfer(Instant(NOW + len(call_id)), talk, "202", call_id))
+        assert isinstance(signal, TransferAsked)
+        assert signal.to is None
+        return signal.other
+
+    assert asked("abc@phone") is None
+    fed(translator, ChannelEnteredBridge(NOW, talk, "1"), ChannelEnteredBridge(NOW, consultation, "2"))
+    assert asked("abc@phone") == Channel("consultation")
+    assert asked("other") is None
+    fed(translator, ChannelEnteredBridge(NOW, replace(talk, id="same", call_id="abc@phone"), "3"))
+    assert asked("abc@phone") == Channel("consultation"), "channels that ended are forgotten"
+    fed(translator, ChannelDestroyed(NOW, consultation, 16))
+    assert asked("abc@phone") is None
+    [blind] = fed(translator, ChannelTransfer(NOW, talk, "202", None))
+    assert isinstance(blind, TransferAsked)
+    assert (blind.to, blind.other) == ("202", None)

@@ -460,7 +460,7 @@ def _left(decision: Decision, signal: Left) -> None:
     if leg is None or leg.bridge != signal.bridge:
         return
     leg.bridge = None
-    if session.taking_control:
+    if session.taking_control or session.leaving is not None:
         return  # it goes on under our control, or its end follows
     for talk in [t for t in session.talks if t.ended_at is None]:
         if talk.has(leg):

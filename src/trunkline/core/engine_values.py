@@ -292,6 +292,13 @@ class EmergencyRouteName(EngineValue):
     pattern = re.compile(r"[0-9]{1,19}~[0-9]{1,9}")
 
 
+class WatchersName(EngineValue):
+    """Names what the phones of one account may watch: the account."""
+
+    what, form = "name of watchers", "<account>"
+    pattern = re.compile(r"[0-9]{1,19}")
+
+
 class Keys(EngineValue):
     """DTMF; a dot is a pause of one second."""
 

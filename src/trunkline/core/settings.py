@@ -77,9 +77,13 @@ class SipSettings(_Group):
     """Decimal logarithm of the guesses that a SIP password chosen by a person must withstand, estimated. Less than 12 allows
     weak passwords, 0 each; guesses from an address where the line is registered are not banned over UDP."""
 
-    transfers: bool = False
+    transfers: bool = True
     """Whether phones may transfer calls themselves (REFER): with the fetched Asterisk, whose module is corrected (decision
     0043)."""
+
+    busy_lamps: bool = False
+    """Whether phones may watch the extensions of their account (busy lamps). Asterisk does not limit how many subscriptions
+    a phone has, so this is for installations whose phones are trusted."""
 
     media_timeout: int = Field(default=120, ge=0, le=86_400)
     """Seconds without RTP and RTCP of a phone or carrier in an answered call, after which its leg ends; 0 = never."""

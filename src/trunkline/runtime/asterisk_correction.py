@@ -3,7 +3,7 @@
 Debian's package has a patch that upstream does not have (``2016_opus_plc.patch``): a translator drops each frame whose
 number is lower than the last one, and all that follow, for up to eleven minutes. So a carrier that changes its media gateway
 during a talk is not heard any more. No setting avoids it; decision 0034 has the measurements, 0042 the choice.
-Its module of transfers has two more (decision 0043); without the corrections it is not loaded.
+Its module of transfers has five more (decision 0043); without the corrections it is not loaded.
 
 A correction names the digest of the file before and after it, so it applies to that very build, or not at all.
 """
@@ -52,7 +52,10 @@ CORRECTIONS = (
 TRANSFERS = "res_pjsip_refer.so"
 """The module of transfers by phones, in the folder of modules."""
 
-_TRANSFERS_CORRECTED = "410cd52ad659fbec5422a0aa4a535a5d0736fd4f1b86a228ddc699df350bfa03"
+_TRANSFERS_CORRECTED = "0039597a22e8df5abd4186178ea07e41481422a77f00d478c2cfc29a65f1be7f"
+
+_NO_STORE = bytes.fromhex("660f1f440000")
+"""An instruction of six bytes that does nothing."""
 
 TRANSFER_CORRECTIONS = (
     # amd64, refer_progress_alloc(): a REFER with `Refer-Sub: false` is as every other; with ARI, the process would end.
@@ -66,10 +69,59 @@ TRANSFER_CORRECTIONS = (
     # refer_incoming_request(): an INVITE with `Replaces` is a call like any other; it would take over a call of any account.
     Correction(
         before="a8d1fd69d00dd7899a4c1ae72d31feaeb161a0496bbc01143d4898d89aeb39c1",
-        after=_TRANSFERS_CORRECTED,
+        after="410cd52ad659fbec5422a0aa4a535a5d0736fd4f1b86a228ddc699df350bfa03",
         offset=0x9B1D,
         old=b"\x74\x29",
         new=b"\x90\x90",
+    ),
+    # refer_progress_notify(): the result of a transfer is sent to the phone, and not reported to ARI a second time. The
+    # report locked channels and bridges while the SIP dialog was locked, and read the channel of another call without a
+    # reference to it.
+    Correction(
+        before="410cd52ad659fbec5422a0aa4a535a5d0736fd4f1b86a228ddc699df350bfa03",
+        after="ab14e7a70e82e6d668e008dd563e7db7a4dd0faab23666f18d3c096f3a532164",
+        offset=0x6D6F,
+        old=b"\x74\x38",
+        new=b"\xeb\x38",
+    ),
+    # refer_incoming_ari_request(): the report has the Call-ID of the other call, and not its channel, to which the module
+    # has no reference; a call that ended in this moment ended the process.
+    Correction(
+        before="ab14e7a70e82e6d668e008dd563e7db7a4dd0faab23666f18d3c096f3a532164",
+        after="3ef6107e74bfa5faa223f4cc0523ce0e4de1b9233550c472784ea8d895513626",
+        offset=0x95AD,
+        old=b"\x4d\x8b\x40\x68",
+        new=b"\x45\x31\xc0\x90",
+    ),
+    # refer_ari_progress_framehook(), four times: the response of ARI is not stored for further reports. The place to store
+    # it in is made after the report, so a response that came at once ended the process.
+    Correction(
+        before="3ef6107e74bfa5faa223f4cc0523ce0e4de1b9233550c472784ea8d895513626",
+        after="0540429c92c6bf4ae0a72444fc908dc29faef39c4bbefd0d34deae2b307c5f3e",
+        offset=0xA83A,
+        old=b"\x89\x90\x80\x00\x00\x00",
+        new=_NO_STORE,
+    ),
+    Correction(
+        before="0540429c92c6bf4ae0a72444fc908dc29faef39c4bbefd0d34deae2b307c5f3e",
+        after="1893efe3430221ebc3d540024b60a5a96409dd51fefb63df704bb1d8acd17a05",
+        offset=0xA934,
+        old=b"\x89\x90\x80\x00\x00\x00",
+        new=_NO_STORE,
+    ),
+    Correction(
+        before="1893efe3430221ebc3d540024b60a5a96409dd51fefb63df704bb1d8acd17a05",
+        after="9c8c38a458fad0cf89e65fb23b2773aa8e359047debde81b5e983e05f298f832",
+        offset=0xA946,
+        old=b"\x89\x90\x80\x00\x00\x00",
+        new=_NO_STORE,
+    ),
+    Correction(
+        before="9c8c38a458fad0cf89e65fb23b2773aa8e359047debde81b5e983e05f298f832",
+        after=_TRANSFERS_CORRECTED,
+        offset=0xAAE5,
+        old=b"\x89\x82\x80\x00\x00\x00",
+        new=_NO_STORE,
     ),
 )
 """In order; decision 0043."""

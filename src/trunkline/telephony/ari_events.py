@@ -30,6 +30,8 @@ class ChannelSnapshot:
     app: str
     created_at: Instant
     variables: Mapping[str, str]
+    call_id: str = ""
+    """Call-ID of its SIP dialog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +142,14 @@ class ChannelTransfer:
     """The party's phone asks for a transfer (REFER); nothing is done yet.
 
     :ivar destination: user part of the target; of an attended transfer, too.
-    :ivar other: the other call of the phone, in an attended transfer.
-    :ivar is_attended: a call is named, known here or not.
+    :ivar other: Call-ID of the other call of the phone, in an attended transfer; None: blind. The corrected module of
+        transfers does not name its channel.
     """
 
     at: Instant
     channel: ChannelSnapshot
     destination: str
-    other: ChannelSnapshot | None
-    is_attended: bool
+    other: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,7 @@ def parse_channel(data: Mapping[str, Any]) -> ChannelSnapshot:
         app=dialplan.get("app_name", ""),
         created_at=parse_time(data["creationtime"]),
         variables=data.get("channelvars") or {},
+        call_id=data.get("protocol_id") or "",
     )
 
 
@@ -267,18 +269,15 @@ def _hangup_request(at: Instant, data: Mapping[str, Any]) -> ChannelHangupReques
 
 
 def _transfer(at: Instant, data: Mapping[str, Any]) -> ChannelTransfer:
-    refer_to = data["refer_to"]
-    wanted = refer_to["requested_destination"]
-    other = refer_to.get("destination_channel")
-    destination = wanted.get("destination", "")
-    if not isinstance(destination, str):
-        raise TypeError("the destination of a transfer is no text")
+    wanted = data["refer_to"]["requested_destination"]
+    destination, other = wanted.get("destination", ""), wanted.get("protocol_id")
+    if not isinstance(destination, str) or not isinstance(other, str | None):
+        raise TypeError("the texts of a transfer are not texts")
     return ChannelTransfer(
         at,
         parse_channel(data["referred_by"]["source_channel"]),
         destination,
-        parse_channel(other) if other else None,
-        "protocol_id" in wanted,
+        other,
     )
 
 

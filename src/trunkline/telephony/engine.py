@@ -569,6 +569,7 @@ class AsteriskEngine(Conversations):
         endpoint = endpoint_of_channel(channel.name)
         if endpoint is None:
             return None
+        self._translator.add_call_id(channel)
         is_up = channel.state == UP
         if is_up:
             self._translator.answered.add(channel.id)

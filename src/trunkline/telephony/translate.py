@@ -113,6 +113,8 @@ class Translator:
     _groups: dict[str, _Group] = field(default_factory=dict)
     _unsettled: dict[Channel, _Group] = field(default_factory=dict)
     _recordings: dict[str, _Recording] = field(default_factory=dict)
+    call_ids: dict[str, str] = field(default_factory=dict)
+    """Call-ID of each channel that was in Stasis or in a bridge, while it is live."""
     _transfers: dict[str, TransferAsked] = field(default_factory=dict)
     """The last request of each channel's phone."""
 
@@ -216,12 +218,17 @@ class Translator:
     def forget_recording(self, record_id: str) -> None:
         self._recordings.pop(record_id, None)
 
+    def add_call_id(self, channel: ChannelSnapshot) -> None:
+        if channel.call_id:
+            self.call_ids[channel.id] = channel.call_id
+
     def keep_only(self, alive: set[str]) -> None:
         """Discard the state of channels whose end was missed."""
         self.by_party &= alive
         self.answered &= alive
         self.admitted &= alive
         self.callers = {real: number for real, number in self.callers.items() if real in alive}
+        self.call_ids = {real: one for real, one in self.call_ids.items() if real in alive}
         self._transfers = {real: one for real, one in self._transfers.items() if real in alive}
         self._groups = {real: group for real, group in self._groups.items() if real in alive}
         for group in [*self._groups.values(), *self._unsettled.values()]:
@@ -243,6 +250,7 @@ class Translator:
             case ChannelDestroyed():
                 return self._destroyed(event)
             case ChannelEnteredBridge() if _is_party(event.channel):
+                self.add_call_id(event.channel)
                 return [Joined(self.public(event.channel.id), event.at, Bridge(event.bridge))]
             case ChannelLeftBridge() if _is_party(event.channel):
                 return [Left(self.public(event.channel.id), event.at, Bridge(event.bridge))]
@@ -268,10 +276,11 @@ class Translator:
         return [Refused(self.public(event.channel.id), event.at, event.sip_code)]
 
     def _transfer_asked(self, event: ChannelTransfer) -> list[Signal]:
-        to = None if event.is_attended else event.destination
-        other = self.public(event.other.id) if event.other is not None else None
+        to = event.destination if event.other is None else None
+        others = [real for real, one in self.call_ids.items() if one == event.other]
+        other = self.public(others[0]) if len(others) == 1 else None
         asked = TransferAsked(self.public(event.channel.id), event.at, to, other)
-        # Asterisk publishes one request on the channels of both calls.
+        # Asterisk may publish one request twice.
         before = self._transfers.get(event.channel.id)
         self._transfers[event.channel.id] = asked
         if before is not None and (before.to, before.other) == (to, other):
@@ -284,6 +293,7 @@ class Translator:
         if endpoint is None or not event.args or event.args[0] == CREATED:
             return []
         self._add_to_group(channel.id)
+        self.add_call_id(channel)
         public = self.public(channel.id)
         match event.args:
             case ("in", *_):
@@ -385,6 +395,7 @@ class Translator:
         self.answered.discard(real)
         self.admitted.discard(real)
         self._transfers.pop(real, None)
+        self.call_ids.pop(real, None)
         self.callers.pop(real, None)
         if not _is_party(event.channel):
             return []

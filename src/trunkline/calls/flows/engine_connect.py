@@ -195,7 +195,10 @@ def being_connected(session: Session) -> Channel | None:
 
 
 def party_gone(decision: Decision, flow_input: LegGone) -> None:
-    """A party has left: the call ends with the one whose channel the engine was given."""
+    """A party has left: the call ends with the one whose channel the engine was given.
+
+    The engine keeps the other party of a talk for a moment, because a phone may ask for a transfer and leave.
+    """
     session, leg = decision.session, flow_input.leg
     needed = anchor(session)
     if leg.channel == session.connecting_channel or leg is needed:
@@ -205,10 +208,23 @@ def party_gone(decision: Decision, flow_input: LegGone) -> None:
         decision.end_session(
             Reason.DISCONNECT_BEFORE_CALL_PROCESSING if flow_input.is_early else flow_input.reason
         )
-        if not engine_clears:
-            hang_up_all(decision, 16)
+        for one in session.living:
+            if not engine_clears or one.answered_at is not None:
+                decision.do(Hangup(one.channel, 16))
     elif not session.living:
         decision.end_session(flow_input.reason)
+    elif needed is not None and _is_left(session, needed, leg):
+        decision.do(Hangup(needed.channel, 16))
+
+
+def _is_left(session: Session, needed: Leg, gone: Leg) -> bool:
+    """Whether the party that the engine connected has hung up, so that the engine's channel is alone."""
+    return (
+        needed.channel == session.connecting_channel
+        and gone.answered_at is not None
+        and gone.departure is None
+        and not another_answered(session, gone)
+    )
 
 
 def left_by(session: Session, side: Side) -> Reason:

@@ -41,6 +41,8 @@ class PhoneTransfers:
         if leg is None:
             return
 
+        held = self._hold_back(session, leg, asked)
+
         async def perform() -> None:
             try:
                 if asked.to is not None:
@@ -63,8 +65,33 @@ class PhoneTransfers:
                     decision = Decision(session, context, Instant(self._clock()))
                     phone_transfer.refuse(decision, leg)
                     self._switch.apply(decision)
+            finally:
+                for one in held:
+                    self._switch.leave(one)
 
         item_task(perform(), name="phone-transfer", among=self._tasks)
+
+    def _hold_back(self, session: Session, leg: Leg, asked: TransferAsked) -> list[Session]:
+        """The phone may hang up each of its calls from now on: its end is handled after the transfer.
+
+        :returns: the calls for which this is so.
+        """
+        calls = [(session, leg)]
+        if asked.other is not None and (other := self._switch.channels.get(asked.other)) is not None:
+            own = other.leg_of(asked.other)
+            is_of_account = other.account_id == session.account_id
+            if own is not None and is_of_account and own.sip_line_id == leg.sip_line_id:
+                calls.append((other, own))
+        held = []
+        for one, leaving in calls:
+            if (
+                one.leaving is None
+                and not one.taking_control
+                and phone_transfer.other_party(one, leaving) is not None
+            ):
+                one.leaving = leaving.channel
+                held.append(one)
+        return held
 
     async def _replace(self, session: Session, leg: Leg, other_channel: Channel | None) -> None:
         """An attended transfer: the parties of two calls of one phone are connected with each other.

@@ -20,6 +20,7 @@ from trunkline.telephony.config.model import (
     TrunkConfig,
     TrunkMode,
     TrunkTransport,
+    WatchedExtension,
     trunk_endpoint,
 )
 from trunkline.telephony.config.render import SINGLE, base_files, directory_files
@@ -42,6 +43,7 @@ __all__ = [
     "TrunkConfig",
     "TrunkMode",
     "TrunkTransport",
+    "WatchedExtension",
     "base_files",
     "changed_files",
     "directory_files",

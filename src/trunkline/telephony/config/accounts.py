@@ -70,16 +70,19 @@ _KIND_OF: Mapping[str, Kind] = {
 """By template or type."""
 
 
-def account_texts(directory: Directory) -> dict[Kind, str]:
+def account_texts(directory: Directory, *, busy_lamps: bool) -> dict[Kind, str]:
     """What an account brings to each kind; kinds of which it has nothing are left out. Music has no files by account."""
+    watched = dialplan.watched(directory.watched) if busy_lamps else ""
     texts: dict[Kind, str] = {}
     for section in _SECTION.split(pjsip.lines(directory.lines) + "\n" + pjsip.trunks(directory.trunks)):
         found = _TEMPLATE.match(section) or _TYPE.search(section)
         if found is not None:
             kind = _KIND_OF.get(found[1], Kind.PEERS)
             texts[kind] = texts.get(kind, "") + section
-    if directory.defaults or directory.emergency:
-        texts[Kind.ROUTES] = dialplan.defaults(directory.defaults) + dialplan.emergency(directory.emergency)
+    if directory.defaults or directory.emergency or watched:
+        texts[Kind.ROUTES] = (
+            dialplan.defaults(directory.defaults) + dialplan.emergency(directory.emergency) + watched
+        )
     return texts
 
 
@@ -118,7 +121,7 @@ class AccountFiles:
         self._displaced.pop(account, None)
         if displaced:
             self._displaced[account] = displaced
-        texts = account_texts(directory)
+        texts = account_texts(directory, busy_lamps=self._config.busy_lamps)
         before = self._texts.get(account, {})
         self._texts[account] = texts
         for kind in Kind:

@@ -16,8 +16,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
-from trunkline.telephony.config.model import DefaultRoute, EmergencyRoute, EngineConfig
-from trunkline.telephony.config.pjsip import BROWSER_PREFIX, CONTEXT
+from trunkline.telephony.config.model import DefaultRoute, EmergencyRoute, EngineConfig, WatchedExtension
+from trunkline.telephony.config.pjsip import BROWSER_PREFIX, CONTEXT, WATCHED
 
 APP = "trunkline"
 """The Stasis application."""
@@ -28,6 +28,11 @@ ORIGINATED = "tl-originated"
 """Where channels go that we originated, once they are answered."""
 CALLEE = "tl-callee"
 RECORD_CALLEE = "tl-record"
+LEFT = "tl-left"
+"""Where a party is after the other one hung up, while phones may transfer calls: a phone may ask for a transfer and hang up
+at once, and the switch takes control of whom it left. The switch hangs up those that nobody asked to transfer."""
+_LEFT_SECONDS = 0.5
+"""After this the party is hung up also without the switch."""
 # The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a separate step:
 # each step of the dialplan is a message to all who listen.
 # Each field is reduced to the characters that the switch writes: a comma would begin the next argument, and the third one
@@ -97,6 +102,20 @@ def base(config: EngineConfig) -> str:
  same => n(over),Hangup(${{HANGUPCAUSE}})
 """
 
+    stays, after_short, after_plain, left = "", "", "", ""
+    if config.transfers:
+        stays = f"gF({LEFT}^left^1)"
+
+        def after(returns: str) -> str:
+            return f' same => n,GotoIf($["${{DIALSTATUS}}" = "ANSWER" & "{returns}" != "g"]?{LEFT},left,1)\n'
+
+        after_short, after_plain = after("${CUT(EXTEN,~,5)}"), after("${TL_OPTS:-1}")
+        left = f"""[{LEFT}]
+exten => left,1,{_PARTICIPANTS}
+ same => n,Wait({_LEFT_SECONDS})
+ same => n,Hangup(${{IF($[0${{HANGUPCAUSE}} > 0]?${{HANGUPCAUSE}}:16)}})
+
+"""
     phones = _devices("${EXTEN}", "TL_RINGS")
     browsers = _devices(f"{BROWSER_PREFIX}${{EXTEN}}", "TL_RINGS")
     return f"""[general]
@@ -130,20 +149,20 @@ exten => h,1,Hangup()
 [{CONNECT}]
 exten => _r~.,1,{_PARTICIPANTS}
  same => n,MixMonitor(,br({spool}/{_TAG}/{_UNIQUE}.sln))
- same => n,Dial({_WHOM},{_OPTIONS}U({RECORD_CALLEE}^{_PEER_TAG}))
- same => n,Goto(plain,done)
+ same => n,Dial({_WHOM},{_OPTIONS}U({RECORD_CALLEE}^{_PEER_TAG}){stays})
+{after_short} same => n,Goto(plain,done)
 exten => _p~.,1,{_PARTICIPANTS}
  same => n,Set(CHANNEL(peeraccount)={_TAG})
- same => n,Dial({_WHOM},{_OPTIONS})
- same => n,Goto(plain,done)
+ same => n,Dial({_WHOM},{_OPTIONS}{stays})
+{after_short} same => n,Goto(plain,done)
 exten => record,1,{_PARTICIPANTS}
  same => n,MixMonitor(,br({spool}/${{FILTER({_FILE},${{TL_REC}})}}))
  same => n,Goto(plain,dial)
 exten => plain,1,{_PARTICIPANTS}
- same => n(dial),Dial(${{TL_DIAL}},${{TL_RING}},${{TL_OPTS}})
- same => n(done),Stasis({APP},connected,${{DIALSTATUS}},${{HANGUPCAUSE}})
+ same => n(dial),Dial(${{TL_DIAL}},${{TL_RING}},${{TL_OPTS}}{stays})
+{after_plain} same => n(done),Stasis({APP},connected,${{DIALSTATUS}},${{HANGUPCAUSE}})
 {waiting("done", _TALKED)}
-[{CALLEE}]
+{left}[{CALLEE}]
 ; The name that a phone sends is not passed on: all of it is set, and the name is empty.
 exten => number,1,Set(CONNECTEDLINE(all,i)=<${{ARG1}}>)
  same => n,Return()
@@ -214,6 +233,20 @@ def emergency(routes: Sequence[EmergencyRoute]) -> str:
             text += f" same => n(way{index}),Dial(PJSIP/${{ARG1}}@{endpoint},{_EMERGENCY_RING},iI{shown})\n"
             text += ' same => n,GotoIf($["${DIALSTATUS}" != "CHANUNAVAIL" & "${DIALSTATUS}" != "CONGESTION"]?over)\n'
         text += " same => n(over),Hangup(${HANGUPCAUSE})\n"
+    return text
+
+
+def watched(extensions: Sequence[WatchedExtension]) -> str:
+    """One context for each account, with its extensions. They are watched only: a call to one finds no step."""
+    text = ""
+    for watchers in sorted({one.watchers for one in extensions}):
+        text += f"[{WATCHED}{watchers}]\n"
+        for one in sorted(extensions, key=lambda one: one.extension):
+            if one.watchers == watchers:
+                devices = (
+                    f"PJSIP/{name}" for line in one.lines for name in (line, f"{BROWSER_PREFIX}{line}")
+                )
+                text += f"exten => {one.extension},hint,{'&'.join(devices)}\n"
     return text
 
 

@@ -26,6 +26,7 @@ from trunkline.core.engine_values import (
     SipSecret,
     SipUser,
     TrunkId,
+    WatchersName,
     is_address,
 )
 from trunkline.core.settings import Settings
@@ -113,6 +114,7 @@ class EngineConfig:
     :ivar expiry_min, expiry_max: bounds of a registration, seconds.
     :ivar max_channels: channels at most, except those of emergency calls; 0 = Asterisk has no limit of its own.
     :ivar transfers: whether REFER of lines is reported to the switch.
+    :ivar busy_lamps: whether phones may watch the extensions of their account.
     :ivar media_timeout, media_timeout_hold: seconds without RTP and RTCP of a party until its channel ends; 0 = never.
     :ivar digests: algorithms of the challenges phones get (``MD5``, ``SHA-256``), the preferred first.
     """
@@ -132,6 +134,7 @@ class EngineConfig:
     digests: Sequence[str] = ("MD5",)
     cel_log: bool = True
     transfers: bool = False
+    busy_lamps: bool = False
     media_timeout: int = 0
     media_timeout_hold: int = 0
 
@@ -168,6 +171,7 @@ class EngineConfig:
             max_channels=engine.max_channels,
             digests=tuple(sip.digest_algorithms),
             transfers=sip.transfers,
+            busy_lamps=sip.busy_lamps,
             media_timeout=sip.media_timeout,
             media_timeout_hold=sip.media_timeout_hold,
         )
@@ -182,6 +186,7 @@ class LineConfig:
     :ivar access: from where it may be used.
     :ivar srtp_required: its phones are called with RTP/SAVP, and must offer it; browsers always have DTLS.
     :ivar emergency: how its calls to emergency numbers leave while no switch controls the engine; None = not at all.
+    :ivar watchers: the account whose extensions its phones may watch (busy lamps); None = none.
     """
 
     login: SipLogin
@@ -193,12 +198,15 @@ class LineConfig:
     srtp_required: bool = False
     access: LineAccess = LineAccess()  # noqa: RUF009 - immutable
     emergency: EmergencyRouteName | None = None
+    watchers: WatchersName | None = None
 
     def __post_init__(self) -> None:
         _require(SipLogin, self.login)
         _require(Ha1, self.ha1_md5, self.ha1_sha256)
         if self.emergency is not None:
             _require(EmergencyRouteName, self.emergency)
+        if self.watchers is not None:
+            _require(WatchersName, self.watchers)
 
     @classmethod
     def of(cls, login: str, ha1_md5: str, ha1_sha256: str = "", **other: Any) -> Self:
@@ -353,6 +361,30 @@ class DefaultRoute:
 
 
 @dataclass(frozen=True)
+class WatchedExtension:
+    """An extension whose state phones of the same account may watch: whether one of its lines rings or talks."""
+
+    watchers: WatchersName
+    extension: PhoneDigits
+    lines: Sequence[SipLogin]
+
+    def __post_init__(self) -> None:
+        _require(WatchersName, self.watchers)
+        _require(PhoneDigits, self.extension)
+        _require(SipLogin, *self.lines)
+
+    @classmethod
+    def of(cls, account_id: int, extension: str, lines: Iterable[str]) -> Self:
+        """From plain texts.
+
+        :raises BadEngineValue: one of them cannot be configured.
+        """
+        return cls(
+            WatchersName(str(account_id)), PhoneDigits(extension), tuple(SipLogin(one) for one in lines)
+        )
+
+
+@dataclass(frozen=True)
 class EmergencyRoute:
     """How calls of lines to emergency numbers leave while no switch controls the engine. No setting and no limit applies.
 
@@ -398,6 +430,7 @@ class Directory:
     music: Sequence[MediaPath] = ()
     hold_music: MediaPath | None = None
     emergency: Sequence[EmergencyRoute] = ()
+    watched: Sequence[WatchedExtension] = ()
 
     def __post_init__(self) -> None:
         _require(MediaPath, *self.music, *([self.hold_music] if self.hold_music else []))

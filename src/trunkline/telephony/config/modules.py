@@ -30,12 +30,20 @@ MODULES = tuple(_NAMES.split())
 TRANSFERS = "res_pjsip_refer"
 """Loaded only when phones may transfer calls (decision 0043)."""
 
+BUSY_LAMPS = (
+    "res_pjsip_exten_state",
+    "res_pjsip_dialog_info_body_generator",
+    "res_pjsip_pidf_body_generator",
+    "res_pjsip_xpidf_body_generator",
+)
+"""Loaded only when phones may watch extensions."""
+
 _OPUS = ("codec_opus_open_source", "codec_opus")
 
 
-def present(folder: Path, *, transfers: bool = False) -> Iterable[str]:
+def present(folder: Path, *, transfers: bool = False, busy_lamps: bool = False) -> Iterable[str]:
     """Those of :data:`MODULES` that this installation has; naming others would only fill its log."""
-    wanted = (*MODULES, TRANSFERS) if transfers else MODULES
+    wanted = (*MODULES, *([TRANSFERS] if transfers else []), *(BUSY_LAMPS if busy_lamps else []))
     return (name for name in wanted if (folder / f"{name}.so").exists())
 
 

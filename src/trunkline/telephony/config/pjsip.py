@@ -23,6 +23,8 @@ from trunkline.telephony.port import LineAccess
 REALM = "trunkline"
 BROWSER_PREFIX = "web-"
 CONTEXT = "tl-in"
+WATCHED = "tl-watched-"
+"""Begins the name of the context with the watched extensions of an account."""
 BANS = "tl-bans"
 BANS_FILE = "acl_bans.conf"
 _QUALIFY_SECONDS = 60
@@ -137,7 +139,6 @@ rewrite_contact = yes
 dtmf_mode = auto
 timers = yes
 timers_sess_expires = 1800
-allow_subscribe = no
 trust_id_inbound = no
 trust_id_outbound = no
 send_pai = no
@@ -152,6 +153,7 @@ language = en
     line = "allow_transfer = no\n"
     if config.transfers:
         line = "allow_transfer = yes\nset_var = PJSIP_TRANSFER_HANDLING()=ari-only\n"
+    line += f"allow_subscribe = {'yes' if config.busy_lamps else 'no'}\n"
     refused = _REFUSED_ENDPOINT if config.transfers else ""
     aor = f"""type = aor
 remove_existing = no
@@ -181,6 +183,7 @@ identify_by = username,auth_username
 [tl-trunk](!)
 type = endpoint
 {common}allow_transfer = no
+allow_subscribe = no
 disallow = all
 identify_by = ip
 
@@ -209,6 +212,8 @@ def _line(config: LineConfig) -> str:
     more = _access(config.access)
     if config.emergency is not None:
         more += f"set_var = TL_EMERGENCY={config.emergency}\n"
+    # Asterisk would look for what is watched in the context of calls.
+    more += f"subscribe_context = {WATCHED}{config.watchers or 'nobody'}\n"
     srtp = "media_encryption_optimistic = no\n" if config.srtp_required else ""
     text = (
         f"[{login}](tl-auth)\nusername = {login}\n{digests}\n"

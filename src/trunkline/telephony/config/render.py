@@ -34,15 +34,9 @@ CEL_FIELDS = (
 
 # Unused messages are not created: the variables of a call are two thirds of all messages. Of the others
 # Asterisk releases these only.
-_STASIS = "[declined_message_types]\n" + "".join(
-    f"decline = {name}\n"
-    for name in (
-        "ast_channel_varset_type",
-        "ast_device_state_message_type",
-        "ast_rtp_rtcp_sent_type",
-        "ast_rtp_rtcp_received_type",
-    )
-)
+_DEVICE_STATE = "ast_device_state_message_type"
+_UNREAD = ("ast_channel_varset_type", _DEVICE_STATE, "ast_rtp_rtcp_sent_type", "ast_rtp_rtcp_received_type")
+"""Messages that nothing reads; busy lamps read the states of devices."""
 
 # Asterisk finds a path case-insensitively, but restricts it only as written.
 _CONTROL_FROM_HERE = "\n".join(
@@ -89,10 +83,13 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
         "asterisk.conf": _asterisk(config),
         "modules.conf": "[modules]\nautoload = no\n"
         + "".join(
-            f"load = {name}.so\n" for name in present(config.paths.modules, transfers=config.transfers)
+            f"load = {name}.so\n"
+            for name in present(
+                config.paths.modules, transfers=config.transfers, busy_lamps=config.busy_lamps
+            )
         ),
         "logger.conf": "[general]\ndateformat = %F %T.%3q\n[logfiles]\n/dev/stderr => notice,warning,error\n",
-        "stasis.conf": _STASIS,
+        "stasis.conf": _stasis(config),
         "http.conf": _http(config),
         "ari.conf": _ari(config),
         "manager.conf": _manager(config),
@@ -120,6 +117,11 @@ def directory_files(config: EngineConfig, directory: Directory) -> Mapping[str, 
     files = AccountFiles(config)
     files.put(SINGLE, directory)
     return files.all_files()
+
+
+def _stasis(config: EngineConfig) -> str:
+    declined = (one for one in _UNREAD if one != _DEVICE_STATE or not config.busy_lamps)
+    return "[declined_message_types]\n" + "".join(f"decline = {name}\n" for name in declined)
 
 
 def _asterisk(config: EngineConfig) -> str:
