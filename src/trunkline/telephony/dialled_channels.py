@@ -142,10 +142,14 @@ class DialledChannels:
             if real in self._translator.admitted:
                 return
             try:
-                found = await self._command("GET", f"/channels/{segment(real)}")
-            except EngineError:  # it has ended, or the survey after the reconnect admits it
+                found = parse_channel(await self._command("GET", f"/channels/{segment(real)}"))
+            except ChannelGone:
                 return
-            if parse_channel(found).state == UP and real not in self._translator.admitted:
+            except EngineError:  # Asterisk is slow, or connects again: then the survey admits it, too
+                continue
+            if found.context != CONTEXT:
+                return
+            if found.state == UP and real not in self._translator.admitted:
                 _log.info("answer_not_reported", channel=real)
                 self._translator.admit(real)
                 self.process_pending()
@@ -166,7 +170,9 @@ class DialledChannels:
         except ChannelGone:
             pass
         except EngineError:
-            self._translator.admitted.discard(real)  # the next survey admits it
+            # It may be carried out still: the place of the channel shows that. Without a reconnect there is no survey.
+            self._translator.admitted.discard(real)
+            self._spawn(self._find_lost_answer(real), "find-lost-answer")
 
     async def _drop(self, real: str) -> None:
         """End a device that rang for nothing: its phone shows "answered elsewhere"."""
