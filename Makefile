@@ -29,6 +29,8 @@ test: ## run all tests on the real engines (workers=N)
 	@$(bin)/trunkline setup
 	@$(bin)/python -m pytest -n $(workers) --dist loadgroup $(arguments)
 
+# They compute: each process more than the processors need would only collect the tests once more.
+test-fast: workers = 3
 test-fast: ## run the tests of rules and SQL only, without Asterisk
 	@scripts/bootstrap dev
 	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m "not engine and not phones and not attack and not drill" $(arguments)

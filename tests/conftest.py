@@ -45,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Controller(), "controller of test groups")
 
 
+# After what leaves tests out: without a test of real calls there is nothing to make way for.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--long-drills"):
         long = [item for item in items if item.get_closest_marker("long_drill")]
