@@ -268,7 +268,7 @@ async def test_the_switch_is_killed_while_two_devices_ring(
         if kind == "click to call":
             contact = await customer.next_call(PATIENCE)
         await answers.unmute()
-        await contact.hears(tablet.tone)
+        await setup.hears(contact, tablet.tone)
         await setup.installation.wait_restarted("switch", killed)
         assert not answers.is_ended
         await contact.hangup()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import aiohttp
@@ -384,13 +385,32 @@ class Setup:
 
     async def engine_count(self, what: str) -> int:
         """How many ``channels`` or ``bridges`` the product's own Asterisk has."""
+        return len(await self._of_engine(what))
+
+    async def hears(self, call: Call, tone: float) -> None:
+        """:meth:`Call.hears`; without it, fails with what Asterisk has: who is where, and with whom, and has sent what."""
+        try:
+            await call.hears(tone)
+        except TimeoutError as error:
+            found = [str(error)]
+            found += [
+                f"bridge {one['id']}, {one['technology']}: {one['channels']}"
+                for one in await self._of_engine("bridges")
+            ]
+            for one in await self._of_engine("channels"):
+                found.append(f"channel {one['id']}, {one['name']}, {one['state']}: {one['dialplan']}")
+                sent = await self._of_engine(f"channels/{quote(one['id'], safe='')}/rtp_statistics")
+                found.append(f"  packets received {sent.get('rxcount')}, sent {sent.get('txcount')}")
+            raise AssertionError("\n".join(found)) from error
+
+    async def _of_engine(self, what: str) -> Any:
         settings = self.installation.settings
         login = secrets.load(settings).ari
         status, body = await self.installation.get(
             f"http://127.0.0.1:{settings.engine.ari_port}/ari/{what}?api_key={login.user}:{login.password}"
         )
         assert status == 200, body
-        return len(json.loads(body))
+        return json.loads(body)
 
 
 async def wait_known(installation: Installation, account: Account, phone: Phone) -> None:
