@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,6 +49,7 @@ class FakeWriter:
 
     full = False
     lag = 0
+    unavailable_since: float | None = None
 
     def __init__(self) -> None:
         self.is_stuck = False
@@ -71,6 +72,9 @@ class FakeWriter:
         while self.is_stuck:
             await asyncio.sleep(0.001)
 
+    def flushed(self) -> Callable[[], Awaitable[None]]:
+        return self.flush
+
 
 class DirectExecutor(EffectExecutor):
     """Executes at once, on the fake engine."""
@@ -82,7 +86,11 @@ class DirectExecutor(EffectExecutor):
         """Sessions whose effects are not carried out yet."""
 
     def perform(
-        self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
+        self,
+        call_session_id: int,
+        effects: Sequence[Effect],
+        outcome: Outcome | None = None,
+        stored: Any = None,
     ) -> None:
         self._fake.perform(effects)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from typing import Any
+
 import pytest
 
 from tests.calls import company as c
@@ -213,7 +215,11 @@ class Lame(DirectExecutor):
     """Of a switch that is killed before it does what it decided."""
 
     def perform(
-        self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
+        self,
+        call_session_id: int,
+        effects: Sequence[Effect],
+        outcome: Outcome | None = None,
+        stored: Any = None,
     ) -> None:
         """Nothing."""
 
@@ -224,7 +230,11 @@ class Halting(DirectExecutor):
     left = 0
 
     def perform(
-        self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
+        self,
+        call_session_id: int,
+        effects: Sequence[Effect],
+        outcome: Outcome | None = None,
+        stored: Any = None,
     ) -> None:
         """The first ones, and no more."""
         now = effects[: self.left]

@@ -261,3 +261,6 @@ COMMANDS: dict[str, Callable[[Decision, Params], dict[str, Any] | None]] = {
     "block_contact": block_contact,
 }
 """By name; all of them require ``call_session_id``."""
+
+STORED_ONLY = frozenset({"tag_call", "mark_call"})
+"""Commands that give Asterisk nothing to do: they have succeeded when their events are stored, and not earlier."""

@@ -280,6 +280,24 @@ UNPUBLISHED = frozenset(
 one finds them, and in the stream of live calls, but do not go through the outbox."""
 
 
+STORED_FIRST = frozenset(
+    {
+        EventType.MENU_DECIDED,
+        EventType.TARGET_CHOSEN,
+        EventType.SCENARIO_NOTIFICATION,
+        EventType.CALL_FORWARDED,
+        EventType.QUEUE_LEFT,
+        EventType.MAILBOX_OPENED,
+        EventType.MAILBOX_MARKED,
+        EventType.TAG_SET,
+        EventType.TAG_UNSET,
+    }
+)
+"""Events of a call that nothing but the database has: Asterisk and its CEL log do not show them, so a recovery cannot make
+them again. The effects of a decision that has one wait until it is stored, for a bounded time
+(:data:`trunkline.calls.switch.executor.EFFECTS_WAIT_SECONDS`). The decision that begins a call never waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One fact. ``(account_id, stream, seq)`` identifies it for ever."""

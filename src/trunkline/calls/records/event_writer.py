@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -236,12 +236,20 @@ class EventWriter:
 
     async def flush(self) -> None:
         """Wait until all that was put before is written (or is in ``dead_letters``)."""
+        await self.flushed()()
+
+    def flushed(self) -> Callable[[], Awaitable[None]]:
+        """Begin to write all that was put before; what to call to wait until it is written (or is in ``dead_letters``)."""
         goal = self._count_put
         if self._count_written < goal:
             self._flush_until = goal
             self._flush_requested.set()
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._count_written >= goal)
+
+        async def wait() -> None:
+            async with self._progress:
+                await self._progress.wait_for(lambda: self._count_written >= goal)
+
+        return wait
 
     async def _run(self) -> None:
         while True:

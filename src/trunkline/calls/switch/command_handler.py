@@ -2,7 +2,8 @@
 
 A command is checked by the rules, takes control of the talk where it needs that, is decided by the rules, and returns when
 its effects are carried out and its events are stored, or ``WRITE_TIMEOUT_SECONDS`` later: events that wait for the database
-are stored when it responds again. The start of a call is stored first: only then a party is called.
+are stored when it responds again. A command without effects, such as a tag, has no other result than what is stored: it
+fails when it is not stored within this time. The start of a call is stored first: only then a party is called.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from trunkline.core.errors import (
     NotFound,
     SwitchInterrupted,
     TrunklineError,
+    Unavailable,
 )
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
@@ -61,7 +63,8 @@ START_TIMEOUT_SECONDS = 4.0
 """How long a start waits for the database to store its first events; afterwards it is refused, and nobody is called."""
 
 WRITE_TIMEOUT_SECONDS = 2.0
-"""How long a command waits for the database to store its events; afterwards it returns without that."""
+"""How long a command waits for the database to store its events; afterwards it returns without that, or fails when it is
+one of :data:`trunkline.calls.commands.STORED_ONLY`."""
 
 PICK_UP_SECONDS = 6.0
 """How long a request waits for an agent to pick up before it is asked again: shorter than the other processes wait."""
@@ -113,7 +116,7 @@ class CommandHandler:
         self, account_id: int, name: str, params: dict[str, Any]
     ) -> dict[str, Any] | orjson.Fragment:
         """Execute a command of an API; return when its changes are committed, or ``WRITE_TIMEOUT_SECONDS`` later: then they
-        are stored when the database responds.
+        are stored when the database responds. A command whose only result is stored data is never successful before.
 
         :raises TrunklineError: with a mnemonic of the method in the API reference.
         """
@@ -144,20 +147,19 @@ class CommandHandler:
         session = self._live_session(account_id, params["call_session_id"])
         result: dict[str, Any] | None = None
         outcome = Outcome()
+        done: list[str] = []
         try:
-            account = self._switch.account(account_id)
-            option = None
-            if name == "call_talk_option":
-                option = talk_options.find(account, params["button"])
-            elif name == "send_dtmf":
-                option = talk_options.by_dtmf(account, session, params["dtmf_string"], Instant(self._clock()))
-            if option is not None:
-                for one, more in talk_options.commands(account, session, option):
-                    await self.execute_one(session, one, {**params, **more}, outcome)
-            else:
-                result = await self.execute_one(session, name, params, outcome)
+            for one, more in self._parts(session, name, params):
+                done.append(one)
+                if one == talk_options.SAVE_CONTACT:
+                    await self._save_contact_now(session, more.get("contact_group_id"))
+                    continue
+                result = await self.execute_one(session, one, {**params, **more}, outcome)
         finally:
-            await self._written()
+            is_stored = await self._written()
+            if done and not is_stored and commands.STORED_ONLY.issuperset(done):
+                # Also when it was refused: that a tag is set already, for example, may not be stored either.
+                raise self._not_stored(session, name)
         try:
             await outcome.wait_done(COMMAND_SECONDS)
         except EffectTimedOut as error:
@@ -165,6 +167,29 @@ class CommandHandler:
         if outcome.failure is not None:
             raise self.not_carried_out(session, outcome.failure)
         return result or {}
+
+    def _parts(self, session: Session, name: str, params: dict[str, Any]) -> list[talk_options.Command]:
+        """The commands on the call of which a command of the API consists: several for a talk option."""
+        account = self._switch.account(session.account_id)
+        option = None
+        if name == "call_talk_option":
+            option = talk_options.find(account, params["button"])
+        elif name == "send_dtmf":
+            option = talk_options.by_dtmf(account, session, params["dtmf_string"], Instant(self._clock()))
+        return [(name, {})] if option is None else talk_options.commands(account, session, option)
+
+    def _not_stored(self, session: Session, name: str) -> NotCarriedOut:
+        _log.warning(
+            "command_not_stored",
+            account_id=session.account_id,
+            call_session_id=session.call_session_id,
+            command=name,
+            consequence="the request gets an error; the change is stored later if this process is not killed before",
+            remedy="see logs/postgres.log, and check the disk of PostgreSQL",
+        )
+        return NotCarriedOut(
+            "The database does not accept the change now, so it may be lost. Send the command again in a few seconds."
+        )
 
     async def execute_one(
         self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
@@ -224,23 +249,40 @@ class CommandHandler:
 
     def _save_contact_of(self, session: Session, contact_group_id: int | None) -> None:
         """In the background: the call does not wait for the address book."""
+
+        async def keep() -> None:
+            with contextlib.suppress(TrunklineError):
+                await self._saved(session, contact_group_id)
+
+        item_task(keep(), name="save-contact", among=self._tasks)
+
+    async def _save_contact_now(self, session: Session, contact_group_id: int | None) -> None:
+        """As :meth:`_save_contact_of`, for an API: its response says whether the number is in the address book.
+
+        :raises NotCarriedOut: the database does not accept it now.
+        """
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+                await self._saved(session, contact_group_id)
+        except (TimeoutError, Unavailable) as error:
+            raise self._not_stored(session, talk_options.SAVE_CONTACT) from error
+        except TrunklineError:
+            pass  # such as a number that is in the address book already
+
+    async def _saved(self, session: Session, contact_group_id: int | None) -> None:
         number = session.contact_phone_number
         if self._save_contact is None or number is None:
             return
-        save = self._save_contact
-
-        async def keep() -> None:
-            try:
-                await save(session.account_id, number, contact_group_id)
-            except TrunklineError as error:
-                _log.warning(
-                    "contact_not_saved",
-                    call_session_id=session.call_session_id,
-                    error=error.message,
-                    consequence="the call goes on; the number is not in the address book",
-                )
-
-        item_task(keep(), name="save-contact", among=self._tasks)
+        try:
+            await self._save_contact(session.account_id, number, contact_group_id)
+        except TrunklineError as error:
+            _log.warning(
+                "contact_not_saved",
+                call_session_id=session.call_session_id,
+                error=error.message,
+                consequence="the call goes on; the number is not in the address book",
+            )
+            raise
 
     def _check(self, account_id: int, name: str, params: dict[str, Any]) -> None:
         """See :data:`CHECK`. What needs the database (the choice of a number) and what takes effect later is not checked.

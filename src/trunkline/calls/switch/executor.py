@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,6 +47,10 @@ from trunkline.core.errors import (
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
 from trunkline.telephony.port import Bridge, Channel, Engine
+
+EFFECTS_WAIT_SECONDS = 1.0
+"""How long the effects of a decision wait for its events to be stored (:data:`trunkline.events.catalogue.STORED_FIRST`);
+then they are carried out without that, so that calls go on while PostgreSQL does not respond."""
 
 OUTCOMES = {
     ChannelGone: "gone",
@@ -102,6 +106,10 @@ class _Batch:
     """The effects of one decision."""
 
     outcome: Outcome | None
+    stored: Callable[[], Awaitable[None]] | None = None
+    """What they wait for."""
+    wait_until: float = 0.0
+    """Loop time at which they do not wait any longer."""
     is_stopped: bool = False
 
 
@@ -126,17 +134,25 @@ class EffectExecutor:
         self._refusals = 0
 
     def perform(
-        self, call_session_id: int, effects: Sequence[Effect], outcome: Outcome | None = None
+        self,
+        call_session_id: int,
+        effects: Sequence[Effect],
+        outcome: Outcome | None = None,
+        stored: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Queue the effects of a decision; never waits.
 
         :param outcome: gets what becomes of them.
+        :param stored: waits until the events of the decision are stored. The effects are carried out afterwards, or
+            ``EFFECTS_WAIT_SECONDS`` after this call.
         """
         if not effects:
             return
         if outcome is not None:
             outcome.expect(len(effects))
         batch = _Batch(outcome)
+        if stored is not None:
+            batch.stored, batch.wait_until = stored, asyncio.get_running_loop().time() + EFFECTS_WAIT_SECONDS
         queued = [(effect, batch) for effect in effects]
         queue = self._queues.get(call_session_id)
         if queue is not None:
@@ -180,7 +196,11 @@ class EffectExecutor:
     async def _drain(self, call_session_id: int, queue: deque[tuple[Effect, _Batch]]) -> None:
         try:
             while queue:
-                effect, batch = queue.popleft()
+                effect, batch = queue[0]
+                if batch.stored is not None:
+                    await self._wait_stored(batch.stored, batch.wait_until)
+                    batch.stored = None
+                queue.popleft()
                 failure: EngineError | None = None
                 if self._is_fenced():
                     failure = EngineUnavailable("another switch commands the engine now")
@@ -195,6 +215,12 @@ class EffectExecutor:
                     batch.outcome.note(effect, failure)
         finally:
             self._queues.pop(call_session_id, None)
+
+    @staticmethod
+    async def _wait_stored(stored: Callable[[], Awaitable[None]], until: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await stored()
 
     async def _one(self, call_session_id: int, effect: Effect) -> EngineError | None:
         """Perform an effect; what went wrong, after its compensation was queued."""

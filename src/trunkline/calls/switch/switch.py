@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -48,7 +48,7 @@ from trunkline.core.ids import IdGenerator, id_of_channel
 from trunkline.core.log import get_fast_logger, get_logger
 from trunkline.directory.live.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory
-from trunkline.events.catalogue import Event, EventType
+from trunkline.events.catalogue import STORED_FIRST, Event, EventType
 from trunkline.telephony.port import (
     Arrived,
     Channel,
@@ -295,7 +295,9 @@ class Switch:
         self._writer.put(decision.events, self.handled_until)
         if self.commanded is not None:
             self.commanded.update(effect.channel for effect in decision.effects if effect.policy.resumed)
-        self._executor.perform(session.call_session_id, decision.effects, outcome)
+        self._executor.perform(
+            session.call_session_id, decision.effects, outcome, self._stored_first(decision)
+        )
         self.timers.keep(session.call_session_id, session.timers)
         for ask in decision.questions:
             self.timers.ask(session.account_id, session.call_session_id, ask)
@@ -306,6 +308,19 @@ class Switch:
         if session.phase is Phase.ENDED:
             self._forget(session)
             self._executor.close_bridges(consultation.bridges(session))
+
+    def _stored_first(self, decision: Decision) -> Callable[[], Awaitable[None]] | None:
+        """What the effects of a decision wait for; None: they are carried out at once.
+
+        Effects that were carried out are found again by a recovery, and with them most events. A decision that has an event
+        of another kind would be lost if this process were killed after its effects and before its events are stored.
+        """
+        if self._writer.unavailable_since is not None:
+            return None
+        types = {event.type for event in decision.events}
+        if EventType.SESSION_STARTED in types or not types & STORED_FIRST:
+            return None
+        return self._writer.flushed()
 
     def _note_for_queues(self, queues: CallQueues, decision: Decision) -> None:
         """What goes wrong in a queue does not affect the call."""
