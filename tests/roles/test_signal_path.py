@@ -157,6 +157,27 @@ async def test_a_switch_without_asterisk_is_not_ready_and_ready_when_it_is_back(
     running.cancel()
 
 
+@pytest.mark.usefixtures("quick")
+async def test_a_switch_that_works_off_many_signals_is_not_ready_and_is_not_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its heartbeats return later than it waits for them, behind the signals of calls."""
+    monkeypatch.setattr(signal_path, "RECOVERY_SECONDS", 0.5)
+    scene = Scene()
+    loop = asyncio.get_running_loop()
+
+    async def late(token: str) -> None:
+        loop.call_later(0.08, scene.path.note, HeartbeatReturned(AT, token))
+
+    monkeypatch.setattr(scene.engine, "heartbeat", late)
+    running = asyncio.ensure_future(scene.path.run())
+    await asyncio.wait({running}, timeout=1.5)
+    assert not running.done()
+    assert scene.engine.reconnected == 0
+    assert scene.reported == []
+    running.cancel()
+
+
 async def test_a_heartbeat_of_before_counts_for_nothing() -> None:
     scene = Scene()
     scene.path.note(HeartbeatReturned(AT, "7"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -22,8 +23,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.core.errors import ConfigurationError, SetupError
+from trunkline.runtime.instance import database_service
 from trunkline.runtime.last_report import report_age
 from trunkline.runtime.logs import RotatingLog
+from trunkline.runtime.postgres import Cluster
 from trunkline.runtime.processes import is_alive, started_at, wait_gone
 from trunkline.runtime.program import Program
 from trunkline.runtime.service import Backoff, Report, Service, ServiceState
@@ -292,6 +295,57 @@ async def test_a_service_that_is_never_ready_is_killed_and_tried_again(bench: _B
             pass
     assert len(_pids(bench.folder, "mute")) == 5
     assert not any(is_alive(pid) for pid in _pids(bench.folder, "mute"))
+
+
+_LIVING = """
+    import os, sys, time
+    open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+    for _ in range(12):
+        time.sleep(0.1)
+        print("alive", flush=True)
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+async def test_a_process_that_reports_is_not_killed_because_it_is_not_ready(bench: _Bench) -> None:
+    """As a switch that recovers many calls on a busy machine, and then carries them."""
+    service = _script(bench.folder, "busy", _LIVING, report_of=_report, ready_seconds=0.3, silent_seconds=5)
+    async with bench.up(service):
+        assert len(_pids(bench.folder, "busy")) == 1
+    assert any("not ready for" in line and "it is not restarted" in line for line in bench.said)
+
+
+async def test_a_process_that_stops_reporting_before_it_is_ready_is_killed(bench: _Bench) -> None:
+    text = """
+        import os, sys, time
+        open(sys.argv[1], "a").write(f"{os.getpid()}\\n")
+        print("alive", flush=True)
+        time.sleep(600)
+    """
+    service = _script(bench.folder, "hung", text, report_of=_report, ready_seconds=0.2, silent_seconds=0.5)
+    with pytest.raises(SetupError, match="hung does not start"):
+        async with bench.up(service):
+            pass
+    assert any("no report for" in line for line in bench.said)
+
+
+async def test_a_database_that_replays_its_log_is_not_killed(bench: _Bench) -> None:
+    began = time.monotonic()
+    service = _script(
+        bench.folder,
+        "database",
+        _GOOD,
+        probe=lambda: time.monotonic() - began > 1.2,
+        ready_seconds=0.3,
+        may_start_slowly=True,
+    )
+    async with bench.up(dataclasses.replace(service, is_ready_line=None)):
+        assert len(_pids(bench.folder, "database")) == 1
+
+
+def test_postgresql_may_start_slowly(tmp_path: Path) -> None:
+    assert database_service(Cluster(tmp_path / "pg"), lambda _: None).may_start_slowly
 
 
 async def test_a_failing_preparation_ends_the_bring_up(bench: _Bench) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -37,6 +38,9 @@ RETRY_SECONDS = 0.1
 
 RECOVERY_SECONDS = 120.0
 """In place of ``EXIT_SECONDS`` while the switch compares many calls with the engine, or works off many signals."""
+
+_SENT_MAX = 2000
+"""Heartbeats that may yet return, of many minutes."""
 
 _log = get_logger("roles")
 
@@ -127,13 +131,20 @@ class SignalPath:
         self._watch = Watch(clock())
         self._tokens = itertools.count(1)
         self._expected = ""
+        self._sent: deque[str] = deque(maxlen=_SENT_MAX)
+        """Heartbeats that have not returned, the last one included."""
         self._returned = asyncio.Event()
 
     def note(self, signal: Signal) -> None:
         """A signal arrived where all signals arrive."""
         self._watch.signal_at = self._clock()
-        if isinstance(signal, HeartbeatReturned) and signal.token == self._expected:
-            self._watch.returned_at = self._clock()
+        if not isinstance(signal, HeartbeatReturned) or signal.token not in self._sent:
+            return
+        # One that returns too late shows that the path works and that signals wait: a new process would have more to do.
+        self._watch.returned_at = self._clock()
+        while self._sent.popleft() != signal.token:
+            pass
+        if signal.token == self._expected:
             self._returned.set()
 
     def status(self) -> dict[str, object]:
@@ -166,6 +177,7 @@ class SignalPath:
     async def _send_heartbeat(self) -> str | None:
         """Send one heartbeat; returns why it failed, None when it returned in time."""
         self._expected = f"{next(self._tokens)}"
+        self._sent.append(self._expected)
         self._returned.clear()
         try:
             async with asyncio.timeout(HEARTBEAT_TIMEOUT_SECONDS):

@@ -43,6 +43,8 @@ class Child:
         self._service, self._process, self._log, self._pid_file = service, process, log, pid_file
         self._reported = reported
         self._reported_at = time.monotonic()
+        self.has_reported = False
+        """Whether it has made a report, ready or not."""
         self._reported_ready = asyncio.Event()
         self._exited = asyncio.Event()
         self._ended = False
@@ -80,18 +82,39 @@ class Child:
         """None while it runs; negative: the signal that ended it."""
         return self._process.returncode
 
-    async def wait_ready(self) -> bool:
-        """True once it is ready, False when it ended or took too long before."""
+    async def wait_ready(self, is_slow: Callable[[float], None] = lambda _: None) -> bool:
+        """True once it is ready, False when it ended before, or gives no sign of life any more.
+
+        A process that reports is alive, however long its start takes: a switch may have many calls to recover, on a busy
+        machine, or may wait for the database. Killing it would only make it begin again.
+
+        :param is_slow: called with the seconds since the start, once in each ``ready_seconds`` of a start that lasts longer.
+        """
         exited = asyncio.create_task(self._exited.wait())
         ready = asyncio.create_task(self._ready())
+        begun = time.monotonic()
         try:
-            await asyncio.wait(
-                {exited, ready}, timeout=self._service.ready_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-            return ready.done() and not exited.done()
+            while True:
+                done, _ = await asyncio.wait(
+                    {exited, ready},
+                    timeout=self._service.ready_seconds,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if done:
+                    return ready.done() and not exited.done()
+                if not self._service.may_start_slowly and not self._reports_at_start():
+                    return False
+                is_slow(time.monotonic() - begun)
         finally:
             exited.cancel()
             ready.cancel()
+
+    def _reports_at_start(self) -> bool:
+        """Whether a process that is not ready yet has reported and goes on reporting."""
+        limit = self._service.silent_seconds
+        if limit is None or not self.has_reported:
+            return False
+        return time.monotonic() - self._reported_at < limit
 
     async def silent(self) -> None:
         """Return when it has made no report for ``silent_seconds``; never, when it makes none or has ended."""
@@ -198,6 +221,7 @@ class Child:
         if report is None:
             return True
         self._reported_at = time.monotonic()
+        self.has_reported = True
         self._reported(report)
         return report.ready is not None
 

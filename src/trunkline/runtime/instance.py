@@ -49,7 +49,8 @@ _ROLE_OPEN_FILES = 65_536
 _STANDBYS = frozenset({"switch"})
 """Roles whose restart callers wait for. A standby takes memory, so the others have none."""
 _READY_SECONDS, _NICE_READY_SECONDS = 60, 240
-"""A process with low priority starts slowly on a busy machine; killing it would only delay it more."""
+"""Until the first report of a process. One with low priority starts slowly on a busy machine; killing it would only delay it
+more. A process that reports is not killed, however long it is not ready."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def database_service(cluster: postgres.Cluster, migrate: Callable[[str], object]
         prepare=cluster.prepare,
         probe=cluster.is_ready,
         once_ready=lambda: _ignore(migrate(cluster.dsn)),
+        may_start_slowly=True,
         stop_signal=postgres.STOP_SIGNAL,
         stop_seconds=30,
         version=_postgres_version(),

@@ -61,7 +61,8 @@ class Service:
     :ivar report_of: reads the lines by which it reports on itself after that; None for other lines.
     :ivar silent_seconds: killed and started again when it has made no report for so long; None: it makes none.
     :ivar probe: called in a thread some times a second until it returns True.
-    :ivar ready_seconds: killed and started again when not ready by then.
+    :ivar ready_seconds: killed and started again when not ready by then, unless it reports or may start slowly.
+    :ivar may_start_slowly: never killed because it is not ready, as a database that replays its log.
     :ivar stop_seconds: killed when still there so long after ``stop_signal``.
     :ivar limits_lines: leave out lines of its log that are repeated for each packet (:mod:`trunkline.runtime.line_limit`).
     :ivar version: for ``trunkline status``.
@@ -80,6 +81,7 @@ class Service:
     silent_seconds: float | None = None
     probe: Callable[[], bool] | None = None
     ready_seconds: float = 60
+    may_start_slowly: bool = False
     limits_lines: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15

@@ -343,20 +343,28 @@ class _ServiceRunner:
         child = self._child = Child.start(self._service, self._log, self._pid_file, self._reported, standby)
         try:
             self._changed()
-            if await child.wait_ready():
+            if await child.wait_ready(self._starts_slowly):
                 if (line := await asyncio.to_thread(self._service.each_ready, child.pid)) is not None:
                     self._say(f"{self._service.name}: {line}")
                 await self._has_become_ready(first, time.monotonic() - begun)
                 await self._watch(child)
             elif child.exit_code is None:
                 self._say(
-                    f"{self._service.name}: not ready after {self._service.ready_seconds:.0f} s, killed"
+                    f"{self._service.name}: not ready, and no report for"
+                    f" {self._service.silent_seconds or self._service.ready_seconds:.0f} s, killed"
+                    if child.has_reported
+                    else f"{self._service.name}: not ready after {self._service.ready_seconds:.0f} s, killed"
                 )
                 child.kill()
             self._say(f"{self._service.name}: {_how_it_ended(await child.wait())}")
         finally:
             await child.stop()
             self._last_report.close()
+
+    def _starts_slowly(self, seconds: float) -> None:
+        self._say(
+            f"{self._service.name}: not ready for {seconds:.0f} s; it runs, so it is not restarted (log: {self._log.path})"
+        )
 
     async def _has_become_ready(self, first: asyncio.Future[None], seconds: float) -> None:
         if not first.done():
