@@ -140,6 +140,7 @@ async def test_the_first_ringing_does_not_wait_for_the_database(tmp_path: Path) 
     assert "connect" in call.engine.asked
 
 
+@pytest.mark.durability
 def test_each_published_event_of_a_call_is_stored_first_or_made_again() -> None:
     """A new type of event belongs into one of the two sets."""
     of_calls = set(list(EventType)[: list(EventType).index(EventType.LINE_REGISTERED)])

@@ -170,3 +170,29 @@ def test_the_dsn_is_the_admins_when_he_gives_one(tmp_path: Path) -> None:
     assert postgres.dsn(own) == "postgresql://db.example/pbx"
     assert postgres.cluster_of(own) is None
     assert str(tmp_path).split("/")[-1] in postgres.dsn(Settings(data_dir=tmp_path))
+
+
+async def test_a_kill_leaves_little_to_replay(tmp_path: Path) -> None:
+    """PostgreSQL replays at most about half of ``max_wal_size``; all processes wait meanwhile."""
+    async with EmbeddedPostgres(tmp_path / "pg", durable=False) as server:
+        query = "select setting::int from pg_settings where name = 'max_wal_size'"
+        assert _value(server.dsn, query) == 256, "MB"
+
+
+def test_settings_of_former_versions_are_replaced_and_others_kept(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "pg", durable=False)
+    cluster.prepare()
+    file = cluster.folder / "postgresql.conf"
+    owner = (file.stat().st_uid, file.stat().st_mode)
+    shipped = file.read_text()
+    former = shipped.replace("max_wal_size = 256MB", "max_wal_size = 2GB")
+    assert former != shipped
+    file.write_text(former.replace("checkpoint_timeout = 5min", "checkpoint_timeout = 15min\t# a comment"))
+    cluster.prepare()
+    assert "\nmax_wal_size = 256MB" in file.read_text()
+    assert "\ncheckpoint_timeout = 5min\t# a comment" in file.read_text()
+    assert (file.stat().st_uid, file.stat().st_mode) == owner
+    own = shipped.replace("max_wal_size = 256MB", "max_wal_size = 4GB")
+    file.write_text(own)
+    cluster.prepare()
+    assert file.read_text() == own

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from trunkline.core import metrics
+from trunkline.core.errors import DatabaseUnavailable, first_line
+from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
+
+CONNECT_SECONDS = 5.0
+"""Of one attempt to connect to PostgreSQL at the start of a process."""
+
+LOG_PERIOD_SECONDS = 60.0
+"""A start that waits is logged when it begins to wait, then in this interval."""
+
+_log = get_logger("roles")
 
 
 @contextlib.asynccontextmanager
 async def database(
     dsn: str, name: str, *, max_size: int = 10, statement_timeout_ms: int | None = None
 ) -> AsyncIterator[Database]:
-    db = await Database.open(
-        dsn, application_name=name, max_size=max_size, statement_timeout_ms=statement_timeout_ms
-    )
+    """The pool of a role. While PostgreSQL is unavailable this waits: a process that ended instead would be started
+    again and again, and each start costs seconds.
+
+    :param name: of the role's process, as PostgreSQL shows it.
+    """
+    db = await _opened(dsn, name, max_size, statement_timeout_ms)
     metrics.POOL_SIZE.labels(name).set_function(lambda: db.pool_use().size)
     metrics.POOL_IN_USE.labels(name).set_function(lambda: db.pool_use().in_use)
     metrics.POOL_WAITING.labels(name).set_function(lambda: db.pool_use().waiting)
@@ -26,6 +40,30 @@ async def database(
         yield db
     finally:
         await db.close()
+
+
+async def _opened(dsn: str, name: str, max_size: int, statement_timeout_ms: int | None) -> Database:
+    logged_at: float | None = None
+    while True:
+        try:
+            return await Database.open(
+                dsn,
+                application_name=name,
+                max_size=max_size,
+                statement_timeout_ms=statement_timeout_ms,
+                connect_timeout=CONNECT_SECONDS,
+            )
+        except DatabaseUnavailable as error:
+            now = time.monotonic()
+            if logged_at is None or now - logged_at >= LOG_PERIOD_SECONDS:
+                logged_at = now
+                _log.warning(
+                    "start_without_database",
+                    cause=log_cause(error),
+                    error=first_line(error),
+                    consequence="this process is not ready; it is tried again until PostgreSQL responds",
+                    remedy="see logs/postgres.log, and trunkline status",
+                )
 
 
 async def until_stopped(stopped: asyncio.Event, **work: Coroutine[Any, Any, None]) -> None:

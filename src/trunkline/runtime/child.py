@@ -83,7 +83,7 @@ class Child:
         return self._process.returncode
 
     async def wait_ready(self, is_slow: Callable[[float], None] = lambda _: None) -> bool:
-        """True once it is ready, False when it ended before, or gives no sign of life any more.
+        """True once it is ready, False when it ended before, or does not report any more.
 
         A process that reports is alive, however long its start takes: a switch may have many calls to recover, on a busy
         machine, or may wait for the database. Killing it would only make it begin again.

@@ -14,9 +14,11 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
@@ -52,8 +54,10 @@ _SETTINGS = {
     "listen_addresses": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
-    "max_wal_size": "2GB",
-    "checkpoint_timeout": "15min",
+    # After a kill the log since the last checkpoint is replayed, and the database is unavailable meanwhile. About half of
+    # max_wal_size is replayed at most: some seconds, also on a busy machine. With 2 GB it was most of a minute.
+    "max_wal_size": "256MB",
+    "checkpoint_timeout": "5min",
     "wal_compression": "on",
     "random_page_cost": "1.1",
     "jit": "off",
@@ -64,6 +68,9 @@ _SETTINGS = {
     "password_encryption": "scram-sha-256",
 }
 """Written once into ``postgresql.conf``; the admin may change them there."""
+
+_FORMER_SETTINGS = {"max_wal_size": ("2GB",), "checkpoint_timeout": ("15min",)}
+"""What former versions wrote for some of them. A value that is one of these was not set by the admin, and is replaced."""
 
 
 def binaries() -> Path:
@@ -127,6 +134,7 @@ class Cluster:
             )
         self._clear_left_over()
         self._take_over()
+        self._renew_settings()
         if self.socket_dir != self.folder:
             self._make_socket_dir()
 
@@ -181,6 +189,25 @@ class Cluster:
         if self.socket_dir != self.folder and self.socket_dir.is_dir():
             os.chown(self.socket_dir, uid, gid)
         os.chown(self.folder, uid, gid)
+
+    def _renew_settings(self) -> None:
+        """Replace values that a former version wrote. One that cannot be replaced, as on a full disk, stays."""
+        file = self.folder / "postgresql.conf"
+        with contextlib.suppress(OSError):
+            text = file.read_text()
+            new = text
+            for name, former in _FORMER_SETTINGS.items():
+                for value in former:
+                    line = rf"^({name}\s*=\s*)'?{value}'?(?=\s|$)"
+                    new = re.sub(line, rf"\g<1>{_SETTINGS[name]}", new, flags=re.MULTILINE)
+            if new != text:
+                was = file.stat()
+                beside = file.with_name("postgresql.conf.new")
+                beside.write_text(new)
+                beside.chmod(stat.S_IMODE(was.st_mode))
+                if os.geteuid() == 0:
+                    os.chown(beside, was.st_uid, was.st_gid)
+                beside.replace(file)
 
     def _create(self) -> None:
         """Create the folder under a temporary name and rename it, so an interruption leaves no incomplete folder."""
