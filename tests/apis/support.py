@@ -168,7 +168,7 @@ class NotedSwitch:
     """Questions whether a command would be refused; the answer to it is in ``answers``, too."""
 
     async def command(
-        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> dict[str, Any]:
         (self.checks if name == CHECK else self.commands).append((account_id, name, params))
         answer = self.answers.get(name, {})
@@ -177,7 +177,7 @@ class NotedSwitch:
         return dict(answer)
 
     async def command_json(
-        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> bytes:
         self.commands.append((account_id, name, params))
         answer = self.answers.get(name, [])

@@ -21,7 +21,7 @@ from trunkline.core.clock import Instant
 from trunkline.directory.model import Account, MediaKind
 
 SOUNDS = (
-    "do_not_disturb_on", "do_not_disturb_off", "forwarding_on", "forwarding_off", "technical_problem",
+    "do_not_disturb_on", "do_not_disturb_off", "forwarding_on", "forwarding_off", "technical_problem", "checked_in",
 )  # fmt: skip
 
 
@@ -69,13 +69,18 @@ def dialled(code: str, account: Account | None = None) -> Coded:
         ("*73", "forward_always", "", "forwarding_off"),
         ("*91", "forward_busy", "", "forwarding_off"),
         ("*93", "forward_no_answer", "", "forwarding_off"),
+        ("***123456", "check_in", "123456", "checked_in"),
     ],
 )
 def test_each_code(code: str, setting: str, value: str, sound: str) -> None:
     simulation = dialled(code)
     assert any(isinstance(one, Answer) for one in simulation.engine.done)
     [ask] = simulation.asked
-    assert ask.question.data == {"employee_id": c.ANNA, "setting": setting, "value": value}
+    line = company().line_by_login(c.ANNA_LINE)
+    assert line is not None
+    assert ask.question.data == {
+        "employee_id": c.ANNA, "setting": setting, "value": value, "sip_line_id": line.sip_line_id
+    }  # fmt: skip
     assert simulation.heard() == [], "confirmed when it is written, not before"
     simulation.written()
     assert simulation.heard() == [sound]
@@ -88,14 +93,28 @@ def test_each_code(code: str, setting: str, value: str, sound: str) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["*72", "*90", "*72101", "*72112", "*90999", "*72199", "*72" + number_of(2), "*72" + c.BLOCKED, "*72*98", "*77"],
-    ids=["alone", "alone, busy", "self", "emergency", "emergency 2", "nobody", "own number", "blocked", "code", "none"],
+    ["*72", "*90", "*72101", "*72112", "*90999", "*72199", "*72" + number_of(2), "*72" + c.BLOCKED, "*72*98", "*77",
+     "***", "***12*4"],
+    ids=["alone", "alone, busy", "self", "emergency", "emergency 2", "nobody", "own number", "blocked", "code", "none",
+         "no digits", "other keys"],
 )  # fmt: skip
 def test_a_target_that_may_not_be_is_refused_at_once(code: str) -> None:
     simulation = dialled(code)
     assert not simulation.asked
     assert not any(isinstance(one, Answer) for one in simulation.engine.done)
     assert simulation.end["finish_reason"] in ("incorrect_input", "incorrect_config", "locked_numb")
+
+
+def test_an_agent_checks_in_at_a_line_without_an_employee() -> None:
+    account = company()
+    nobody = {key: replace(one, phones=()) for key, one in account.employees.items()}
+    lines = {key: replace(one, employee_id=None) for key, one in account.lines.items()}
+    simulation = dialled("***123456", company(employees=nobody, lines=lines))
+    [ask] = simulation.asked
+    assert (ask.question.data["employee_id"], ask.question.data["value"]) == (None, "123456")
+    simulation.written()
+    assert simulation.heard() == ["checked_in"]
+    assert not dialled("*78", company(employees=nobody, lines=lines)).asked
 
 
 def test_what_the_employee_may_not_call_is_refused() -> None:

@@ -123,10 +123,12 @@ class MailboxOpen(InMailbox):
 class ChangingSetting(State):
     """An employee has dialled the code of a setting: it is being changed, then a confirmation is played.
 
-    :ivar value: what is written: the extension or number to forward to, empty for none; ``on`` or ``off``.
+    :ivar employee_id: None: of a line without an employee, at which an agent checks in.
+    :ivar value: what is written: the extension or number to forward to, empty for none; ``on`` or ``off``; the digits of a
+        check-in.
     """
 
-    employee_id: int
+    employee_id: int | None
     setting: str
     value: str
 

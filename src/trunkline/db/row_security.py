@@ -144,15 +144,22 @@ order by c.relispartition, c.oid
 """  # noqa: S608 - our own words
 
 _GRANTS = f"""
-do $$ begin
+do $$ declare target text; begin
     if has_tenant_roles() then
+        -- Views with the rights of who reads them: the policies of their tables apply.
+        for target in select c.oid::regclass::text from pg_class c
+            where c.relnamespace = current_schema()::regnamespace and c.relkind = 'v'
+                and 'security_invoker=true' = any(c.reloptions)
+        loop
+            execute format('grant select on %s to {TENANT}, {AGENT}', target);
+        end loop;
         grant usage on all sequences in schema public to {TENANT}, {AGENT};
         -- Jobs have no account: a handler may add one and read its number.
         grant insert, select (id) on procrastinate_jobs to {TENANT}, {AGENT};
         grant insert on procrastinate_events to {TENANT}, {AGENT};
     end if;
 end $$;
-"""
+"""  # noqa: S608 - our own words
 
 
 _LEAKPROOF = """

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -21,6 +22,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
 from trunkline.calls.context import TrunkRegistration
 from trunkline.calls.flows import employee_settings, mailbox
+from trunkline.calls.flows.number_plan import Setting
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.last_talks import LastTalksReader, reading_last_talks
@@ -28,6 +30,7 @@ from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.switch.number_chooser import NumberChooser
+from trunkline.calls.switch.queue_commands import SET_STATUS, execute_queue_command
 from trunkline.calls.switch.queue_store import DatabaseQueueStore
 from trunkline.calls.switch.queues import CallQueues, running_queues
 from trunkline.calls.switch.refused_media import RefusedMedia
@@ -36,15 +39,17 @@ from trunkline.calls.switch.rpc_server import serving_commands
 from trunkline.calls.switch.switch import Switch
 from trunkline.calls.switch.unknown_channels import run_unknown_channels
 from trunkline.calls.switch.unlisted_carriers import UnlistedCarriers
+from trunkline.calls.timers import Question
 from trunkline.core import log, metrics
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
-from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EngineError, SetupError
+from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EngineError, NotFound, SetupError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Connection, Database, log_cause
+from trunkline.directory.agents.check_ins import check_in_by_code
 from trunkline.directory.contacts.saving import save_contact
 from trunkline.directory.employees.by_phone import write_setting
 from trunkline.directory.live.snapshot import DirectorySnapshot
@@ -53,6 +58,7 @@ from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
 from trunkline.events.publisher import EventPublisher, Publication, publishing
+from trunkline.queues.states import AgentStatus
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import configuring
 from trunkline.roles.health import Health
@@ -152,7 +158,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         switch.timers.register(mailbox.OPEN, lambda account_id, asked: mailboxes.open(account_id, asked.data))
         switch.timers.register(mailbox.MARK, lambda account_id, asked: mailboxes.mark(account_id, asked.data))
         switch.timers.register(
-            employee_settings.CHANGE, lambda account_id, asked: write_setting(db, account_id, asked.data)
+            employee_settings.CHANGE, lambda account_id, asked: _change_setting(db, switch, account_id, asked)
         )
         last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
         await stack.enter_async_context(reading_last_talks(last_talks))
@@ -240,6 +246,17 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             alarms=_alarms(db, node, writer, trunks, switch.presence.trunk_registrations),
             refused_media=refused.run(),
         )
+
+
+async def _change_setting(db: Database, switch: Switch, account_id: int, asked: Question) -> dict[str, Any]:
+    """Write what an employee dialled; who checks in at a device is available from then on."""
+    if asked.data["setting"] != Setting.CHECK_IN:
+        return await write_setting(db, account_id, asked.data)
+    employee_id = await check_in_by_code(db, account_id, asked.data)
+    status = {"employee_id": employee_id, "status": AgentStatus.AVAILABLE.value}
+    with contextlib.suppress(NotFound):  # in no queue: the device is all that it gets
+        await execute_queue_command(switch.queues, account_id, SET_STATUS, status)
+    return {"result": "written"}
 
 
 async def _alarms(

@@ -82,7 +82,7 @@ async def test_originate_waits_until_the_agent_picks_up(picked_up: Rest) -> None
     states = iter([{"state": "ringing"}, {"state": "ringing"}, {"state": "answered"}])
 
     async def command(
-        account_id: int, name: str, params: dict[str, Any], *, request_id: str
+        account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> dict[str, Any]:
         return {"call_session_id": CALL} if name == "start_agent_call" else next(states)
 

@@ -1,6 +1,6 @@
 """The examples of the source document, and a client that is written from the document alone.
 
-Examples of what needs calls of queues (checkIn, checkOut, checkInDevice, setPause, wrapup) are not here yet.
+Those of calls and of agents at work are in ``test_agents.py`` and ``test_agents_at_work.py``.
 """
 
 from __future__ import annotations

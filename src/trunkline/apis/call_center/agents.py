@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,24 +11,34 @@ import orjson
 
 from trunkline.apis.call_center.acting import check_permission, user_of
 from trunkline.apis.call_center.declaration import (
+    Answer,
     Arguments,
     Field,
+    Handler,
     Kind,
     Operation,
     boolean,
     identifier,
     integer,
     members,
+    other,
     records,
+    seconds,
     text,
 )
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
+from trunkline.calls.flows.number_plan import CHECK_IN
+from trunkline.calls.switch.queue_commands import AgentCommands
 from trunkline.core.call_uuids import identifier_of, uuid_of
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, Refused
 from trunkline.core.phone import normalise
+from trunkline.directory.agents.check_ins import check_in, check_out, new_code
 from trunkline.directory.agents.listing import agents_by_external_id
+from trunkline.directory.employees.changes import EmployeePatch, update_employee
+from trunkline.directory.model import EmployeeStatus
 from trunkline.directory.users.listing import read_user
+from trunkline.queues.states import AgentStatus
 
 _MODULE = "agents"
 _WATCH = (_MODULE, "select")
@@ -179,7 +190,86 @@ async def _barge_media(request: RequestContext, args: Arguments) -> None:
     await _command(request, "barge_media", params)
 
 
+def _commands(request: RequestContext) -> AgentCommands:
+    return AgentCommands(request.services.switch)
+
+
+async def _set_status(
+    request: RequestContext, employee_id: int, status: AgentStatus, reason: str | None = None
+) -> None:
+    """Of an agent; a user who is none has no status in queues, and nothing happens."""
+    with contextlib.suppress(NotFound):
+        await _commands(request).set_status(request.account_id, employee_id, status, reason)
+
+
+async def _user(request: RequestContext, args: Arguments) -> int:
+    """The user whose work is changed.
+
+    :raises NotFound: the account has no such user.
+    """
+    employee_id = user_of(request, args.query.get("user_id"), _CONTROL)
+    await read_user(request.services.db, request.account_id, employee_id)
+    return employee_id
+
+
+async def _check_in(request: RequestContext, args: Arguments) -> str:
+    employee_id = await _user(request, args)
+    force = bool(args.query.get("forceCheckOut"))
+    return CHECK_IN + await new_code(request.services.db, request.account_id, employee_id, force=force)
+
+
+async def _check_in_device(request: RequestContext, args: Arguments) -> None:
+    employee_id, force = await _user(request, args), bool(args.query.get("forceCheckOut"))
+    check_permission(request, _CONTROL, "may check in by dialling only")
+    db, account_id = request.services.db, request.account_id
+    ended = await check_in(db, account_id, employee_id, args.query["device_id"], force=force)
+    for one in ended:
+        await _set_status(request, one, AgentStatus.LOGGED_OUT)
+    await _set_status(request, employee_id, AgentStatus.AVAILABLE)
+
+
+async def _check_out(request: RequestContext, args: Arguments) -> None:
+    employee_id = await _user(request, args)
+    device_id = args.query.get("device_id")
+    if await check_out(request.services.db, request.account_id, employee_id, device_id) or device_id is None:
+        await _set_status(request, employee_id, AgentStatus.LOGGED_OUT)
+
+
+async def _set_pause(request: RequestContext, args: Arguments) -> None:
+    employee_id, pause_id = await _user(request, args), args.query["id"]
+    columns = {"status_id": pause_id} if pause_id else {"status": EmployeeStatus.AVAILABLE.value}
+    patch = EmployeePatch(columns=columns)
+    await update_employee(request.services.db, request.account_id, employee_id, patch)
+    status = AgentStatus.ON_BREAK if pause_id else AgentStatus.AVAILABLE
+    await _set_status(request, employee_id, status, str(pause_id) if pause_id else None)
+
+
+async def _wrap_up(request: RequestContext, args: Arguments) -> None:
+    employee_id = await _user(request, args)
+    await _commands(request).set_wrap_up(request.account_id, employee_id, args.query.get("seconds"))
+
+
 _OWN_USER = identifier("user_id", "Number of the user; without it that of the key.")
+
+_FORCE = boolean(
+    "forceCheckOut", "Ends another check-in of the agent, and that of another agent at the device."
+)
+
+
+def _of_agent(
+    name: str, summary: str, handler: Handler, *query: Field, answer: Answer | None = None
+) -> Operation:
+    """An operation that changes how an agent works."""
+    return Operation(
+        "GET",
+        f"/api/cc_agent/{name}",
+        summary,
+        handler,
+        query=(_OWN_USER, *query),
+        answer=answer or Answer(),
+        workload=Workload.CHANGE,
+    )
+
 
 OPERATIONS = (
     Operation(
@@ -228,5 +318,37 @@ OPERATIONS = (
             boolean("stop", "Stops what is played."),
         ),
         workload=Workload.COMMAND,
+    ),
+    _of_agent(
+        "checkIn",
+        "A number that the agent dials within 10 minutes from the device to work at; then it is checked in there.",
+        _check_in,
+        _FORCE,
+        answer=other({"type": "string", "description": "The number to dial."}),
+    ),
+    _of_agent(
+        "checkOut",
+        "Ends the check-in of the agent, who gets no calls of queues any more.",
+        _check_out,
+        identifier("device_id", "Only if the agent is checked in at this device."),
+    ),
+    _of_agent(
+        "checkInDevice",
+        "Checks the agent in at a device, which becomes the first one of the agent.",
+        _check_in_device,
+        identifier("device_id", "SIP line.", required=True),
+        _FORCE,
+    ),
+    _of_agent(
+        "setPause",
+        "Sets the agent on a break, or makes it available again.",
+        _set_pause,
+        identifier("id", "Status of the employee during the break; 0: available.", required=True),
+    ),
+    _of_agent(
+        "wrapup",
+        "Ends the wrap-up of the agent at this time from now.",
+        _wrap_up,
+        seconds("seconds", "0: at once; without it the wrap-up time of the agent."),
     ),
 )

@@ -124,7 +124,7 @@ class SwitchPort(Protocol):
     """The way to the switches (``trunkline.calls.switch.rpc_client.SwitchClient``)."""
 
     async def command(
-        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> dict[str, Any]: ...
 
     async def command_json(

@@ -1,4 +1,4 @@
-"""An employee changes an own setting by dialling a code: do-not-disturb, call forwarding. Pure.
+"""An employee changes an own setting by dialling a code: do-not-disturb, call forwarding, check-in at a device. Pure.
 
 The code is checked at once; a phone whose code is wrong or not permitted gets a refusal. Writing the setting is a question,
 which is repeated after a restart of the switch: writing it twice changes nothing.
@@ -46,14 +46,15 @@ from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 
 CHANGE = "employee_setting"
-"""Key and kind of the question: ``employee_id``, ``setting``, ``value``."""
+"""Key and kind of the question: ``employee_id`` (null: of a line without one, which checks in), ``setting``, ``value``,
+``sip_line_id``."""
 
 ON, OFF = "on", "off"
 
 
 def call(decision: Decision, leg: Leg, where: ToSetting) -> Reason | None:
     """A line dialled the code of a setting; why it is refused, if it is."""
-    if leg.employee_id is None:
+    if leg.employee_id is None and where.setting is not Setting.CHECK_IN:
         return Reason.EMPLOYEES_NOT_EXISTS
     value = _value(decision, leg, where)
     if isinstance(value, Reason):
@@ -81,6 +82,8 @@ def resume(decision: Decision, leg: Leg) -> None:
 def _value(decision: Decision, leg: Leg, where: ToSetting) -> str | Reason:
     if where.setting is Setting.DO_NOT_DISTURB:
         return ON if where.is_on else OFF
+    if where.setting is Setting.CHECK_IN:
+        return where.to if where.to.isdigit() else Reason.INCORRECT_INPUT
     if not where.is_on:
         return ""
     account = decision.context.account
@@ -99,7 +102,14 @@ def _value(decision: Decision, leg: Leg, where: ToSetting) -> str | Reason:
 def _ask(decision: Decision) -> None:
     state = decision.session.state
     if isinstance(state, ChangingSetting):
-        data = {"employee_id": state.employee_id, "setting": state.setting, "value": state.value}
+        leg = decision.session.initiator
+        line = leg.sip_line_id if leg is not None else None
+        data = {
+            "employee_id": state.employee_id,
+            "setting": state.setting,
+            "value": state.value,
+            "sip_line_id": line,
+        }
         decision.do(Ask(CHANGE, Question(CHANGE, data, is_change=True)))
 
 
@@ -119,6 +129,8 @@ def changed(decision: Decision, flow_input: QuestionReply) -> None:
 
 
 def _confirmation(state: ChangingSetting) -> str:
+    if state.setting == Setting.CHECK_IN:
+        return "checked_in"
     kind = "do_not_disturb" if state.setting == Setting.DO_NOT_DISTURB else "forwarding"
     return f"{kind}_{OFF if state.value in ('', OFF) else ON}"
 

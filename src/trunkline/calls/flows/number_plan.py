@@ -69,6 +69,7 @@ class Setting(StrEnum):
     FORWARD_ALWAYS = "forward_always"
     FORWARD_BUSY = "forward_busy"
     FORWARD_NO_ANSWER = "forward_no_answer"
+    CHECK_IN = "check_in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class ToSetting:
     """A setting of the employee who dials.
 
     :ivar is_on: whether it is switched on.
-    :ivar to: where calls shall be forwarded, as dialled; empty for other settings.
+    :ivar to: where calls shall be forwarded, as dialled, or the digits by which an agent checks in; empty for others.
     """
 
     setting: Setting
@@ -107,6 +108,9 @@ SETTINGS = {
 }
 """Codes that are dialled alone."""
 
+CHECK_IN = "***"
+"""Checks an agent in at the device that dials it, with the digits that the Call Center API has given."""
+
 FORWARDS = {
     "*72": Setting.FORWARD_ALWAYS,
     "*90": Setting.FORWARD_BUSY,
@@ -130,6 +134,8 @@ def destination(account: Account, dialled: str) -> Destination | None:
         return ToPickUp()
     if dialled.startswith(PICK_UP):
         return _pick_up(account, dialled.removeprefix(PICK_UP))
+    if dialled.startswith(CHECK_IN):
+        return ToSetting(Setting.CHECK_IN, is_on=True, to=dialled.removeprefix(CHECK_IN))
     if dialled in SETTINGS:
         return SETTINGS[dialled]
     if dialled[:3] in FORWARDS:

@@ -49,8 +49,13 @@ _STATEMENTS: Mapping[str, str] = {
             on s.account_id = e.account_id and s.status_id = e.status_id
         where e.account_id = any(%(accounts)s) order by e.employee_id""",
     "phones": """
-        select * from employee_phones where account_id = any(%(accounts)s) order by position, phone_id""",
-    "lines": "select * from sip_lines where account_id = any(%(accounts)s)",
+        select * from employee_devices where account_id = any(%(accounts)s)
+        order by is_checked_in desc, position, phone_id""",
+    # Who has checked in at a line has its calls.
+    "lines": """
+        select l.*, coalesce(c.employee_id, l.employee_id) as employee_id
+        from sip_lines l left join agent_check_ins c on c.account_id = l.account_id and c.sip_line_id = l.sip_line_id
+        where l.account_id = any(%(accounts)s)""",
     "trunks": """
         select *, addresses::text[] as networks from trunks where account_id = any(%(accounts)s)""",
     "allowed_addresses": """

@@ -65,6 +65,7 @@ SYSTEM_SET: dict[str, _Spoken | _Made] = {
     "mailbox_end": _Spoken("Mailbox: end", "You have no more messages."),
     "do_not_disturb_on": _Spoken("Do not disturb: on", "Do not disturb is on."),
     "do_not_disturb_off": _Spoken("Do not disturb: off", "Do not disturb is off."),
+    "checked_in": _Spoken("Checked in", "You are checked in at this phone."),
     "forwarding_on": _Spoken("Forwarding: on", "Call forwarding is on."),
     "forwarding_off": _Spoken("Forwarding: off", "Call forwarding is off."),
     "technical_problem": _Spoken(

@@ -16,8 +16,8 @@ select e.employee_id as id, e.account_id, e.is_active, e.first_name, e.patronymi
     array(select m.group_id from group_members m
         where m.account_id = e.account_id and m.employee_id = e.employee_id order by m.group_id) as groups,
     coalesce((select jsonb_agg(jsonb_build_object('device_id', l.sip_line_id, 'ring', p.position, 'delay', 0,
-            'timeout', p.dial_time, 'name', l.phone_number) order by p.position, p.phone_id)
-        from employee_phones p join sip_lines l on l.account_id = p.account_id and l.sip_line_id = p.sip_line_id
+            'timeout', p.dial_time, 'name', l.phone_number) order by p.is_checked_in desc, p.position, p.phone_id)
+        from employee_devices p join sip_lines l on l.account_id = p.account_id and l.sip_line_id = p.sip_line_id
         where p.account_id = e.account_id and p.employee_id = e.employee_id), '[]') as devices,
     array(select distinct v.phone_number from scenario_operations o
         join call_processing_rules r on r.account_id = o.account_id and r.scenario_id = o.scenario_id
@@ -30,7 +30,7 @@ select e.employee_id as id, e.account_id, e.is_active, e.first_name, e.patronymi
             order by t.queue_id) from queue_tiers t
         join queues q on q.account_id = t.account_id and q.queue_id = t.queue_id
         where t.account_id = e.account_id and t.employee_id = e.employee_id), '[]') as queue_perms,
-    exists (select from employee_phones p join registrations r
+    exists (select from employee_devices p join registrations r
         on r.account_id = p.account_id and r.sip_line_id = p.sip_line_id
         where p.account_id = e.account_id and p.employee_id = e.employee_id and r.reachable is not false
             and (r.expires_at is null or r.expires_at > now() - interval '30 seconds')) as is_online
