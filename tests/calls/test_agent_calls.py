@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.calls import company as c
+from tests.calls.queue_node import QUEUE, QueueNode, with_queue
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_command import coached
 from trunkline.calls.effects import ConnectTargets, OriginateLeg
@@ -136,6 +137,7 @@ def test_a_device_that_the_account_does_not_have(device: dict[str, Any]) -> None
     [
         (lambda simulation: simulation.refuse(21, c.ANNA_LINE, by_party=True), "CALL_REJECTED"),
         (lambda simulation: simulation.refuse(17, c.ANNA_LINE), "USER_BUSY"),
+        (lambda simulation: simulation.ring_out(), "NO_ANSWER"),
     ],
 )
 def test_an_agent_who_does_not_pick_up(ends: Callable[[CallSimulation], Any], cause: str) -> None:
@@ -157,3 +159,17 @@ def test_both_parties_hear_a_file_until_it_is_stopped() -> None:
     assert simulation.session.phase is Phase.TALK
     simulation.command("barge_media", media_file_id=None)
     assert [one.played_into for one in simulation.engine.channels.values()] == [None, None]
+
+
+async def test_a_call_of_a_queue_while_it_waits_and_while_it_talks() -> None:
+    node = await QueueNode(with_queue(c.BORIS)).begin()
+    await node.status(c.BORIS)
+    customer = await node.call()
+    [session] = node.switch.sessions.values()
+    shown = agent_call(session)
+    assert (shown["type"], shown["queue_id"], shown["state"]) == ("queue", QUEUE, "Ring")
+    await node.answers(c.BORIS_LINE)
+    shown = agent_call(session)
+    assert (shown["type"], shown["queue_id"], shown["state"]) == ("queue", QUEUE, "Answer")
+    assert (shown["user_id"], shown["dst_user_id"]) == (c.BORIS, c.BORIS)
+    await node.hangs_up(customer)

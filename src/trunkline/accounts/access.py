@@ -17,7 +17,9 @@ _USER: LiteralString = """
     u.call_api_enabled, u.data_api_enabled, u.call_center_enabled, u.geo_limit, a.cors_origins,
     a.status as account_status, a.time_zone, a.locale, a.is_agent,
     array(select p.resource || ':' || p.action from user_permissions p
-          where p.account_id = u.account_id and p.user_id = u.user_id) as permissions,
+          where p.account_id = u.account_id and p.user_id = u.user_id
+          union select unnest(g.permissions) from permission_groups g
+          where g.account_id = u.account_id and g.pgroup_id = u.pgroup_id) as permissions,
     array(select c.component from account_components c where c.account_id = u.account_id) as components,
     array(select n.network from allowed_addresses n
           where n.account_id = u.account_id and n.api = %(api)s) as networks,

@@ -74,9 +74,10 @@ class Sessions:
     async def _find(self, login: str) -> Row | None:
         return await self._db.fetch_one(
             """
-            select u.account_id, u.user_id, u.password_hash, u.session_ttl,
+            select u.account_id, u.user_id, u.password_hash, coalesce(u.session_ttl, d.session_ttl) as session_ttl,
                    u.status as user_status, a.status as account_status
-            from users u join accounts a using (account_id) where lower(u.login) = lower(%s)
+            from users u join accounts a using (account_id) left join agent_defaults d using (account_id)
+            where lower(u.login) = lower(%s)
             """,
             (login,),
         )

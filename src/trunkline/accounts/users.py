@@ -280,7 +280,7 @@ async def change_user(
     """Change a user in the transaction of the connection; what is left out stays.
 
     :param values: any of ``login``, ``password`` (the user's sessions end), ``full_name``, ``email``, ``status``
-        (``disabled`` ends the sessions), ``geo_limit``, ``session_ttl``, ``call_center_enabled``.
+        (``disabled`` ends the sessions), ``geo_limit``, ``session_ttl``, ``call_center_enabled``, ``pgroup_id``.
     :raises InvalidInput: a value that cannot be; ``already_in_use``: another user's login.
     """
     columns = {name: value for name, value in values.items() if name != "password"}

@@ -170,10 +170,12 @@ def _note_menu_decided(session: Session, event: Event) -> None:
 def _note_queue_entered(session: Session, event: Event) -> None:
     session.queue_entered_at = event.at
     session.queue_left = None
+    session.queue_id = event.data["queue_id"]
 
 
 def _note_queue_left(session: Session, event: Event) -> None:
     session.queue_left = event.data["reason"]
+    session.queue_id = None
 
 
 def _note_leg_started(session: Session, event: Event) -> None:

@@ -77,7 +77,7 @@ def agent_call(session: Session) -> dict[str, Any]:
     return {
         "uuid": uuid_of(session.call_session_id),
         "state": _agent_state(session),
-        "type": "internal" if session.is_internal else "inbound" if is_in else "outbound",
+        "type": _kind(session),
         "ts": int(session.started_at),
         "answer_ts": None if session.first_answer_at is None else int(session.first_answer_at),
         "cid_num": contact_number if is_in else own_number,
@@ -88,11 +88,19 @@ def agent_call(session: Session) -> dict[str, Any]:
         "src_user_id": source.employee_id if source is not None else None,
         "dst_user_id": target.employee_id if target is not None else None,
         "user_id": ours.employee_id if ours is not None else None,
-        "queue_id": None,
+        "queue_id": session.queue_id,
         "lead_id": session.lead_id,
         "external_id": session.external_id,
         "tags": [tag["tag_name"] for tag in session.tags],
     }
+
+
+def _kind(session: Session) -> str:
+    if session.queue_id is not None:
+        return "queue"
+    if session.is_internal:
+        return "internal"
+    return "inbound" if session.direction == "in" else "outbound"
 
 
 def _agent_leg(session: Session) -> Leg | None:

@@ -272,6 +272,8 @@ class Session:
     """What the request of the API plays to an employee whom a scenario calls: paths of files."""
     queue_entered_at: Instant | None = None
     """When the contact entered its last queue."""
+    queue_id: int | None = None
+    """The queue that the contact is in, or whose agent it talks with."""
     queue_left: str | None = None
     """Why the contact left its last queue without having been connected."""
     menu_timed_out: bool = False

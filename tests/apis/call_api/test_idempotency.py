@@ -35,7 +35,7 @@ class _SlowSwitch(NotedSwitch):
     let: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def command(
-        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> dict[str, Any]:
         self.commands.append((account_id, name, params))
         await self.let.wait()

@@ -24,7 +24,7 @@ class _SilentSwitch(NotedSwitch):
         self._note = note
 
     async def command(
-        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> dict[str, Any]:
         self._note.write_text(request_id)
         await asyncio.Event().wait()

@@ -111,6 +111,7 @@ class _Known:
             "phone_list": {"name": name},
             "user": {**JOHN, "username": name},
             "cc_queue": {**SALES, "name": name},
+            "pgroup": {"name": name},
         }[kind]
         made = self.session.post(f"{self.base}/api/{kind}", json=body, timeout=30).json()["data"]["id"]
         if kind == "phone_list":

@@ -122,7 +122,7 @@ class Switch:
         self.commands: list[tuple[int, str, Mapping[str, Any]]] = []
 
     async def command(
-        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
+        self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> dict[str, Any]:
         self.commands.append((account_id, name, params))
         return {"call_session_id": 1}

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from trunkline.apis.call_center import agents, phone_lists, queues, recordings, users
+from trunkline.apis.call_center import (
+    agents,
+    permission_groups,
+    phone_lists,
+    queues,
+    recordings,
+    users,
+)
 from trunkline.apis.call_center.declaration import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -11,4 +18,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *agents.OPERATIONS,
     *queues.OPERATIONS,
     *recordings.OPERATIONS,
+    *permission_groups.OPERATIONS,
 )

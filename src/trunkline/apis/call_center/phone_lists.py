@@ -9,7 +9,6 @@ from trunkline.apis.call_center.declaration import (
     ACCOUNT_ID,
     ID,
     LIMIT,
-    OFFSET,
     Arguments,
     Body,
     Field,
@@ -25,6 +24,7 @@ from trunkline.apis.call_center.declaration import (
     text,
 )
 from trunkline.apis.call_center.openapi import record_schema
+from trunkline.apis.call_center.record_operations import Handlers, by_id, record_operations
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
 from trunkline.phone_lists import leads, lists, rules
@@ -97,19 +97,11 @@ _PHONES = Field(
 
 
 async def _lists(request: RequestContext, args: Arguments) -> Pages:
-    async def read(last: Mapping[str, Any] | None, size: int) -> list[Mapping[str, Any]]:
-        return [
-            *await lists.read_lists(
-                request.services.db,
-                request.account_id,
-                words=args.query.get("q"),
-                after=-1 if last is None else last["id"],
-                limit=size,
-                offset=args.query.get("offset") or 0 if last is None else 0,
-            )
-        ]
+    async def read(**more: Any) -> list[Mapping[str, Any]]:
+        words = args.query.get("q")
+        return [*await lists.read_lists(request.services.db, request.account_id, words=words, **more)]
 
-    return Pages(read, args.query.get("limit"))
+    return by_id(args, read)
 
 
 async def _list(request: RequestContext, args: Arguments) -> Any:
@@ -205,56 +197,18 @@ def _leads_at(path: str) -> Operation:
 
 
 OPERATIONS = (
-    Operation(
-        "GET",
+    *record_operations(
         "/api/phone_list",
-        "All phone lists, by id.",
-        _lists,
-        _READ,
-        query=(text("q", "Part of the name."), LIMIT, OFFSET),
-        answer=records(*LIST_FIELDS),
-    ),
-    Operation(
-        "POST",
-        "/api/phone_list",
-        "Creates a phone list.",
-        _create,
-        _INSERT,
-        body=Body(LIST_FIELDS),
-        answer=record(*LIST_FIELDS),
-        workload=Workload.CHANGE,
-    ),
-    Operation(
-        "GET",
-        "/api/phone_list/{id}",
-        "One phone list.",
-        _list,
-        _READ,
-        path_fields=(_LIST_ID,),
-        answer=record(*LIST_FIELDS),
+        "phone list",
+        LIST_FIELDS,
+        "phone_lists",
+        Handlers(_lists, _create, _list, _update, _delete),
+        query=(text("q", "Part of the name."),),
+        deleted=" with its leads",
+        delete_workload=Workload.UPLOAD,
     ),
     # The document's example reads the leads at this path, with the slash.
     _leads_at("/api/phone_list/{id}/"),
-    Operation(
-        "PUT",
-        "/api/phone_list/{id}",
-        "Changes a phone list; what is left out stays.",
-        _update,
-        _UPDATE,
-        path_fields=(_LIST_ID,),
-        body=Body(LIST_FIELDS, partial=True),
-        answer=record(*LIST_FIELDS),
-        workload=Workload.CHANGE,
-    ),
-    Operation(
-        "DELETE",
-        "/api/phone_list/{id}",
-        "Deletes a phone list with its leads.",
-        _delete,
-        _DELETE,
-        path_fields=(_LIST_ID,),
-        workload=Workload.UPLOAD,
-    ),
     _leads_at("/api/phone_list/{id}/lead"),
     Operation(
         "POST",

@@ -12,26 +12,23 @@ from trunkline.apis.call_center.acting import user_of
 from trunkline.apis.call_center.declaration import (
     ACCOUNT_ID,
     ID,
-    LIMIT,
-    OFFSET,
     Answer,
     Arguments,
     Body,
     Data,
     Field,
     Operation,
-    Pages,
     boolean,
     identifier,
     ids,
     integer,
     json_value,
     other,
-    record,
     seconds,
     text,
 )
 from trunkline.apis.call_center.openapi import record_schema
+from trunkline.apis.call_center.record_operations import Handlers, by_id, record_operations
 from trunkline.apis.call_center.tier_items import SHOWN_SCHEMA, shown_tier, tier_rows
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
@@ -137,20 +134,18 @@ async def _queues(request: RequestContext, args: Arguments) -> Any:
     if all(query.get(one.name) for one in (_NAME, _STRATEGY)) and "time_base_score" in query:
         return await _named(request, query)
 
-    async def read(last: Mapping[str, Any] | None, size: int) -> list[Mapping[str, Any]]:
+    async def read(**more: Any) -> list[Mapping[str, Any]]:
         rows = await listing.read_queues(
             request.services.db,
             request.account_id,
             words=query.get("q") or None,
             name=query.get("name"),
             strategy=query.get("strategy"),
-            after=-1 if last is None else last["id"],
-            limit=size,
-            offset=(query.get("offset") or 0) if last is None else 0,
+            **more,
         )
         return [shown_queue(row) for row in rows]
 
-    return Pages(read, query.get("limit"))
+    return by_id(args, read)
 
 
 async def _named(request: RequestContext, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -315,61 +310,20 @@ def _listing_field(field: Field) -> Field:
 
 
 OPERATIONS = (
-    Operation(
-        "GET",
+    *record_operations(
         "/api/cc_queue",
-        "All queues, by id. With name, strategy and time_base_score: the queue of that name, which is created if"
-        " there is none.",
-        _queues,
-        (_MODULE, "select"),
+        "queue",
+        QUEUE_FIELDS,
+        _MODULE,
+        Handlers(_queues, _create, _queue, _update, _delete),
         query=(
             text("q", "Part of the name."),
             _listing_field(_NAME),
             _listing_field(_STRATEGY),
             _listing_field(_TIME_BASE),
-            LIMIT,
-            OFFSET,
         ),
-        answer=Answer(Data.RECORDS, QUEUE_FIELDS, is_record_possible=True),
-    ),
-    Operation(
-        "POST",
-        "/api/cc_queue",
-        "Creates a queue.",
-        _create,
-        (_MODULE, "insert"),
-        body=Body(QUEUE_FIELDS),
-        answer=record(*QUEUE_FIELDS),
-        workload=Workload.CHANGE,
-    ),
-    Operation(
-        "GET",
-        "/api/cc_queue/{id}",
-        "One queue.",
-        _queue,
-        (_MODULE, "select"),
-        path_fields=(_QUEUE_ID,),
-        answer=record(*QUEUE_FIELDS),
-    ),
-    Operation(
-        "PUT",
-        "/api/cc_queue/{id}",
-        "Changes a queue; what is left out stays.",
-        _update,
-        (_MODULE, "update"),
-        path_fields=(_QUEUE_ID,),
-        body=Body(QUEUE_FIELDS, partial=True),
-        answer=record(*QUEUE_FIELDS),
-        workload=Workload.CHANGE,
-    ),
-    Operation(
-        "DELETE",
-        "/api/cc_queue/{id}",
-        "Deletes a queue.",
-        _delete,
-        (_MODULE, "delete"),
-        path_fields=(_QUEUE_ID,),
-        workload=Workload.CHANGE,
+        listed=" With name, strategy and time_base_score: the queue of that name, which is created if there is none.",
+        list_answer=Answer(Data.RECORDS, QUEUE_FIELDS, is_record_possible=True),
     ),
     *_tier_operations(
         "/api/cc_queue/{id}/users",

@@ -6,7 +6,7 @@ users here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -14,15 +14,14 @@ from typing import Any
 import pycountry
 
 from trunkline.accounts import passwords
-from trunkline.accounts.model import Action, Status
-from trunkline.accounts.permissions import RESOURCES, Permission
+from trunkline.accounts.model import Status
+from trunkline.accounts.permission_groups import permissions_of, read_group
+from trunkline.apis.call_center.acting import check_rights
 from trunkline.apis.call_center.declaration import (
     ACCOUNT_ID,
     ID,
     ID_MAX,
     INT_MAX,
-    LIMIT,
-    OFFSET,
     Arguments,
     Body,
     Field,
@@ -35,29 +34,27 @@ from trunkline.apis.call_center.declaration import (
     integer,
     json_object,
     record,
-    records,
-    seconds,
     text,
 )
 from trunkline.apis.call_center.processing import API, check_access, check_country
+from trunkline.apis.call_center.record_operations import Handlers, by_id, record_operations
 from trunkline.apis.call_center.tier_items import tier_rows
+from trunkline.apis.call_center.user_fields import API_SWITCH, DEFAULT_FIELDS, grants, shown_permissions
 from trunkline.apis.service.request_context import CallerLike, RequestContext
 from trunkline.apis.service.workloads import Workload
 from trunkline.core import names
-from trunkline.core.errors import InvalidInput, InvalidState, PermissionDenied
+from trunkline.core.errors import InvalidInput, InvalidState
 from trunkline.directory.agents.changes import AgentPatch
-from trunkline.directory.agents.rules import MAX_NO_ANSWER, SETTINGS, Setting, SettingKind
+from trunkline.directory.agents.rules import SETTINGS, Setting, SettingKind
 from trunkline.directory.employees.changes import EmployeePatch
 from trunkline.directory.users import changes, listing
 from trunkline.directory.users.changes import LogIn, UserPatch
 from trunkline.directory.users.names import joined_name, split_name
 
 _MODULE = "users"
-_API_SWITCH = "call_center_api"
-_SESSION_MIN, _SESSION_MAX = 60, 2_592_000
 _LOGIN_MAX = 100
 
-_USUAL: Mapping[str, Any] = {"timezone": "UTC", "pgroup_id": 0}
+_USUAL: Mapping[str, Any] = {"timezone": "UTC"}
 """Defaults of settings that are not null."""
 
 
@@ -89,20 +86,7 @@ def _countries(value: str) -> str:
 
 
 def _permissions(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name, actions in value.items():
-        if name == _API_SWITCH:
-            if not isinstance(actions, bool):
-                raise ValueError(f"send true or false for {_API_SWITCH}")
-        elif (
-            name not in RESOURCES
-            or not isinstance(actions, list)
-            or any(one not in list(Action) for one in actions)
-        ):
-            raise ValueError(
-                f"send {_API_SWITCH}, and for each resource its actions, for example"
-                ' {"queues": ["select", "update"]}; resources are ' + ", ".join(RESOURCES)
-            )
-    return value
+    return grants(value, with_switch=True)
 
 
 def _field_of(name: str, setting: Setting) -> Field:
@@ -167,18 +151,8 @@ USER_FIELDS = (
         check=_permissions,
     ),
     text("ext_user_id", "Id of the user in another system.", minimum=1),
-    integer(
-        "session_ttl", "Seconds of a session; null: an hour.", minimum=_SESSION_MIN, maximum=_SESSION_MAX
-    ),
-    seconds("wrap_up_time", "Seconds after a call; null: the default."),
-    seconds("no_answer_delay_time", "Seconds after a call that was not answered; null: the default."),
-    seconds("reject_delay_time", "Seconds after a call that was declined; null: the default."),
-    seconds("busy_delay_time", "Seconds after a call that met a busy device; null: the default."),
-    integer(
-        "max_no_answer",
-        "Calls not answered until the user is set on break; null: the default.",
-        maximum=MAX_NO_ANSWER,
-    ),
+    *DEFAULT_FIELDS,
+    identifier("pgroup_id", "Permission group; 0: none.", default=0),
     integer("last_login", "Unix time of the last log-in.", read_only=True, maximum=ID_MAX),
     integer("ts", "Unix time of the creation.", read_only=True, maximum=ID_MAX, required=True),
     Field(
@@ -213,15 +187,10 @@ _SESSION_FIELDS = (
     integer("expires", "Unix time of the end of the session.", required=True, maximum=INT_MAX * 2),
 )
 
-_USER_ID = identifier("id", "Number of the user.", required=True)
-
 
 def shown_user(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the listing by the names of the API."""
-    permissions: dict[str, Any] = {_API_SWITCH: bool(row["call_center_enabled"])}
-    for one in row["permissions"]:
-        resource, _, action = one.partition(":")
-        permissions.setdefault(resource, []).append(action)
+    permissions = {API_SWITCH: bool(row["call_center_enabled"]), **shown_permissions(row["permissions"])}
     settings = row["settings"]
     return {
         **{
@@ -247,7 +216,8 @@ def shown_user(row: Mapping[str, Any]) -> dict[str, Any]:
         "extensions": row["extension"] or "",
         "dids": ",".join(row["dids"]),
         "vm_name": None,
-        "pgroup": None,
+        "pgroup_id": row["pgroup_id"] or 0,
+        "pgroup": row["pgroup"],
         "pause_id": 0 if row["status"] == "available" else row["status_id"] or 0,
         "online": int(row["is_online"]),
     }
@@ -277,13 +247,15 @@ def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
             log_in[column] = sent[name]
     if "geo_limit" in sent:
         log_in["geo_limit"] = sent["geo_limit"].split(",") if sent["geo_limit"] else []
+    if "pgroup_id" in sent:
+        log_in["pgroup_id"] = sent["pgroup_id"] or None
     permissions = None
     if "permissions" in sent:
         wanted = dict(sent["permissions"] or {})
-        if _API_SWITCH in wanted:
-            log_in["call_center_enabled"] = wanted.pop(_API_SWITCH)
+        if API_SWITCH in wanted:
+            log_in["call_center_enabled"] = wanted.pop(API_SWITCH)
         permissions = [(resource, action) for resource, actions in wanted.items() for action in set(actions)]
-        _check_rights(caller, permissions)
+        check_rights(caller, permissions)
     usual = {"is_agent": False, "in_reports": True}
     agent = {
         name: usual.get(name) if sent[name] is None else sent[name] for name in _AGENT_COLUMNS if name in sent
@@ -291,7 +263,7 @@ def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
     settings = {name: sent[name] for name in SETTINGS if name in sent}
     tiers = None
     if "queue_perms" in sent:
-        _check_rights(caller, [("queues", "update")])
+        check_rights(caller, [("queues", "update")])
         tiers = [one.of_queue() for one in sent["queue_perms"] or []]
     return UserPatch(
         EmployeePatch(
@@ -305,20 +277,10 @@ def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
     )
 
 
-def _check_rights(caller: CallerLike, permissions: Sequence[Permission]) -> None:
-    missing = [one for one in permissions if not caller.may(*one)]
-    if missing:
-        shown = ", ".join(f"{resource} {action}" for resource, action in sorted(missing)[:5])
-        raise PermissionDenied(
-            f"The user of the key does not have these permissions itself ({shown}), so it may neither grant them nor"
-            " change a user who has them: use the key of a user who has them."
-        )
-
-
 def _may_change(caller: CallerLike, log_in: LogIn) -> None:
     """Nobody changes the log-in of a user with more rights, whose password would give these rights."""
     if log_in.user_id != caller.user_id:
-        _check_rights(caller, sorted(log_in.rights()))
+        check_rights(caller, sorted(log_in.rights()))
 
 
 def _may_delete(caller: CallerLike, log_in: LogIn) -> None:
@@ -327,20 +289,28 @@ def _may_delete(caller: CallerLike, log_in: LogIn) -> None:
     _may_change(caller, log_in)
 
 
+async def _check_group(request: RequestContext, sent: Mapping[str, Any]) -> None:
+    """
+    :raises NotFound: no such group.
+    :raises PermissionDenied: the group has a permission that the caller does not have.
+    """
+    if pgroup_id := sent.get("pgroup_id"):
+        group = await read_group(request.services.db, request.account_id, pgroup_id)
+        check_rights(request.caller, permissions_of(group["permissions"]))
+
+
 async def _users(request: RequestContext, args: Arguments) -> Pages:
-    async def read(last: Mapping[str, Any] | None, size: int) -> list[Mapping[str, Any]]:
+    async def read(**more: Any) -> list[Mapping[str, Any]]:
         rows = await listing.read_users(
             request.services.db,
             request.account_id,
             words=args.query.get("q") or None,
             only_agents=args.query.get("is_agent") == 1,
-            after=-1 if last is None else last["id"],
-            limit=size,
-            offset=(args.query.get("offset") or 0) if last is None else 0,
+            **more,
         )
         return [shown_user(row) for row in rows]
 
-    return Pages(read, args.query.get("limit"))
+    return by_id(args, read)
 
 
 async def _user(request: RequestContext, args: Arguments) -> Any:
@@ -352,12 +322,14 @@ async def _read(request: RequestContext, employee_id: int) -> dict[str, Any]:
 
 
 async def _create(request: RequestContext, args: Arguments) -> Any:
+    await _check_group(request, args.body)
     wanted = _patch(args.body, request.caller)
     return await _read(request, await changes.create_user(request.services.db, request.account_id, wanted))
 
 
 async def _update(request: RequestContext, args: Arguments) -> Any:
     employee_id, caller = args.path["id"], request.caller
+    await _check_group(request, args.body)
     wanted = _patch(args.body, caller)
     await listing.read_user(request.services.db, request.account_id, employee_id)  # its own error
     await changes.update_user(
@@ -419,57 +391,16 @@ OPERATIONS = (
         _log_out,
         workload=Workload.COMMAND,
     ),
-    Operation(
-        "GET",
+    *record_operations(
         "/api/user",
-        "All users, by id.",
-        _users,
-        (_MODULE, "select"),
+        "user",
+        USER_FIELDS,
+        _MODULE,
+        Handlers(_users, _create, _user, _update, _delete),
         query=(
             text("q", "Part of the name, the username or the e-mail address."),
             integer("is_agent", "1: only agents.", maximum=1),
-            LIMIT,
-            OFFSET,
         ),
-        answer=records(*USER_FIELDS),
-    ),
-    Operation(
-        "POST",
-        "/api/user",
-        "Creates a user.",
-        _create,
-        (_MODULE, "insert"),
-        body=Body(USER_FIELDS),
-        answer=record(*USER_FIELDS),
-        workload=Workload.CHANGE,
-    ),
-    Operation(
-        "GET",
-        "/api/user/{id}",
-        "One user.",
-        _user,
-        (_MODULE, "select"),
-        path_fields=(_USER_ID,),
-        answer=record(*USER_FIELDS),
-    ),
-    Operation(
-        "PUT",
-        "/api/user/{id}",
-        "Changes a user; what is left out stays.",
-        _update,
-        (_MODULE, "update"),
-        path_fields=(_USER_ID,),
-        body=Body(USER_FIELDS, partial=True),
-        answer=record(*USER_FIELDS),
-        workload=Workload.CHANGE,
-    ),
-    Operation(
-        "DELETE",
-        "/api/user/{id}",
-        "Deletes a user with the log-in; SIP lines stay.",
-        _delete,
-        (_MODULE, "delete"),
-        path_fields=(_USER_ID,),
-        workload=Workload.CHANGE,
+        deleted=" with the log-in; SIP lines stay",
     ),
 )

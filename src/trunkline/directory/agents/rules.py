@@ -88,7 +88,6 @@ SETTINGS: Mapping[str, Setting] = {
     "rec_out_ext": _integer("Recording of calls to outside."),
     "rec_inb_int": _integer("Recording of internal calls that are received."),
     "rec_out_int": _integer("Recording of internal calls that are made."),
-    "pgroup_id": _integer("Permission group.", MAX_ID),
     "max_snooze": _integer("Largest number of snoozes."),
     "web_device_id": _integer("Device of the browser.", MAX_ID),
     "call_waiting": _flag("Whether a second call is announced."),

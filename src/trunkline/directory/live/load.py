@@ -96,6 +96,7 @@ _STATEMENTS: Mapping[str, str] = {
         select account_id, queue_id, employee_id, level, position from queue_tiers
         where account_id = any(%(accounts)s) order by level, position, employee_id""",
     "agents": "select * from agents where account_id = any(%(accounts)s)",
+    "agent_defaults": "select * from agent_defaults where account_id = any(%(accounts)s)",
     "media": "select * from media_files where account_id = any(%(with_system)s)",
     "tags": """
         select account_id, tag_id, name from tags where account_id = any(%(accounts)s) and not is_system""",
@@ -311,7 +312,7 @@ def _account(
         contacts_by_phone=contacts,
         blacklist=frozenset(each["phone_number"] for each in rows["blacklist"]),
         queues={each.queue_id: each for each in queues},
-        agents=_agents(rows["agents"], queues, employees),
+        agents=_agents(rows["agents"], next(iter(rows["agent_defaults"]), {}), queues, employees),
         contact_groups={key: model.ContactGroup(key, name) for key, name in named.contact_groups.items()},
         talk_options={each["button"]: _talk_option(each, named) for each in rows["talk_options"]},
         allowed_addresses=tuple(each["network"] for each in rows["allowed_addresses"]),
@@ -496,25 +497,32 @@ def _queue(row: Mapping[str, Any], tiers: Sequence[model.QueueTier]) -> model.Ca
 
 def _agents(
     rows: Iterable[Mapping[str, Any]],
+    defaults: Mapping[str, Any],
     queues: Iterable[model.CallQueue],
     employees: Iterable[model.Employee],
 ) -> dict[int, model.AgentProfile]:
-    """Who takes calls of queues: active employees who are in a queue, or are marked as agents."""
+    """Who takes calls of queues: active employees who are in a queue, or are marked as agents.
+
+    :param defaults: of the account.
+    """
+    usual = _agent_settings(defaults)
     profiles = {
         each["employee_id"]: model.AgentProfile(
-            each["employee_id"],
-            each["is_agent"],
-            {name: each[name] for name in _AGENT_SETTINGS if each[name] is not None},
+            each["employee_id"], each["is_agent"], {**usual, **_agent_settings(each)}
         )
         for each in rows
     }
     members = {tier.employee_id for queue in queues for tier in queue.tiers}
     members |= {each.employee_id for each in profiles.values() if each.is_agent}
     return {
-        each.employee_id: profiles.get(each.employee_id, model.AgentProfile(each.employee_id))
+        each.employee_id: profiles.get(each.employee_id, model.AgentProfile(each.employee_id, settings=usual))
         for each in employees
         if each.is_active and each.employee_id in members
     }
+
+
+def _agent_settings(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in _AGENT_SETTINGS if row.get(name) is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class LogIn(NamedTuple):
     permissions: frozenset[Permission]
 
     def rights(self) -> frozenset[Permission]:
-        """All permissions, of the role and granted one by one."""
+        """All permissions: of the role, of the permission group, and granted one by one."""
         of_role = {
             (resource, action.value)
             for resource in RESOURCES
@@ -114,7 +114,9 @@ async def _log_ins(connection: Connection, account_id: int, employee_id: int) ->
     cursor = await connection.execute(
         """
         select u.user_id, u.role, array(select p.resource || ':' || p.action from user_permissions p
-            where p.account_id = u.account_id and p.user_id = u.user_id) as permissions
+            where p.account_id = u.account_id and p.user_id = u.user_id
+            union select unnest(g.permissions) from permission_groups g
+            where g.account_id = u.account_id and g.pgroup_id = u.pgroup_id) as permissions
         from users u where u.account_id = %s and u.employee_id = %s order by u.user_id for update""",
         (account_id, employee_id),
     )
@@ -146,7 +148,8 @@ async def _put_log_in(connection: Connection, account_id: int, employee_id: int,
         user_id = known[0].user_id
     else:
         if "login" not in values:
-            if values.keys() <= {"full_name", "email", "status"} and wanted.permissions is None:
+            given = {name for name, value in values.items() if value not in (None, [])}
+            if given <= {"full_name", "email", "status"} and wanted.permissions is None:
                 return  # of the employee alone
             raise InvalidInput("The user has no log-in: send username, too.", field="username")
         user_id = await add_user(

@@ -9,10 +9,12 @@ from trunkline.db.pool import Database, Row
 _READ = """
 select e.employee_id as id, e.account_id, e.is_active, e.first_name, e.patronymic, e.last_name,
     coalesce(u.email, e.email) as email, e.extension, e.status, e.status_id, e.created_at,
-    u.user_id, u.login, u.status as log_in_status, u.geo_limit, u.session_ttl, u.last_login_at, u.call_center_enabled,
+    u.user_id, u.login, u.pgroup_id, u.status as log_in_status, u.geo_limit, u.session_ttl, u.last_login_at,
+    u.call_center_enabled,
     coalesce(a.is_agent, false) as is_agent, coalesce(a.in_reports, true) as in_reports, a.ext_user_id,
     a.wrap_up_time, a.no_answer_delay_time, a.reject_delay_time, a.busy_delay_time, a.max_no_answer,
     coalesce(a.settings, '{}') as settings,
+    (select g.name from permission_groups g where g.account_id = u.account_id and g.pgroup_id = u.pgroup_id) as pgroup,
     array(select m.group_id from group_members m
         where m.account_id = e.account_id and m.employee_id = e.employee_id order by m.group_id) as groups,
     coalesce((select jsonb_agg(jsonb_build_object('device_id', l.sip_line_id, 'ring', p.position, 'delay', 0,
