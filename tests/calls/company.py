@@ -34,7 +34,7 @@ from trunkline.directory.model import (
     TrunkMode,
     VirtualNumber,
 )
-from trunkline.directory.schedules.hours import Interval
+from trunkline.directory.model.hours import Interval
 
 ACCOUNT = 1001
 ANNA, BORIS, CLARA, DORA = 1, 2, 3, 4

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.directory.model import Schedule
-from trunkline.directory.schedules.hours import (
+from trunkline.directory.model.hours import (
     DayKind,
     Exceptional,
     Interval,

@@ -18,6 +18,7 @@ from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
+from trunkline.directory.files.file import read_items
 from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.directory.numbers import inventory, ownership, verification
 from trunkline.directory.numbers.inventory import EVERYBODY, InventoryForm
@@ -106,7 +107,7 @@ def add(
 @offered_to_option
 def import_file(file: Path, account_id: int | None, offered_to: int) -> None:
     """Offer the numbers of a YAML FILE to accounts."""
-    _offer(inventory.read_inventory(file), account_id, offered_to)
+    _offer(read_items(file, InventoryForm), account_id, offered_to)
 
 
 @numbers.command("list")

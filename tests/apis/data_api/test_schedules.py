@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from tests.apis.data_api.client import DataApiClient
-from trunkline.directory.schedules.hours import rule_from_json
+from trunkline.directory.model.hours import rule_from_json
 
 
 def rule(kind: str, days: list[Any], *times: tuple[str, str], **more: Any) -> dict[str, Any]:

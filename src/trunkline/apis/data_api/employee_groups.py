@@ -14,10 +14,10 @@ from trunkline.apis.data_api.change_methods import (
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
 from trunkline.apis.jsonrpc import ErrorSpec, Params, ParamType, RequestContext
 from trunkline.apis.jsonrpc.derive import given
-from trunkline.directory.employees.rules import MAX_EXTENSION
 from trunkline.directory.groups import changes as groups
 from trunkline.directory.groups import rules
 from trunkline.directory.groups.listing import GROUPS
+from trunkline.directory.model.limits import MAX_EXTENSION
 
 _NAME = given("name", maximum=rules.MAX_NAME)
 _MEMBERS = given("members", items=ParamType.NUMBER, description="Ids of employees.")

@@ -23,12 +23,12 @@ from trunkline.apis.jsonrpc import Component, Param, Params, ParamType, RequestC
 from trunkline.apis.jsonrpc.derive import Given, given
 from trunkline.core.names import is_email
 from trunkline.db.query import Page
-from trunkline.directory.employees import changes, rules
+from trunkline.directory.employees import changes
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.employees.numbers import SETTINGS, PhonePatch
 from trunkline.directory.employees.operators import OperatorPatch
 from trunkline.directory.employees.statuses import IS_DELETED, STATISTICS, STATISTICS_BY_ID, STATUSES
-from trunkline.directory.model import CallRecording
+from trunkline.directory.model import CallRecording, limits
 from trunkline.reports.reader import Reader
 
 CALL_CENTER = Component("call_center", TITLES["call_center"])
@@ -59,27 +59,27 @@ _CHOICES = (
 
 _PHONE = (
     given("phone_number", maximum=64),
-    given("channels_count", minimum=1, maximum=rules.MAX_CHANNELS),
+    given("channels_count", minimum=1, maximum=limits.MAX_CHANNELS),
     given(
-        "dial_time", minimum=rules.MIN_DIAL_SECONDS, maximum=rules.MAX_DIAL_SECONDS, description="Seconds."
+        "dial_time", minimum=limits.MIN_DIAL_SECONDS, maximum=limits.MAX_DIAL_SECONDS, description="Seconds."
     ),
 )
 _OPERATOR = (
-    given("operator_display_name", maximum=rules.MAX_NAME),
-    given("operator_login", maximum=rules.MAX_NAME),
+    given("operator_display_name", maximum=limits.MAX_NAME),
+    given("operator_login", maximum=limits.MAX_NAME),
     given("operator_password", minimum=SHORTEST, maximum=LONGEST, secret=True),
     given("operator_sites", items=_NUMBER),
 )
 
 _NAMES = (
-    given("first_name", maximum=rules.MAX_NAME),
-    given("last_name", maximum=rules.MAX_NAME),
-    given("patronymic", maximum=rules.MAX_NAME),
+    given("first_name", maximum=limits.MAX_NAME),
+    given("last_name", maximum=limits.MAX_NAME),
+    given("patronymic", maximum=limits.MAX_NAME),
 )
 _SETTINGS = (
     given("calls_available", description="Whether the employee may be called."),
     *(given(name, items=ParamType.ENUM) for name in _CHOICES),
-    given("email", maximum=rules.MAX_NAME, convert=_email),
+    given("email", maximum=limits.MAX_NAME, convert=_email),
 )
 _GROUPS = given("groups", items=_NUMBER, description="Ids of groups.")
 
@@ -87,10 +87,10 @@ CREATE: tuple[Param | Given, ...] = (
     *_NAMES,
     *_SETTINGS,
     _GROUPS,
-    given("phone_numbers", params=_PHONE, maximum=rules.MAX_PHONES),
+    given("phone_numbers", params=_PHONE, maximum=limits.MAX_PHONES),
     given(
         "extension",
-        params=(given("extension_phone_number", maximum=rules.MAX_EXTENSION),),
+        params=(given("extension_phone_number", maximum=limits.MAX_EXTENSION),),
     ),
     given("operator", params=_OPERATOR, secret=True),
 )
@@ -113,12 +113,12 @@ UPDATE: tuple[Param | Given, ...] = (
     given(
         "phone_numbers",
         params=(Param("phone_id", _NUMBER, contract_name="phone_id"), *_PHONE),
-        maximum=rules.MAX_PHONES,
+        maximum=limits.MAX_PHONES,
     ),
     given(
         "extension",
         nullable=True,
-        params=(given("extension_phone_number", maximum=rules.MAX_EXTENSION),),
+        params=(given("extension_phone_number", maximum=limits.MAX_EXTENSION),),
     ),
     given("operator", nullable=True, secret=True, params=_OPERATOR),
 )

@@ -12,8 +12,8 @@ from trunkline.apis.jsonrpc import Params, ParamType, RequestContext
 from trunkline.apis.jsonrpc.derive import given
 from trunkline.core.errors import InvalidInput
 from trunkline.db.query import is_moment
+from trunkline.directory.model.hours import DayKind, are_days, clock, minutes
 from trunkline.directory.schedules import changes as schedules
-from trunkline.directory.schedules.hours import DayKind, are_days, clock, minutes
 
 _STRING, _ARRAY = ParamType.STRING, ParamType.ARRAY
 _NAME = given("name", maximum=255)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.core.errors import Duplicate, InvalidInput
 from trunkline.db.pool import Connection
-from trunkline.directory.employees.rules import MAX_EXTENSION, MIN_EXTENSION, is_extension
+from trunkline.directory.model.limits import MAX_EXTENSION, MIN_EXTENSION, is_extension
 
 
 async def check_extension(

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_val
 from trunkline.accounts import passwords
 from trunkline.db.pool import Row
 from trunkline.directory.agents.form import AgentForm
-from trunkline.directory.employees import rules
 from trunkline.directory.forms.entity import Column, Elsewhere, Entity, Kept, ReadContext, Refers
 from trunkline.directory.forms.fields import (
     BOTH,
@@ -32,7 +31,7 @@ from trunkline.directory.forms.fields import (
     is_present,
 )
 from trunkline.directory.lines.digest import new_password
-from trunkline.directory.model import CallRecording, EmployeeStatus
+from trunkline.directory.model import CallRecording, EmployeeStatus, limits
 
 if TYPE_CHECKING:
     from trunkline.directory.forms.write_context import WriteContext
@@ -43,7 +42,7 @@ class EmployeePhoneForm(Item):
 
     line: Annotated[Login | None, Refers("sip_lines", "sip_line_id")] = None
     number: Annotated[OutsidePhone | None, Column("external_number")] = None
-    channels: Annotated[int, Field(ge=1, le=rules.MAX_CHANNELS), Column("channels_count")] = 1
+    channels: Annotated[int, Field(ge=1, le=limits.MAX_CHANNELS), Column("channels_count")] = 1
     dial_time: DialTime = 60
     active: Annotated[bool, Column("status", words=("active", "inactive"))] = True
 
@@ -77,8 +76,8 @@ class OperatorForm(Item):
 
 
 def _few(phones: tuple[EmployeePhoneForm, ...], info: ValidationInfo) -> tuple[EmployeePhoneForm, ...]:
-    if len(phones) > rules.MAX_PHONES and not is_present(info):
-        raise ValueError(f"an employee has at most {rules.MAX_PHONES} phones")
+    if len(phones) > limits.MAX_PHONES and not is_present(info):
+        raise ValueError(f"an employee has at most {limits.MAX_PHONES} phones")
     return phones
 
 

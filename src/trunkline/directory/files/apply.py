@@ -18,8 +18,8 @@ from trunkline.directory.files.state_reader import read_current
 from trunkline.directory.files.writer import Writer
 from trunkline.directory.lines.password_strength import STRENGTH_MIN
 from trunkline.directory.lines.weak_passwords import mark_weak
-from trunkline.directory.live.load import Cipher
 from trunkline.directory.media.store import ensure_system_media, store_sound
+from trunkline.directory.model.cipher import Cipher
 from trunkline.directory.trunks.addresses import Address
 from trunkline.speech import Speech
 

@@ -28,9 +28,9 @@ from trunkline.directory.files.references import problems_of
 from trunkline.directory.files.state_reader import CurrentState, read_current
 from trunkline.directory.forms.write_context import Sound
 from trunkline.directory.lines.password_strength import STRENGTH_MIN, Weakness, problem, strength
-from trunkline.directory.live.load import Cipher
 from trunkline.directory.media.form import MediaForm
 from trunkline.directory.model import TrunkMode
+from trunkline.directory.model.cipher import Cipher
 from trunkline.directory.subscriptions.form import SubscriptionForm
 from trunkline.directory.trunks.addresses import Address
 from trunkline.directory.trunks.checks import problems_of_trunk

@@ -18,8 +18,8 @@ from trunkline.directory.files.prepare import Comparison
 from trunkline.directory.forms.entity import Entity, columns_of, late_columns_of
 from trunkline.directory.forms.write_context import Columns, Sound, WriteContext
 from trunkline.directory.lines.store import own_lines
-from trunkline.directory.live.load import Cipher
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
+from trunkline.directory.model.cipher import Cipher
 
 
 class Writer:

@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from trunkline.core import names
 from trunkline.core.phone import normalise, with_extension
-from trunkline.directory.employees.rules import (
+from trunkline.directory.model.hours import clock, minutes
+from trunkline.directory.model.limits import (
     MAX_DIAL_SECONDS,
     MAX_EXTENSION,
     MAX_NAME,
@@ -21,7 +22,6 @@ from trunkline.directory.employees.rules import (
     MIN_EXTENSION,
     is_extension,
 )
-from trunkline.directory.schedules.hours import clock, minutes
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from trunkline.db.pool import Connection
 from trunkline.db.rows import insert_row, update_row
 from trunkline.directory.forms.entity import Entity, columns_of
-from trunkline.directory.live.load import Cipher
+from trunkline.directory.model.cipher import Cipher
 
 Columns = dict[str, Any]
 

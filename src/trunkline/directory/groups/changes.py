@@ -17,8 +17,8 @@ from trunkline.db.rows import (
     update,
 )
 from trunkline.directory.employees.extensions import check_extension
-from trunkline.directory.employees.uses import refuse_if_used
 from trunkline.directory.groups.store import put_members, put_phones
+from trunkline.directory.scenarios.uses import refuse_if_used
 
 _TABLE, _ID = "employee_groups", "group_id"
 

@@ -13,9 +13,9 @@ from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import delete, insert, lock_row, one_at_a_time, transaction, update
-from trunkline.directory.employees.rules import MAX_PHONES
 from trunkline.directory.lines.digest import Ha1, ha1, new_password
 from trunkline.directory.model import BillingState, LineType
+from trunkline.directory.model.limits import MAX_PHONES
 
 _TABLE, _ID = "sip_lines", "sip_line_id"
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from psycopg import AsyncCursor
@@ -18,8 +18,8 @@ from trunkline.core.errors import TrunklineError
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Connection, Row
 from trunkline.directory import model
-from trunkline.directory.queues import exits
-from trunkline.directory.schedules.hours import (
+from trunkline.directory.model.cipher import Cipher
+from trunkline.directory.model.hours import (
     USUAL_WEEKEND,
     DayKind,
     exception_from_json,
@@ -27,6 +27,7 @@ from trunkline.directory.schedules.hours import (
     rule_from_json,
     weekend_of,
 )
+from trunkline.directory.queues import exits
 
 _log = get_logger("directory")
 _T = TypeVar("_T")
@@ -141,14 +142,6 @@ join contact_phones p using (account_id, contact_id)
 where p.account_id = %(account_id)s and g.key = 'system-blacklist' and p.phone_number = any(%(numbers)s)"""
 
 ROWS_AT_ONCE = 500
-
-
-class Cipher(Protocol):
-    """Keeps secrets that must be read again (:mod:`trunkline.accounts.secrets`)."""
-
-    def encrypt(self, plain: str, /) -> bytes: ...
-
-    def decrypt(self, token: bytes, /) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database, log_cause
 from trunkline.directory.live.load import (
-    Cipher,
     Loaded,
     account_ids,
     load_accounts,
@@ -26,6 +25,7 @@ from trunkline.directory.live.load import (
     load_numbers,
 )
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID, Account, Directory
+from trunkline.directory.model.cipher import Cipher
 
 CHANNEL = "trunkline_directory"
 GATHER_SECONDS = 0.03

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from trunkline.directory.schedules.hours import Exceptional, Interval, is_open
-from trunkline.directory.schedules.hours import Rule as DayRule
+from trunkline.directory.model.hours import Exceptional, Interval, is_open
+from trunkline.directory.model.hours import Rule as DayRule
 
 
 class OperationKind(StrEnum):

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from trunkline.core.errors import InUse, NotFound
 from trunkline.db.pool import Connection, Database, Row
-from trunkline.directory.files.file import read_items
 from trunkline.directory.forms.fields import Item, Key, Phone
 from trunkline.directory.numbers.geography import place_name
 
@@ -44,11 +42,6 @@ class InventoryForm(Item):
     """An inventory file: numbers with their data."""
 
     numbers: dict[Phone, OfferForm]
-
-
-def read_inventory(path: Path) -> InventoryForm:
-    """The numbers of a YAML file; :class:`DirectoryFileError` with all its problems."""
-    return read_items(path, InventoryForm)
 
 
 async def offer_numbers(

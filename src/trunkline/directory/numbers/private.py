@@ -15,8 +15,8 @@ from trunkline.core.errors import Duplicate, InvalidInput, NotFound
 from trunkline.core.phone import in_full
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import insert, transaction, update
-from trunkline.directory.live.load import Cipher
 from trunkline.directory.model import TrunkMode
+from trunkline.directory.model.cipher import Cipher
 from trunkline.directory.numbers.changes import Chosen, drop_idle_private_trunks, take
 from trunkline.directory.trunks.addresses import Address
 from trunkline.directory.trunks.checks import problems_of_trunk

@@ -17,7 +17,7 @@ from trunkline.core.errors import Duplicate
 from trunkline.db.pool import Connection, Database
 from trunkline.db.query import ColumnType, Listing
 from trunkline.db.rows import delete, insert_keyed, lock_row, one_at_a_time, transaction, update
-from trunkline.directory.employees.uses import refuse_if_used
+from trunkline.directory.scenarios.uses import refuse_if_used
 
 _TABLE, _ID = "schedules", "schedule_id"
 
@@ -75,7 +75,7 @@ async def create_schedule(
 ) -> int:
     """Add a schedule; its id.
 
-    :param rules: as :func:`trunkline.directory.schedules.hours.rule_from_json` reads them.
+    :param rules: as :func:`trunkline.directory.model.hours.rule_from_json` reads them.
     :raises Duplicate: there is one of that name.
     """
     async with transaction(db) as connection:

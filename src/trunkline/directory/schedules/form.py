@@ -12,7 +12,7 @@ from pydantic import Field, field_serializer, model_validator
 from trunkline.db.pool import Row
 from trunkline.directory.forms.entity import Elsewhere, Entity, Json, ReadContext
 from trunkline.directory.forms.fields import DAYS, Days, Item, TimeOfDay
-from trunkline.directory.schedules.hours import DayKind, are_days
+from trunkline.directory.model.hours import DayKind, are_days
 
 if TYPE_CHECKING:
     from trunkline.directory.forms.write_context import WriteContext

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.directory.employees.rules import MAX_NAME
+from trunkline.directory.model.limits import MAX_NAME
 
 
 def split_name(name: str) -> dict[str, str]:

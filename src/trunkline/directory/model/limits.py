@@ -1,0 +1,21 @@
+"""Limits of names, phones and extension numbers that several entities share."""
+
+from __future__ import annotations
+
+MAX_PHONES = 10
+"""Phones of one employee."""
+
+MAX_CHANNELS = 150
+"""Concurrent calls on one phone."""
+
+MIN_DIAL_SECONDS, MAX_DIAL_SECONDS = 1, 100
+
+MIN_EXTENSION, MAX_EXTENSION = 2, 5
+"""Digits of a short number."""
+
+MAX_NAME = 255
+
+
+def is_extension(text: str) -> bool:
+    """Whether a text is a short number."""
+    return text.isascii() and text.isdigit() and MIN_EXTENSION <= len(text) <= MAX_EXTENSION
