@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -18,7 +19,7 @@ from trunkline.core.errors import DatabaseUnavailable
 from trunkline.db.pool import Connection, Database
 from trunkline.events import publisher
 from trunkline.events.catalogue import EventType
-from trunkline.events.publisher import EventPublisher, Publication, publishing
+from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
 
 AT = Instant(1.7e9)
 
@@ -93,6 +94,105 @@ async def test_a_refused_event_delays_none_and_is_a_dead_letter(database: str) -
     assert [row["data"]["limit_max_value"] for row in rows] == [30, 31]
     assert (dead["account_id"], dead["type"]) == (c.ACCOUNT, "outgoing_limit_reached")
     assert "CheckViolation" in dead["error"]
+
+
+def publication(second: int, data: dict[str, Any] | None = None) -> Publication:
+    return Publication(
+        EventType.OUTGOING_LIMIT_REACHED,
+        Instant(AT + second),
+        data or {"limit": second},
+        c.ACCOUNT,
+        f"account:{c.ACCOUNT}",
+    )
+
+
+async def account(db: Database) -> None:
+    await db.execute(
+        "insert into accounts (account_id, name, time_zone) values (%s, 'Example', 'UTC')", (c.ACCOUNT,)
+    )
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("way", ["killed", "stopped"])
+async def test_what_waits_survives_the_end_of_the_process(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(publisher, "KEEP_SECONDS", 0.05)
+    monkeypatch.setattr(publisher, "STOP_SECONDS", 0.1)
+    file = tmp_path / "limit-events.jsonl"
+    alarm = Publication("disk_level", AT, {"level": "low"}, alarm=Alarm(0, "disk_level", {"level": "low"}))
+    wanted = [publication(0), publication(1, {"name": "\u0130 \x01"}), alarm]
+    queue = EventPublisher(cast(Database, Breakable()), file=file)
+    if way == "killed":
+        tasks = [asyncio.ensure_future(one) for one in (queue.run(), queue.keep())]
+        for one in wanted:
+            queue.put(one)
+        await until(file.exists)
+        await asyncio.sleep(0.2)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    else:
+        with structlog.testing.capture_logs() as logged:
+            async with publishing(queue, "test"):
+                for one in wanted:
+                    queue.put(one)
+        assert "publications_dropped" not in [one["event"] for one in logged]
+    async with await Database.open(database, application_name="test") as db:
+        await account(db)
+        again = EventPublisher(db, file=file)
+        assert again.waiting == 3
+        async with publishing(again, "test"):
+            again.put(publication(2))
+            await until(lambda: not again.waiting)
+        rows = await db.fetch_all("select data from stream_events order by seq")
+        [risen] = await db.fetch_all("select type, data from installation_events")
+    assert [row["data"] for row in rows] == [{"limit": 0}, {"name": "\u0130 \x01"}, {"limit": 2}]
+    assert risen == {"type": "disk_level", "data": {"level": "low"}}
+    assert not file.exists()
+
+
+@pytest.mark.usefixtures("fast")
+async def test_what_was_written_before_the_process_was_killed_is_not_written_twice(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the commit and the change of the file a process may be killed."""
+    monkeypatch.setattr(publisher, "STOP_SECONDS", 0.1)
+    file = tmp_path / "ban-events.jsonl"
+    queue = EventPublisher(cast(Database, Breakable()), file=file)
+    alarm = Publication("login_guessing", AT, {}, alarm=Alarm(0, "login_guessing", {"line": "1"}))
+    async with publishing(queue, "test"):
+        for one in (publication(0), alarm, publication(1)):
+            queue.put(one)
+    kept = file.read_bytes()
+    async with await Database.open(database, application_name="test") as db:
+        await account(db)
+        for _ in range(2):
+            file.write_bytes(kept)
+            again = EventPublisher(db, file=file)
+            async with publishing(again, "test"):
+                await until(lambda queue=again: not queue.waiting)
+        again.put(publication(1))  # the same event, of this process: a second one
+        await again.finish()
+        assert len(await db.fetch_all("select from stream_events")) == 3
+        assert len(await db.fetch_all("select from installation_events")) == 1
+
+
+async def test_a_line_of_the_file_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:
+    file = tmp_path / "ban-events.jsonl"
+    queue = EventPublisher(cast(Database, Breakable()), file=file)
+    queue.put(publication(0))
+    await queue.finish()
+    file.write_bytes(b'{"type": 1}\n\xff\n' + file.read_bytes() + b'{"type"')
+    assert EventPublisher(cast(Database, Breakable()), file=file).waiting == 1
+
+
+async def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    queue = EventPublisher(cast(Database, Breakable()), file=tmp_path / "none" / "ban-events.jsonl")
+    queue.put(publication(0))
+    with structlog.testing.capture_logs() as logged:
+        await queue.finish()
+    assert {"publications_not_kept", "publications_dropped"} <= {one["event"] for one in logged}
 
 
 @pytest.mark.usefixtures("fast")

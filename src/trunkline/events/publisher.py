@@ -1,20 +1,27 @@
 """Publishes events of lines, accounts and the installation in the background.
 
-What is published waits in memory, in order, while PostgreSQL is unavailable, and is written afterwards: the caller never
-waits. The queue is bounded. A publication that PostgreSQL can never store does not delay those after it.
+What is published waits in order while PostgreSQL is unavailable, and is written afterwards: the caller never waits. The
+queue is bounded. A publication that PostgreSQL can never store does not delay those after it.
+
+What waits longer than :data:`KEEP_SECONDS` is also in a file, so that it survives the end of the process, however it
+ends. The next process writes it, and nothing twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 import psycopg
+from psycopg.types.json import Jsonb
 
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, first_line
@@ -29,6 +36,8 @@ WAITING_MAX = 10_000
 RETRY_SECONDS = 1.0
 REPEAT_LOG_SECONDS = 60.0
 """While publications wait, a line is logged so often."""
+KEEP_SECONDS = 0.5
+"""What is not written after this time is kept in the file, too."""
 STOP_SECONDS = 2.0
 """At the end of a process the last publications are written for at most so long."""
 
@@ -38,17 +47,30 @@ _DEAD_LETTER = """
 insert into dead_letters (account_id, stream, seq, type, occurred_at, data, error) values (%s, %s, 0, %s, %s, %s, %s)
 """
 
-Write = Callable[[Connection], Awaitable[object]]
-"""Writes rows in the transaction of the publication."""
+_ALARM = "insert into installation_events (node, type, data, occurred_at) values (%s, %s, %s, %s)"
+_WRITTEN = """
+select from stream_events where account_id = %s and stream = %s and type = %s and occurred_at = %s and data = %s limit 1
+"""
+_WRITTEN_ALARM = """
+select from installation_events where node = %s and type = %s and data = %s and occurred_at = %s limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A row of ``installation_events``; its time is that of the publication."""
+
+    node: int
+    type: str
+    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One event, and what is written with it in one transaction.
+    """One event, an alarm of the installation, or both in one transaction.
 
-    :ivar account_id: None: of the installation; ``also`` writes its row.
+    :ivar account_id: None: there is no event, but an alarm.
     :ivar stream: as :func:`~trunkline.events.store.append_to_end` takes it.
-    :ivar also: further rows.
     """
 
     type: str
@@ -56,17 +78,28 @@ class Publication:
     data: Mapping[str, Any]
     account_id: int | None = None
     stream: str = ""
-    also: Write | None = field(default=None, compare=False)
+    alarm: Alarm | None = None
 
 
 class EventPublisher:
-    """Writes publications in order, in a task of its own (:func:`publishing`)."""
+    """Writes publications in order, in a task of its own (:func:`publishing`).
 
-    def __init__(self, db: Database, *, waiting_max: int = WAITING_MAX) -> None:
+    :param file: keeps what waits; None: it is lost when the process ends while PostgreSQL is unavailable.
+    """
+
+    def __init__(self, db: Database, *, file: Path | None = None, waiting_max: int = WAITING_MAX) -> None:
         self._db = db
+        self._file = file
         self._waiting_max = waiting_max
-        self._waiting: deque[Publication] = deque()
+        kept = [] if file is None else _load(file)
+        self._waiting: deque[Publication] = deque(kept)
+        self._kept_before = len(kept)
+        """So many of those that wait are of a former process, which may have written the first of them."""
+        self._changes, self._saved = 0, 0
+        self._has_file = bool(kept)
         self._wake = asyncio.Event()
+        if kept:
+            self._wake.set()
         self._dropped = 0
         self._logged_at: float | None = None
         """Loop time of the last line about publications that wait; None = none wait."""
@@ -86,6 +119,7 @@ class EventPublisher:
             self._dropped += 1
             return
         self._waiting.append(publication)
+        self._changes += 1
         self._wake.set()
 
     @property
@@ -102,16 +136,27 @@ class EventPublisher:
                 if not await self._write(self._waiting[0]):
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
-                self._waiting.popleft()
+                self._remove_first()
             self._all_written()
 
+    async def keep(self) -> None:
+        """Keep what waits in the file, until cancelled."""
+        while True:
+            before = self._changes
+            await asyncio.sleep(KEEP_SECONDS)
+            # What was written at once needs no file; what waits is saved when it has waited for a period.
+            if self._saved != before and (self._waiting or self._has_file):
+                await self._save()
+
     async def finish(self) -> None:
-        """Write what still waits, for a short time; the rest is lost, with a line of the log."""
+        """Write what still waits, for a short time; the rest is kept in the file."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 while self._waiting and await self._write(self._waiting[0]):
-                    self._waiting.popleft()
-        if self._waiting:
+                    self._remove_first()
+        if self._waiting or self._has_file:
+            await self._save()
+        if self._waiting and not self._has_file:
             _log.error(
                 "publications_dropped",
                 type=self._waiting[0].type,
@@ -121,11 +166,37 @@ class EventPublisher:
                 remedy="see logs/postgres.log",
             )
 
+    def _remove_first(self) -> None:
+        self._waiting.popleft()
+        self._kept_before = max(0, self._kept_before - 1)
+        self._changes += 1
+
+    async def _save(self) -> None:
+        """The file has what waits; there is none when nothing does."""
+        if self._file is None:
+            return
+        self._saved = self._changes
+        rows = [asdict(one) for one in self._waiting]
+        try:
+            await asyncio.to_thread(_store, self._file, rows)
+        except OSError as error:
+            _log.error(
+                "publications_not_kept",
+                file=str(self._file),
+                error=str(error),
+                waiting=len(rows),
+                consequence="these events are lost when the process ends before PostgreSQL is available",
+                remedy="check the disk and the permissions of the data folder",
+            )
+            return
+        self._has_file = bool(rows)
+
     async def _write(self, publication: Publication) -> bool:
         """Whether it is written, or can never be."""
         try:
             async with self._db.connection() as connection:
-                await _insert(connection, publication)
+                if not self._kept_before or not await _is_written(connection, publication):
+                    await _insert(connection, publication)
         except UNSTORABLE as error:
             return await self._refused(publication, error)
         except (psycopg.Error, DatabaseUnavailable) as error:
@@ -145,7 +216,7 @@ class EventPublisher:
             remedy="report this line",
         )
         if publication.account_id is None:
-            return True
+            return True  # the line above has all of it
         try:
             await self._db.execute(
                 _DEAD_LETTER,
@@ -194,8 +265,69 @@ async def _insert(connection: Connection, publication: Publication) -> None:
             publication.at,
             publication.data,
         )
-    if publication.also is not None:
-        await publication.also(connection)
+    if publication.alarm is not None:
+        await connection.execute(_ALARM, _alarm_row(publication.alarm, publication.at))
+
+
+async def _is_written(connection: Connection, publication: Publication) -> bool:
+    """Whether a former process has written it, and ended before its file was changed."""
+    if publication.account_id is not None:
+        event = (publication.account_id, publication.stream, publication.type, to_datetime(publication.at))
+        cursor = await connection.execute(_WRITTEN, (*event, Jsonb(publication.data)))
+    else:
+        assert publication.alarm is not None
+        node, type_, data, at = _alarm_row(publication.alarm, publication.at)
+        cursor = await connection.execute(_WRITTEN_ALARM, (node, type_, data, at))
+    return await cursor.fetchone() is not None
+
+
+def _alarm_row(alarm: Alarm, at: Instant) -> tuple[int, str, Jsonb, datetime]:
+    return alarm.node, alarm.type, Jsonb(alarm.data), to_datetime(at)
+
+
+def _store(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        file.unlink(missing_ok=True)
+        return
+    partial = file.with_name(f".{file.name}.partial")
+    with partial.open("wb") as new:
+        for row in rows:
+            new.write(orjson.dumps(row, default=str) + b"\n")
+        new.flush()
+        os.fsync(new.fileno())
+    partial.replace(file)
+
+
+def _load(file: Path) -> list[Publication]:
+    """What a former process has kept. A line that cannot be read costs only itself."""
+    try:
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        _log.error(
+            "publications_not_kept",
+            file=str(file),
+            error=str(error),
+            consequence="events of a former process are not published",
+            remedy="check the disk and the permissions of the data folder",
+        )
+        return []
+    found = []
+    for line in lines:
+        try:
+            row = orjson.loads(line)
+            alarm = row.pop("alarm")
+            found.append(Publication(**row, alarm=None if alarm is None else Alarm(**alarm)))
+        except (ValueError, TypeError, KeyError) as error:
+            _log.error(
+                "publication_refused",
+                data=repr(line)[:1000],
+                error=f"{type(error).__name__}: {first_line(error)}",
+                consequence="the event is not published",
+                remedy="report this line",
+            )
+    return found
 
 
 def _as_text(data: Mapping[str, Any]) -> str:
@@ -213,10 +345,11 @@ async def publishing(publisher: EventPublisher, name: str) -> AsyncIterator[None
 
     :param name: of the task.
     """
-    task = core_task(publisher.run(), name=name)
+    tasks = [core_task(publisher.run(), name=name), core_task(publisher.keep(), name=f"{name}-kept")]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await publisher.finish()

@@ -41,14 +41,14 @@ from trunkline.calls.switch.unknown_channels import run_unknown_channels
 from trunkline.calls.switch.unlisted_carriers import UnlistedCarriers
 from trunkline.calls.timers import Question
 from trunkline.core import log, metrics
-from trunkline.core.clock import Instant, to_datetime
+from trunkline.core.clock import Instant
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
 from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EngineError, NotFound, SetupError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
-from trunkline.db.pool import Connection, Database, log_cause
+from trunkline.db.pool import Database, log_cause
 from trunkline.directory.agents.check_ins import check_in_by_code
 from trunkline.directory.contacts.saving import save_contact
 from trunkline.directory.employees.by_phone import write_setting
@@ -57,7 +57,7 @@ from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
-from trunkline.events.publisher import EventPublisher, Publication, publishing
+from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
 from trunkline.queues.states import AgentStatus
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import configuring
@@ -117,7 +117,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         stack.push_async_callback(writer.stop)
         connect = {"ari_port": settings.engine.ari_connect_port, "ami_port": settings.engine.ami_connect_port}
         engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install), **connect))
-        disk_events = EventPublisher(db)
+        disk_events = EventPublisher(db, file=settings.data / "disk-events.jsonl")
         await stack.enter_async_context(publishing(disk_events, "disk-events"))
         disk = DiskWatch(
             folders_of(settings),
@@ -165,7 +165,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         spending = Spending(db, lambda: snapshot.current, lambda: outgoing.limited_by_money(snapshot.current))
         outgoing.spent = spending.spent
         await stack.enter_async_context(watching(spending))
-        await stack.enter_async_context(publishing_limits(db, outgoing))
+        await stack.enter_async_context(publishing_limits(db, outgoing, settings.data / "limit-events.jsonl"))
         recorder = RegistrationRecorder(db, switch.presence, lambda: snapshot.current)
         await stack.enter_async_context(registering(recorder))
         indicator = MessageIndicator(
@@ -348,16 +348,9 @@ def _disk_events(publisher: EventPublisher, node: int) -> Changed:
     """Publishes an event of the installation for each change of the level; the watch of the disk never waits for it."""
 
     async def changed(level: DiskLevel, free: int) -> None:
-        at = Instant(time.time())
         data = {"level": level.name.lower(), "free_bytes": free}
-
-        async def write(connection: Connection) -> None:
-            await connection.execute(
-                "insert into installation_events (node, type, data, occurred_at) values (%s, 'disk_level', %s, %s)",
-                (node, Jsonb(data), to_datetime(at)),
-            )
-
-        publisher.put(Publication("disk_level", at, data, also=write))
+        alarm = Alarm(node, "disk_level", data)
+        publisher.put(Publication("disk_level", Instant(time.time()), data, alarm=alarm))
 
     return changed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.core.log import get_logger
@@ -46,9 +47,14 @@ def take(usage: OutgoingUsage, publisher: EventPublisher) -> None:
 
 
 @contextlib.asynccontextmanager
-async def publishing_limits(db: Database, usage: OutgoingUsage) -> AsyncIterator[None]:
-    """Publish for the time of the block."""
-    publisher = EventPublisher(db)
+async def publishing_limits(
+    db: Database, usage: OutgoingUsage, file: Path | None = None
+) -> AsyncIterator[None]:
+    """Publish for the time of the block.
+
+    :param file: keeps what waits for PostgreSQL.
+    """
+    publisher = EventPublisher(db, file=file)
 
     async def run() -> None:
         while True:

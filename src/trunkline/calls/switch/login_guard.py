@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import orjson
-from psycopg.types.json import Jsonb
 
 from trunkline.calls.switch.login_bans import Ban, BanScope, LoginBans
 from trunkline.calls.switch.login_guessing import GuessCounter, Guessing
@@ -25,10 +24,10 @@ from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task, item_task
-from trunkline.db.pool import Connection, Database
+from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
 from trunkline.events.catalogue import EventType, line_stream
-from trunkline.events.publisher import EventPublisher, Publication, publishing
+from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
 from trunkline.telephony.port import LineAccess, LoginFailed
 
 GATHER_SECONDS = 0.1
@@ -87,7 +86,7 @@ class LoginGuard:
         self._engine = engine
         self._tried_name = tried_name
         self._lookups: set[asyncio.Task[None]] = set()
-        self.publisher = EventPublisher(db)
+        self.publisher = EventPublisher(db, file=file.with_name(f"{file.stem}-events.jsonl"))
         """Writes the events of bans: PostgreSQL never delays a ban."""
         self._presence = presence
         self._directory = directory
@@ -263,19 +262,7 @@ class LoginGuard:
             "reason": f"{guessing.failures} wrong passwords in {guessing.seconds} s, from {addresses}",
             **{name: shown[name] for name in ("failures", "seconds", "addresses")},
         }
-        alarm = (
-            self._settings.node,
-            Jsonb({"account_id": account.account_id, **shown}),
-            to_datetime(guessing.at),
-        )
-
-        async def raise_alarm(connection: Connection) -> None:
-            await connection.execute(
-                "insert into installation_events (node, type, data, occurred_at)"
-                " values (%s, 'login_guessing', %s, %s)",
-                alarm,
-            )
-
+        alarm = Alarm(self._settings.node, "login_guessing", {"account_id": account.account_id, **shown})
         self.publisher.put(
             Publication(
                 EventType.LOGIN_GUESSING,
@@ -283,7 +270,7 @@ class LoginGuard:
                 data,
                 account.account_id,
                 line_stream(line.sip_line_id),
-                also=raise_alarm,
+                alarm=alarm,
             )
         )
 

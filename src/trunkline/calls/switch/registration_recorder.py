@@ -2,6 +2,10 @@
 
 The switch's :class:`~trunkline.calls.switch.presence.Presence` is changed at once; table ``registrations`` and the events
 LINE_REGISTERED and LINE_LOST follow in the background, so that a storm of registrations never delays a call.
+
+While PostgreSQL is unavailable they wait in memory, bounded: the rows have the state at the time of writing, so only
+events can be dropped, the oldest ones of a line that changes again and again. A switch that ends meanwhile loses the
+events that wait; the next one writes the rows.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,6 +53,12 @@ on conflict (account_id, sip_line_id, contact_uri) do update set ip = excluded.i
     round_trip_us = excluded.round_trip_us, reachable = excluded.reachable
 """
 _COLUMNS = 11
+REPEAT_LOG_SECONDS = 60.0
+"""While registrations wait, a line is logged so often."""
+EVENTS_OF_LINE_MAX = 20
+"""Events of one line that wait; of more, the newest are kept."""
+EVENTS_MAX = 50_000
+"""Events of all lines that wait; beyond, each line keeps its newest one."""
 LINES_AT_ONCE = 500
 """Lines that one transaction writes at most."""
 
@@ -64,7 +75,12 @@ class RegistrationRecorder:
         self._presence = presence
         self._directory = directory
         self._since: dict[tuple[str, str], Instant] = {}
-        self._changed: dict[str, list[_Change]] = {}
+        self._changed: dict[str, deque[_Change]] = {}
+        self._waiting = 0
+        """Events in ``_changed``."""
+        self._dropped = 0
+        self._logged_at: float | None = None
+        """Loop time of the last line about registrations that wait; None = none wait."""
         self._wake = asyncio.Event()
 
     def handle(self, signal: Signal) -> None:
@@ -93,31 +109,68 @@ class RegistrationRecorder:
             await self._wake.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
-            changed, self._changed = self._changed, {}
-            # A line without an event was refreshed or probed: thousands do so each minute, and share a few statements.
-            quiet = [login for login, events in changed.items() if not events]
-            for first in range(0, len(quiet), LINES_AT_ONCE):
-                await self._write_safely({login: [] for login in quiet[first : first + LINES_AT_ONCE]})
-            for login, events in changed.items():
-                if events:
-                    await self._write_safely({login: events})
+            changed, self._changed, self._waiting = self._changed, {}, 0
+            if not await self._write_all(changed):
+                self._wake.set()
+                await asyncio.sleep(RETRY_SECONDS)
+            elif self._logged_at is not None:
+                _log.info("registrations_written", dropped=self._dropped)
+                self._logged_at, self._dropped = None, 0
 
-    async def _write_safely(self, changed: Mapping[str, list[_Change]]) -> None:
+    @property
+    def waiting(self) -> int:
+        """Events that are not written yet."""
+        return self._waiting
+
+    async def _write_all(self, changed: dict[str, deque[_Change]]) -> bool:
+        """False: the database is unavailable, and what is not written waits again."""
+        # A line without an event was refreshed or probed: thousands do so each minute, and share a few statements.
+        quiet = [login for login, events in changed.items() if not events]
+        parts = [quiet[first : first + LINES_AT_ONCE] for first in range(0, len(quiet), LINES_AT_ONCE)]
+        parts += [[login] for login, events in changed.items() if events]
+        for number, part in enumerate(parts):
+            if not await self._write_safely({login: changed[login] for login in part}):
+                for left in parts[number:]:
+                    for login in left:
+                        self._put_back(login, changed[login])
+                return False
+        return True
+
+    def _put_back(self, login: str, events: deque[_Change]) -> None:
+        """Events that came first stay first."""
+        later = self._changed.pop(login, ())
+        self._waiting -= len(later)
+        self._changed[login] = deque()
+        for event in (*events, *later):
+            self._add(login, event)
+
+    def _add(self, login: str, event: _Change) -> None:
+        most = EVENTS_OF_LINE_MAX if self._waiting < EVENTS_MAX else 1
+        events = self._changed[login]
+        events.append(event)
+        self._waiting += 1
+        while len(events) > most:
+            events.popleft()
+            self._waiting -= 1
+            self._dropped += 1
+
+    async def _write_safely(self, changed: Mapping[str, deque[_Change]]) -> bool:
+        """False: the database is unavailable."""
         try:
             await self._write(changed)
         except (psycopg.OperationalError, DatabaseUnavailable) as error:
-            _log.warning(
-                "registrations_unwritten",
-                cause=log_cause(error),
-                line=_shown(changed),
-                error=first_line(error),
-                consequence="calls use the registrations in memory; the rows are written later",
-            )
-            for login, events in changed.items():
-                kept = self._changed.setdefault(login, [])
-                kept[:0] = events
-            self._wake.set()
-            await asyncio.sleep(RETRY_SECONDS)
+            now = asyncio.get_running_loop().time()
+            if self._logged_at is None or now - self._logged_at >= REPEAT_LOG_SECONDS:
+                self._logged_at = now
+                _log.warning(
+                    "registrations_unwritten",
+                    cause=log_cause(error),
+                    line=_shown(changed),
+                    events_dropped=self._dropped,
+                    error=first_line(error),
+                    consequence="calls use the registrations in memory; the rows are written later",
+                )
+            return False
         except psycopg.Error as error:
             if len(changed) == 1:
                 _log.error(
@@ -128,18 +181,20 @@ class RegistrationRecorder:
                     consequence="the registration is not in reports and lists; calls of the line work",
                     remedy="report this line",
                 )
-                return
+                return True
             for login, events in changed.items():  # one bad line must not cost the others their rows
-                await self._write_safely({login: events})
+                if not await self._write_safely({login: events}):
+                    return False
+        return True
 
     def _note_change(self, login: str, event: EventType | None, at: Instant) -> None:
-        events = self._changed.setdefault(login, [])
+        self._changed.setdefault(login, deque())
         if event is not None:
-            events.append((event, at))
+            self._add(login, (event, at))
             _log.info(event, line=login, devices=len(self._presence.devices(login)))
         self._wake.set()
 
-    async def _write(self, changed: Mapping[str, list[_Change]]) -> None:
+    async def _write(self, changed: Mapping[str, deque[_Change]]) -> None:
         directory = self._directory()
         lines = {login: found[1] for login in changed if (found := directory.line(login)) is not None}
         if not lines:
