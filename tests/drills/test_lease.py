@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
 import structlog
 from aiohttp import web
@@ -26,6 +28,7 @@ from trunkline.core.ids import IdGenerator, id_of_channel, node_of
 from trunkline.core.tasks import CoreTaskFailed, CoreTasks
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
+from trunkline.runtime.node_lock import node_lock
 from trunkline.runtime.ports import free_ports
 from trunkline.telephony.port import Channel
 
@@ -129,6 +132,83 @@ async def test_a_takeover_finds_when_the_former_switch_had_its_engine_for_the_la
         await asyncio.sleep(RENEW_SECONDS * 1.5)  # this switch is not connected to the engine
     async with lease(database, "c") as third:
         assert third.alive_at == 1_700_000_200.0  # a written event counts, too
+
+
+async def half_open(database: str, installation: str) -> psycopg.AsyncConnection[Any]:
+    """The connection of a switch that has ended without a packet (its machine was switched off): it keeps the lock."""
+    connection = await psycopg.AsyncConnection.connect(database, autocommit=True)
+    await connection.execute("select pg_advisory_lock(%s, 1)", (LOCK_SPACE,))
+    await connection.execute(
+        "insert into switch_leases (node, holder, control_url, expires_at, renewed_at, token, installation)"
+        " values (1, 'former', 'http://127.0.0.1:1/former', now() + interval '10 seconds', now(), 7, %s)",
+        (installation,),
+    )
+    return connection
+
+
+async def test_the_next_switch_of_an_installation_takes_over_at_once(db: Database, database: str) -> None:
+    former = await half_open(database, "an installation")
+    began = time.monotonic()
+    async with Lease(database, 1, "http://127.0.0.1:1/b", holder="b", installation="an installation") as held:
+        took = time.monotonic() - began
+        assert held.fence.token == 8
+        with pytest.raises(psycopg.OperationalError):
+            await former.execute("select 1")
+    assert took < 2.0, took
+
+
+@pytest.mark.parametrize("installation", [None, "another one"])
+async def test_a_switch_of_another_installation_waits_until_the_lease_is_over(
+    db: Database, database: str, installation: str | None
+) -> None:
+    former = await half_open(database, "an installation")
+    other = Lease(database, 1, "http://127.0.0.1:1/b", holder="b", installation=installation)
+    taking = asyncio.ensure_future(other.__aenter__())
+    await asyncio.sleep(1.5)
+    assert not taking.done()
+    await former.execute("select 1")
+    await db.execute("update switch_leases set expires_at = now() - interval '4 seconds'")
+    await asyncio.sleep(0.5)
+    assert not taking.done()
+    await db.execute("update switch_leases set expires_at = now() - interval '6 seconds'")
+    async with asyncio.timeout(LIMIT):
+        await taking
+    assert other.fence.token == 8
+    await other.__aexit__(None, None, None)
+
+
+async def test_who_was_taken_for_ended_and_lives_ends_itself(db: Database, database: str) -> None:
+    lost, url = asyncio.Event(), "http://127.0.0.1:1/a"
+
+    async def first(began: asyncio.Event) -> None:
+        async with CoreTasks(), Lease(database, 1, url, holder="a", installation="x", lost=lost.set):
+            began.set()
+            await asyncio.Event().wait()
+
+    began = asyncio.Event()
+    former = asyncio.ensure_future(first(began))
+    async with asyncio.timeout(LIMIT):
+        await began.wait()
+        async with Lease(database, 1, url, holder="b", installation="x"):
+            with pytest.raises(CoreTaskFailed):
+                await former
+            assert (await row(db))["holder"] == "b"
+    assert lost.is_set()
+
+
+def test_a_folder_has_one_switch_and_a_copy_is_another_installation(tmp_path: Path) -> None:
+    file = tmp_path / "switch.lock"
+    with node_lock(file) as first:
+        assert first
+        with node_lock(file) as second:
+            assert second is None
+    with node_lock(file) as again:
+        assert again == first
+    copy = tmp_path / "copy.lock"
+    copy.write_bytes(file.read_bytes())
+    with node_lock(copy) as other:
+        assert other
+        assert other != first
 
 
 async def switch_of(database: str, db: Database, lost: asyncio.Event) -> None:

@@ -66,6 +66,7 @@ from trunkline.roles.installation_alarms import WATCH_PERIOD, SwitchAlarms, last
 from trunkline.roles.signal_follower import SignalFollower
 from trunkline.roles.signal_path import PathState, SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
+from trunkline.runtime.node_lock import node_lock
 from trunkline.telephony.carrier_registrations import RegistrationState
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.voicemail.indications import MessageIndicator, indicating_messages
@@ -89,8 +90,16 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
     async with contextlib.AsyncExitStack() as stack:
         db = await stack.enter_async_context(database(dsn, "trunkline-switch"))
         fenced = asyncio.Event()
+        installation = stack.enter_context(node_lock(settings.data / "switch.lock"))
         lease = await stack.enter_async_context(
-            Lease(dsn, node, settings.switch.control_url, holder=_holder(), lost=fenced.set)
+            Lease(
+                dsn,
+                node,
+                settings.switch.control_url,
+                holder=_holder(),
+                installation=installation,
+                lost=fenced.set,
+            )
         )
         health.phases.done("database_and_lease")
         async with db.connection() as connection:

@@ -1,6 +1,11 @@
 """One switch per node: an advisory lock in PostgreSQL that is released when the connection of its holder ends, and a row
 with the address and the token of the holder.
 
+The connection of a holder can outlive it by hours: its machine was switched off, or the network was cut, and the server
+waits for a packet. So the next switch of the same installation, which has the proof that the former one has ended
+(:mod:`trunkline.runtime.node_lock`), ends that connection at once; any other switch of the node does when the lease has not
+been renewed for 15 seconds.
+
 Each takeover adds one to the token. The event writer checks the token in the transaction of every write
 (:class:`trunkline.events.store.Fence`), and the update of the token waits for a write that is under way. So a former
 holder writes nothing after a takeover.
@@ -44,9 +49,10 @@ from switch_leases where node = %s
 """
 
 _TAKE_OVER = """
-insert into switch_leases (node, holder, control_url, expires_at, renewed_at, token)
-values (%s, %s, %s, now() + interval '10 seconds', now(), 1)
+insert into switch_leases (node, holder, control_url, installation, expires_at, renewed_at, token)
+values (%s, %s, %s, %s, now() + interval '10 seconds', now(), 1)
 on conflict (node) do update set holder = excluded.holder, control_url = excluded.control_url,
+    installation = excluded.installation,
     expires_at = excluded.expires_at, renewed_at = excluded.renewed_at, token = switch_leases.token + 1
 returning token, pg_notify(%s, %s)
 """
@@ -56,6 +62,15 @@ update switch_leases set expires_at = now() + interval '10 seconds', renewed_at 
     alive_at = greatest(alive_at, to_timestamp(%s))
 where node = %s and token = %s
 """
+
+_END_FORMER = """
+select pg_terminate_backend(l.pid)
+from pg_locks l join switch_leases n on n.node = %(node)s
+where l.locktype = 'advisory' and l.classid = %(space)s and l.objid = %(node)s and l.granted
+    and l.database = (select oid from pg_database where datname = current_database())
+    and (n.installation = %(installation)s and %(installation)s <> '' or n.expires_at < now() - interval '5 seconds')
+"""
+"""Ends the connection that has the lock when its process has ended, or has not renewed the lease for 15 seconds."""
 
 _log = get_logger("calls")
 
@@ -70,15 +85,24 @@ class Lease:
     :class:`LeaseLost`, which ends the process.
 
     :param holder: of the process, for people.
+    :param installation: whose former switch has certainly ended; None: that is not known.
     """
 
     def __init__(
-        self, dsn: str, node: int, control_url: str, *, holder: str, lost: Callable[[], None] = lambda: None
+        self,
+        dsn: str,
+        node: int,
+        control_url: str,
+        *,
+        holder: str,
+        installation: str | None = None,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._dsn = dsn
         self._node = node
         self._control_url = control_url
         self._holder = holder
+        self._installation = installation or ""
         self._lost = lost
         self._task: asyncio.Task[None] | None = None
         self._held = asyncio.Event()
@@ -166,14 +190,33 @@ class Lease:
             if self._token is not None:
                 # Perhaps the server has not noticed yet that our former connection is gone.
                 await self._renew(connection)
-            elif not is_logged:
-                _log.warning(
-                    "lease_taken",
-                    node=self._node,
-                    remedy="stop the other switch of this node, or wait until it ends",
-                )
-                is_logged = True
+            else:
+                await self._end_former(connection)
+                if not is_logged:
+                    _log.warning(
+                        "lease_taken",
+                        node=self._node,
+                        remedy="stop the other switch of this node, or wait until it ends",
+                    )
+                    is_logged = True
             await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _end_former(self, connection: _Connection) -> None:
+        """End the connection of a holder that has ended.
+
+        The takeover adds to the token, so if the holder lives all the same, it can write nothing, and ends itself.
+        """
+        wanted = {"space": LOCK_SPACE, "node": self._node, "installation": self._installation}
+        try:
+            ended = await (await connection.execute(_END_FORMER, wanted)).fetchall()
+        except psycopg.errors.InsufficientPrivilege:
+            return  # the connection is of another user of the database: wait until the server ends it
+        if ended:
+            _log.warning(
+                "lease_of_ended_switch",
+                node=self._node,
+                consequence="its connection to PostgreSQL was still open, and is ended; this switch takes the node over",
+            )
 
     async def _take(self, connection: _Connection) -> None:
         """Take over the node; after a break of the connection, check that no other switch has."""
@@ -187,7 +230,8 @@ class Lease:
             known = [former[name] for name in ("position", "alive_at") if former[name] is not None]
             self.alive_at = Instant(max(known)) if known else None
         cursor = await connection.execute(
-            _TAKE_OVER, (self._node, self._holder, self._control_url, LEASE_CHANNEL, str(self._node))
+            _TAKE_OVER,
+            (self._node, self._holder, self._control_url, self._installation, LEASE_CHANNEL, str(self._node)),
         )
         row = await cursor.fetchone()
         assert row is not None
