@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from tests.calls import company as c
+from trunkline.calls.switch import unlisted_carriers
 from trunkline.calls.switch.unlisted_carriers import UnlistedCarriers
 from trunkline.core.clock import Instant
 from trunkline.directory.model import Directory, Trunk
@@ -55,11 +56,47 @@ def test_it_is_counted_and_logged_with_the_remedy() -> None:
 
 def test_others_are_not_concerned() -> None:
     setup = Setup()
-    assert setup.request(ELSEWHERE) == []
+    setup.request(ELSEWHERE)
     setup.change(is_active=False)
     setup.now += 6
-    assert setup.request(CARRIER) == []
+    assert [line["event"] for line in setup.request(CARRIER)] == ["sip_sender_unknown"]
     assert setup.carriers.status() == []
+
+
+def test_addresses_of_no_trunk_are_counted_and_logged() -> None:
+    """A carrier calls from an address that its trunk does not list: the administrator finds it."""
+    setup = Setup()
+    [line] = setup.request(ELSEWHERE)
+    assert (line["event"], line["ip"], line["requests"]) == ("sip_sender_unknown", ELSEWHERE, 1)
+    assert f"addresses: [{ELSEWHERE}]" in line["remedy"]
+    assert setup.request(ELSEWHERE) == []
+    setup.now += 601
+    [line] = setup.request(ELSEWHERE)
+    assert line["requests"] == 3
+    setup.request("203.0.113.6")
+    shown = setup.carriers.unknown_senders()
+    assert [(one["ip"], one["requests"]) for one in shown] == [("203.0.113.6", 1), (ELSEWHERE, 3)]
+    assert setup.carriers.status() == []
+    setup.now += 86_401
+    assert setup.carriers.unknown_senders() == []
+
+
+def test_an_address_that_the_trunk_lists_is_no_unknown_sender() -> None:
+    setup = Setup()
+    setup.change(addresses=(CARRIER,))
+    assert setup.request(CARRIER) == []
+    assert setup.carriers.unknown_senders() == []
+
+
+def test_many_unknown_senders_fill_neither_log_nor_memory() -> None:
+    setup, lines = Setup(), 0
+    for number in range(5000):
+        lines += len(setup.request(f"198.51.{number // 250}.{1 + number % 250}"))
+        setup.now += 0.01
+    assert lines == unlisted_carriers.SENDER_LINES
+    assert len(setup.carriers.unknown_senders()) == unlisted_carriers.SENDERS_SHOWN
+    setup.now += 601
+    assert len(setup.request(ELSEWHERE)) == 1
 
 
 def test_it_is_over_when_the_trunk_lists_the_address_or_after_a_day() -> None:

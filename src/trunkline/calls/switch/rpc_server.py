@@ -117,7 +117,14 @@ class CommandServer:
         refused = (
             {} if self._refused_media is None else {"calls_with_refused_media": self._refused_media.status()}
         )
-        unlisted = {} if self._unlisted is None else {"requests_not_identified": self._unlisted.status()}
+        unlisted = (
+            {}
+            if self._unlisted is None
+            else {
+                "requests_not_identified": self._unlisted.status(),
+                "unknown_senders": self._unlisted.unknown_senders(),
+            }
+        )
         return _json(
             {
                 "result": {

@@ -3,12 +3,16 @@
 A carrier at which a trunk registers must call the registered contact with its parameters (``line=``). One that calls the
 number instead is challenged like anybody else, gives up, and Asterisk writes nothing. An address never identifies a trunk by
 itself; the owner must list it. So such requests are only reported, with the remedy.
+
+A carrier may also call from addresses that the host of its trunk does not have. Such requests look like those of anybody on
+the Internet, so they are only counted for each address, with few lines of the log.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +28,11 @@ SHOWN_SECONDS = 86_400.0
 """For how long the last one is shown in the status."""
 INDEX_SECONDS = 5.0
 """After which the addresses of trunks are read again."""
+SENDERS_MAX = 1_000
+"""Addresses of no trunk that are counted; beyond, those that were not seen for longest are forgotten."""
+SENDERS_SHOWN = 20
+SENDER_LINES = 20
+"""Addresses of no trunk that are logged within :data:`LOG_SECONDS`."""
 TRUNKS_MAX = 1_000
 """Trunks that are counted; further ones are in the log only."""
 
@@ -54,12 +63,19 @@ class UnlistedCarriers:
         self._servers = servers
         self._clock = clock
         self._counts: dict[int, _Counted] = {}
+        self._senders: dict[str, _Counted] = {}
+        """The one that was seen last is the last."""
+        self._lines: deque[float] = deque(maxlen=SENDER_LINES)
+        """Times of the last lines of the log about them."""
         self._by_address: dict[str, list[int]] = {}
         self._indexed_at = float("-inf")
 
     def handle(self, request: Unidentified) -> None:
         """Count a request that was challenged because nobody is known by it."""
-        for account, trunk in self._trunks_at(request.ip):
+        trunks = self._trunks_at(request.ip)
+        if not trunks and request.ip not in self._by_address:
+            self._count_sender(request)
+        for account, trunk in trunks:
             counted = self._counts.get(trunk.trunk_id)
             if counted is None:
                 if len(self._counts) >= TRUNKS_MAX:
@@ -101,6 +117,37 @@ class UnlistedCarriers:
                 }
             )
         return shown
+
+    def unknown_senders(self) -> list[dict[str, Any]]:
+        """For ``trunkline status``: addresses of no trunk, with requests within a day; those that were seen last first."""
+        shown = []
+        for ip, one in reversed(self._senders.items()):
+            if self._clock() - one.last > SHOWN_SECONDS or len(shown) >= SENDERS_SHOWN:
+                break
+            last = to_datetime(Instant(one.last)).isoformat(timespec="seconds")
+            shown.append({"ip": ip, "requests": one.requests, "last": last})
+        return shown
+
+    def _count_sender(self, request: Unidentified) -> None:
+        counted = self._senders.pop(request.ip, None) or _Counted(request.ip)
+        if len(self._senders) >= SENDERS_MAX:
+            del self._senders[next(iter(self._senders))]
+        self._senders[request.ip] = counted
+        counted.requests += 1
+        counted.last = request.at
+        if request.at - counted.logged_at < LOG_SECONDS:
+            return
+        if len(self._lines) == SENDER_LINES and request.at - self._lines[0] < LOG_SECONDS:
+            return
+        self._lines.append(request.at)
+        counted.logged_at = request.at
+        _log.info(
+            "sip_sender_unknown",
+            ip=request.ip,
+            requests=counted.requests,
+            reason="SIP 401: it names no line, and no trunk has this address",
+            remedy=f"if it is a carrier of yours, add it to the trunk: addresses: [{request.ip}]; else nothing",
+        )
 
     def _trunks_at(self, ip: str) -> list[tuple[Account, Trunk]]:
         """Anybody may send such requests at any rate, so the trunks are not searched for each."""
