@@ -85,6 +85,7 @@ async def insert_lines(db: Database) -> None:
         )
 
 
+@pytest.mark.durability
 async def test_what_waits_is_bounded_and_the_newest_is_kept(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,7 @@ async def account(db: Database) -> None:
     )
 
 
+@pytest.mark.durability
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("way", ["killed", "stopped"])
 async def test_what_waits_survives_the_end_of_the_process(
@@ -152,6 +153,7 @@ async def test_what_waits_survives_the_end_of_the_process(
     assert not file.exists()
 
 
+@pytest.mark.durability
 @pytest.mark.usefixtures("fast")
 async def test_what_was_written_before_the_process_was_killed_is_not_written_twice(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -195,6 +197,7 @@ async def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> No
     assert {"publications_not_kept", "publications_dropped"} <= {one["event"] for one in logged}
 
 
+@pytest.mark.durability
 @pytest.mark.usefixtures("fast")
 async def test_what_waits_is_bounded() -> None:
     database = Breakable()
