@@ -17,6 +17,8 @@ from typing import cast
 
 import pytest
 
+from tests.calls.company import TRUNK as TRUNK_ID
+from tests.calls.company import company
 from tests.telephony.conftest import Pbx
 from tests.telephony.conftest import pbx as pbx  # the fixture
 from trunkline.calls.switch.login_guard import LoginGuard
@@ -24,7 +26,7 @@ from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
-from trunkline.runtime import listen_queue, sip_connections
+from trunkline.runtime import listen_filter, listen_queue, sip_connections
 from trunkline.runtime.sip_connections import (
     PHONE,
     ROOM,
@@ -217,6 +219,33 @@ def test_a_slow_flow_is_not_cut() -> None:
         assert not _ended(rules, _of("192.0.2.1", 1, 1, 60_000 * second), float(second))
 
 
+def test_a_carrier_that_connects_for_the_first_time_during_a_flood_may() -> None:
+    """The supervisor has the addresses of all trunks, also while the switch does not answer."""
+    configured = frozenset({"192.0.2.7", "198.51.100.0/28", "10.0.0.0/8", "carrier.example.com"})
+    switch = Switch(Known(configured=configured))
+    rules = _rules(switch)
+    rules.judge([], 1.0, bans_changed=True)
+    switch.known = None
+    flood = [one for n in range(30) for one in _of(f"203.0.113.{n + 1}", n, 1, 120_000)]
+    rules.judge(flood, 2.0, bans_changed=False)
+    flood = [replace(one, received=one.received * 2) for one in flood]
+    carrier = [*_of("192.0.2.7", 100, 1, 300_000), *_of("198.51.100.3", 101, 1, 300_000)]
+    verdict = rules.judge([*flood, *carrier], 2.2, bans_changed=False)
+    assert verdict.only is not None
+    assert {"192.0.2.7", "198.51.100.0/28"} <= verdict.only
+    assert not {"10.0.0.0/8", "carrier.example.com"} & verdict.only
+    assert not {"100", "101"} & verdict.end
+    assert verdict.end
+
+
+def test_the_addresses_of_trunks_are_asked_for_without_any_connection() -> None:
+    switch = Switch()
+    rules = _rules(switch)
+    for second in range(1, 121):
+        rules.judge([], float(second), bans_changed=False)
+    assert 1 <= len(switch.asked) <= 3
+
+
 def test_a_ban_ends_connections_but_those_of_registered_phones() -> None:
     guesser, phone, trunk = (
         _of(ip, n, 1)[0] for n, ip in enumerate(("192.0.2.1", "192.0.2.1", "192.0.2.2"), 1)
@@ -256,8 +285,38 @@ def test_what_the_switch_has_of_addresses(tmp_path: Path) -> None:
     }
     bans.write_text(json.dumps({"bans": [{**kept, "allowed": [], "count": 1}]}))
     guard = LoginGuard(cast(AsteriskEngine, None), cast(Database, None), presence, Directory, bans)
-    assert guard.known_of([]) == {"banned": ["192.0.2.2"], "registered": [["192.0.2.2", 70]], "trunks": []}
+    assert guard.known_of([]) == {
+        "banned": ["192.0.2.2"],
+        "registered": [["192.0.2.2", 70]],
+        "trunks": [],
+        "configured": [],
+    }
     assert guard.known_of(["192.0.2.1", "x"])["registered"] == [["192.0.2.1", 70], ["192.0.2.2", 70]]
+
+
+def test_a_trunk_with_a_host_name_is_known_by_its_addresses(tmp_path: Path) -> None:
+    """Else a carrier is taken for anybody: banned, and kept out in a flood."""
+    account = company()
+    account = replace(
+        account, trunks={TRUNK_ID: replace(account.trunks[TRUNK_ID], host="sip.carrier.example")}
+    )
+    resolved, now = ["198.51.100.9"], [1.0]
+    guard = LoginGuard(
+        cast(AsteriskEngine, None),
+        cast(Database, None),
+        Presence(),
+        lambda: directory,
+        tmp_path / "bans.json",
+        clock=lambda: now[0],
+        servers=lambda trunk: resolved if trunk.host == "sip.carrier.example" else (),
+    )
+    directory = Directory({account.account_id: account})
+    known = guard.known_of(["198.51.100.9"])
+    assert known["trunks"] == ["198.51.100.9"]
+    assert "198.51.100.9" in known["configured"]
+    resolved[:] = ["198.51.100.10"]
+    now[0] += 6
+    assert "198.51.100.10" in guard.known_of([])["configured"]
 
 
 # --- against Asterisk
@@ -470,3 +529,23 @@ async def test_a_ban_ends_the_connections_of_its_address(pbx: Pbx, tmp_path: Pat
             again = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.44", 0))
         for _, writer in (guesser, phone, again):
             writer.close()
+
+
+def _connects(port: int, source: str) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.5, (source, 0)).close()
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_only_addresses_and_networks_that_are_given_connect() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        listen_filter.drop(listening, ["127.0.50.9"], ["127.0.50.1", "127.0.51.16/28", "127.0.50.8/30", "x"])
+        sources = ["127.0.50.1", "127.0.51.17", "127.0.51.31", "127.0.50.10"]
+        assert [_connects(port, one) for one in sources] == [True] * 4
+        sources = ["127.0.50.2", "127.0.51.32", "127.0.51.15", "127.0.50.9"]
+        assert [_connects(port, one) for one in sources] == [False] * 4
+        listen_filter.drop(listening, [])
+        assert _connects(port, "127.0.50.9")

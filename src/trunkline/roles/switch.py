@@ -190,6 +190,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             settings.data / "sip-bans.json",
             BanSettings(settings.sip.login_bans, settings.sip.login_ban_exempt, settings.switch.node),
             tried_name=lambda failed: engine.tried_name(failed, settings.logs_dir / "asterisk.log"),
+            servers=identified.addresses_of,
         )
         await stack.enter_async_context(guarding(guard))
         unlisted = UnlistedCarriers(lambda: snapshot.current, identified.addresses_of)

@@ -17,7 +17,7 @@ ADDRESSES_MAX = 500
 """More do not fit into the memory that a socket may use for its options (``net.core.optmem_max``, at least 20 KiB)."""
 
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
-_LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_LOAD, _AND, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x06
 _SOURCE = (-0x100000 + 12) & 0xFFFFFFFF
 """Offset of the source address in the IPv4 header (``SKF_NET_OFF`` + 12)."""
 _WHOLE = 0xFFFFFFFF
@@ -28,12 +28,12 @@ def drop(listening: socket.socket, addresses: Iterable[str], only: Iterable[str]
 
     Other kinds of addresses are left out, and of more than :data:`ADDRESSES_MAX` the last ones.
 
-    :param only: when it is given, new connections of all other addresses are dropped, too.
+    :param only: when it is given, new connections of all other addresses are dropped, too; addresses and networks.
     :raises OSError: the kernel refuses the filter.
     """
     is_v4 = listening.family == socket.AF_INET
     wanted = _v4(addresses)[:ADDRESSES_MAX] if is_v4 else []
-    accepted = None if only is None or not is_v4 else _v4(only)[: ADDRESSES_MAX - len(wanted)]
+    accepted = None if only is None or not is_v4 else _networks(only)[: ADDRESSES_MAX - len(wanted)]
     if not wanted and accepted is None:
         with contextlib.suppress(FileNotFoundError):  # there is none
             listening.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
@@ -41,7 +41,9 @@ def drop(listening: socket.socket, addresses: Iterable[str], only: Iterable[str]
     code = [(_LOAD, 0, 0, _SOURCE)]
     for address in wanted:
         code += [(_JUMP_IF_EQUAL, 0, 1, address), (_RETURN, 0, 0, 0)]
-    for address in accepted or ():
+    for address, mask in accepted or ():
+        if mask != _WHOLE:
+            code += [(_LOAD, 0, 0, _SOURCE), (_AND, 0, 0, mask)]
         code += [(_JUMP_IF_EQUAL, 0, 1, address), (_RETURN, 0, 0, _WHOLE)]
     code.append((_RETURN, 0, 0, _WHOLE if accepted is None else 0))
     compiled = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in code))
@@ -59,3 +61,15 @@ def _v4(addresses: Iterable[str]) -> list[int]:
         except ValueError:
             continue
     return found
+
+
+def _networks(texts: Iterable[str]) -> list[tuple[int, int]]:
+    """Address and mask of each, single addresses first: after a mask the address has to be loaded again."""
+    found = []
+    for text in texts:
+        try:
+            network = ipaddress.IPv4Network(text)
+        except ValueError:
+            continue
+        found.append((int(network.network_address), int(network.netmask)))
+    return sorted(found, key=lambda one: one[1] != _WHOLE)

@@ -11,8 +11,7 @@ through copies of its sockets:
   for a moment only.
 - Connections that have sent more than their :class:`Allowance`: each for itself, all of one address, and all that are of
   nobody who is known. New ones of such an address are dropped for a minute. While all unknown ones together are beyond
-  theirs, new ones are accepted only from addresses over which a phone was registered in the last day, and those of trunks
-  that were connected before: the switch is asked about addresses of connections only.
+  theirs, new ones are accepted only from addresses over which a phone was registered in the last day, and those of trunks.
 - Connections of an address that the switch has banned; new ones are dropped while the ban lasts.
 
 A connection over which a phone is registered, and those of the addresses of trunks, have allowances of their own, and are
@@ -24,7 +23,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import http.client
+import ipaddress
 import json
 import os
 import select
@@ -59,6 +60,10 @@ REMEMBERED_SECONDS = 86_400.0
 """For so long an address is remembered from which a phone was registered."""
 ASK_AGAIN = 5.0
 """So often it is asked about connections that are not known, also when no rule applies."""
+REFRESH = 60.0
+"""The addresses of trunks are at most so old while the switch answers."""
+NETWORK_BITS_MIN = 16
+"""A network of a trunk that is larger (a shorter prefix) has too many addresses of others to be exempt in a flood."""
 ROOM = 16 << 10
 """Bytes that a connection may have sent when all unknown ones together send too much: a phone has registered with less."""
 
@@ -114,15 +119,20 @@ class Known:
     :ivar banned: addresses that are banned as a whole, asked for or not.
     :ivar registered: address and port of each phone that is registered from a banned address, or one asked for.
     :ivar trunks: those of the same addresses that are of trunks.
+    :ivar configured: addresses and networks of all trunks.
     """
 
     banned: frozenset[str] = frozenset()
     registered: frozenset[tuple[str, int]] = frozenset()
     trunks: frozenset[str] = frozenset()
+    configured: frozenset[str] = frozenset()
 
     def has(self, one: Connection) -> bool:
         """Whether a phone is registered over this connection, or a trunk has its address."""
-        return (one.address, one.port) in self.registered or one.address in self.trunks
+        return (one.address, one.port) in self.registered or self.has_trunk(one.address)
+
+    def has_trunk(self, address: str) -> bool:
+        return address in self.trunks or _is_in(address, self.configured)
 
 
 Ask = Callable[[Collection[str]], Known | None]
@@ -197,7 +207,8 @@ class ConnectionRules:
             if has_answer:
                 end |= self._of_unknown(present, end, max(excess, 0))
         self._blocked_until = {one: until for one, until in self._blocked_until.items() if until > now}
-        blocked = frozenset(self._blocked_until) | (self._known.banned - self._known.trunks)
+        banned = (one for one in self._known.banned if not self._known.has_trunk(one))
+        blocked = frozenset(self._blocked_until).union(banned)
         return Verdict(frozenset(end), blocked, is_full, self._only(now))
 
     # ---
@@ -258,7 +269,7 @@ class ConnectionRules:
 
     def _keys(self, one: Connection) -> list[tuple[str, str]]:
         """The levels that a connection counts for."""
-        if one.address in self._known.trunks:
+        if self._known.has_trunk(one.address):
             return [("trunk", one.address)]
         if self._is_known(one):
             return [("phone", one.inode)]
@@ -277,9 +288,12 @@ class ConnectionRules:
         ]
 
     def _is_ask_due(self, present: Collection[Connection], now: float) -> bool:
-        return now - self._asked_at >= ASK_AGAIN and any(
-            one.received >= SILENT_BYTES and not self._is_known(one) for one in present
+        return now - self._asked_at >= ASK_AGAIN and (
+            now - self._answered_at >= REFRESH or self._has_unknown(present)
         )
+
+    def _has_unknown(self, present: Collection[Connection]) -> bool:
+        return any(one.received >= SILENT_BYTES and not self._is_known(one) for one in present)
 
     def _ask(self, addresses: Collection[str], present: Collection[Connection], now: float) -> bool:
         """Whether there is an answer of the switch that is new enough to end connections by it."""
@@ -293,6 +307,7 @@ class ConnectionRules:
                     answer.banned,
                     answer.registered,
                     answer.trunks | (self._known.trunks - frozenset(addresses)),
+                    known if (known := self._known.configured) == answer.configured else answer.configured,
                 )
                 for one in present:
                     if not self._is_known(one) or one.inode in self._proven:
@@ -324,7 +339,8 @@ class ConnectionRules:
         self._used = {address: at for address, at in self._used.items() if now - at < REMEMBERED_SECONDS}
         if self._levels.get(("all", ""), 0.0) <= UNKNOWN.burst:
             return None
-        return self._known.trunks | frozenset(self._used)
+        networks = (one for one in self._known.configured if _network(one) is not None)
+        return self._known.trunks.union(self._used, networks)
 
     def _block(self, client: str, until: float) -> None:
         self._blocked_until[client] = max(until, self._blocked_until.get(client, 0.0))
@@ -431,6 +447,7 @@ def asking(url: str, token: str, seconds: float = 0.5) -> Ask:
                 frozenset(result["banned"]),
                 frozenset((ip, int(port)) for ip, port in result["registered"]),
                 frozenset(result["trunks"]),
+                frozenset(result["configured"]),
             )
         except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
             return None
@@ -438,6 +455,28 @@ def asking(url: str, token: str, seconds: float = 0.5) -> Ask:
             connection.close()
 
     return ask
+
+
+@functools.lru_cache(maxsize=10_000)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """None for what is no address or network, or is too large a network."""
+    try:
+        found = ipaddress.ip_network(text)
+    except ValueError:
+        return None
+    return found if found.prefixlen >= NETWORK_BITS_MIN else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_in(address: str, networks: frozenset[str]) -> bool:
+    if address in networks:
+        return True
+    try:
+        wanted = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    found = (_network(one) for one in networks)
+    return any(one is not None and one.version == wanted.version and wanted in one for one in found)
 
 
 def _drop(pid: int, ports: Collection[int], addresses: Collection[str], only: Collection[str] | None) -> None:

@@ -25,7 +25,7 @@ from trunkline.core.errors import EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task, item_task
 from trunkline.db.pool import Database
-from trunkline.directory.model import Directory
+from trunkline.directory.model import Directory, Trunk
 from trunkline.events.catalogue import EventType, line_stream
 from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
 from trunkline.telephony.port import LineAccess, LoginFailed
@@ -33,6 +33,10 @@ from trunkline.telephony.port import LineAccess, LoginFailed
 GATHER_SECONDS = 0.1
 """Bans within this time reach the engine as one change."""
 EXPIRY_SECONDS = 30.0
+TRUNKS_SECONDS = 5.0
+"""After which the addresses of trunks are read again: host names may have others."""
+TRUNKS_MAX = 400
+"""Addresses and networks of trunks that may connect during a flood."""
 LOG_SECONDS = 60.0
 """Failed logins of one address at one line are logged at most so often."""
 REFUSED_NAME = "unknown name, or the line refuses this address (ban)"
@@ -70,6 +74,7 @@ class LoginGuard:
     """Handles failed logins; an async context manager by :func:`guarding`.
 
     :param tried_name: for the log only.
+    :param servers: the addresses that the host of a trunk has, as they are known.
     """
 
     def __init__(
@@ -82,8 +87,10 @@ class LoginGuard:
         settings: BanSettings = BanSettings(),
         clock: Callable[[], float] = time.time,
         tried_name: TriedName | None = None,
+        servers: Callable[[Trunk], Iterable[str]] = lambda trunk: (trunk.host,),
     ) -> None:
         self._engine = engine
+        self._servers = servers
         self._tried_name = tried_name
         self._lookups: set[asyncio.Task[None]] = set()
         self.publisher = EventPublisher(db, file=file.with_name(f"{file.stem}-events.jsonl"))
@@ -100,8 +107,8 @@ class LoginGuard:
         self._begun: list[Ban] = []
         self._failed_since: dict[tuple[str, str], int] = {}
         self._logged_at: dict[tuple[str, str], float] = {}
-        self._trunks: tuple[Directory, TrunkAddresses] | None = None
-        """The addresses of the trunks of the present directory."""
+        self._trunks: tuple[Directory, float, TrunkAddresses] | None = None
+        """The addresses of the trunks of the present directory, and when they were read."""
         self._changed = asyncio.Event()
         self._load()
 
@@ -135,11 +142,17 @@ class LoginGuard:
         self._expire()
         return [_shown(ban) for ban in sorted(self._bans.bans, key=lambda ban: ban.since)]
 
-    NOTHING_KNOWN: ClassVar[dict[str, list[Any]]] = {"banned": [], "registered": [], "trunks": []}
+    NOTHING_KNOWN: ClassVar[dict[str, list[Any]]] = {
+        "banned": [],
+        "registered": [],
+        "trunks": [],
+        "configured": [],
+    }
 
     def known_of(self, addresses: Iterable[str]) -> dict[str, list[Any]]:
         """What a limit on connections must know: the addresses that are banned as a whole; of them and of those given the
-        address and port of each registered device, and which of them a trunk has."""
+        address and port of each registered device, and which of them a trunk has; and the addresses and networks of all
+        trunks, asked for or not."""
         banned = {ban.ip for ban in self._bans.bans if ban.scope is BanScope.ADDRESS}
         concerned = banned | {ip for ip in addresses if _is_address(ip)}
         registered = [
@@ -150,6 +163,7 @@ class LoginGuard:
             "banned": sorted(banned),
             "registered": registered,
             "trunks": sorted(ip for ip in concerned if trunks.has(ip)),
+            "configured": trunks.all(TRUNKS_MAX),
         }
 
     def lift(self, ip: str | None, line: str | None) -> list[dict[str, Any]]:
@@ -317,9 +331,14 @@ class LoginGuard:
 
     def _trunk_addresses(self) -> TrunkAddresses:
         directory = self._directory()
-        if self._trunks is None or self._trunks[0] is not directory:
-            self._trunks = directory, TrunkAddresses(directory)
-        return self._trunks[1]
+        now = self._clock()
+        if (
+            self._trunks is None
+            or self._trunks[0] is not directory
+            or not 0 <= now - self._trunks[1] < TRUNKS_SECONDS
+        ):
+            self._trunks = directory, now, TrunkAddresses(directory, self._servers)
+        return self._trunks[2]
 
     def _expire(self) -> bool:
         over = self._bans.expire(Instant(self._clock()))

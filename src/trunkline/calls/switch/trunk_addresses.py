@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from trunkline.directory.model import Directory
+from trunkline.directory.model import Directory, Trunk
 
 _Network = tuple[int, int, int]
 """IP version, length of the prefix, and the prefix as a number."""
 
 
 class TrunkAddresses:
-    """The hosts and networks of all trunks of a directory."""
+    """The hosts and networks of all trunks of a directory.
 
-    def __init__(self, directory: Directory) -> None:
+    :param servers: the addresses that the host of a trunk has, as they are known.
+    """
+
+    def __init__(
+        self, directory: Directory, servers: Callable[[Trunk], Iterable[str]] = lambda trunk: (trunk.host,)
+    ) -> None:
         self._hosts: set[str] = set()
         networks: set[str] = set()
         for account in directory.accounts.values():
             for trunk in account.trunks.values():
-                self._hosts.add(trunk.host)
+                self._hosts.update(servers(trunk))
                 networks.update(trunk.addresses)
+        self._networks = networks
         self._prefixes: dict[tuple[int, int], set[int]] = defaultdict(set)
         for network in map(_network, networks):
             if network is not None:
                 version, length, prefix = network
                 self._prefixes[version, length].add(prefix)
+
+    def all(self, most: int) -> list[str]:
+        """Addresses and networks as text, at most so many: single addresses first."""
+        return [*sorted(self._hosts), *sorted(self._networks - self._hosts)][:most]
 
     def has(self, ip: str) -> bool:
         """Whether a trunk has this address.

@@ -120,7 +120,7 @@ class UnlistedCarriers:
 
     def unknown_senders(self) -> list[dict[str, Any]]:
         """For ``trunkline status``: addresses of no trunk, with requests within a day; those that were seen last first."""
-        shown = []
+        shown: list[dict[str, Any]] = []
         for ip, one in reversed(self._senders.items()):
             if self._clock() - one.last > SHOWN_SECONDS or len(shown) >= SENDERS_SHOWN:
                 break
