@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -82,14 +82,19 @@ def test_a_failed_login_looks_at_no_list_of_devices_or_trunks(
     def all_devices(_presence: Presence) -> dict[str, list[Registered]]:
         raise AssertionError("each failed login would look at each device")
 
-    def made(of: Directory) -> TrunkAddresses:
+    def made(of: Directory, servers: Any) -> TrunkAddresses:
         built.append(of)
-        return TrunkAddresses(of)
+        return TrunkAddresses(of, servers)
 
     monkeypatch.setattr(Presence, "all_devices", all_devices)
     monkeypatch.setattr("trunkline.calls.switch.login_guard.TrunkAddresses", made)
     guard = LoginGuard(
-        cast(BanEnforcer, None), cast(Database, None), presence, lambda: directory, tmp_path / "bans.json"
+        cast(BanEnforcer, None),
+        cast(Database, None),
+        presence,
+        lambda: directory,
+        tmp_path / "bans.json",
+        clock=lambda: 1e9,
     )
     for number in range(50):
         guard.handle(LoginFailed(Instant(1e9), "", f"203.0.113.{number}", "wrong password", proven=False))
