@@ -69,7 +69,11 @@ def test_corrections_of_one_file_are_applied_in_order(tmp_path: Path) -> None:
 
 
 def test_corrections_replace_what_they_name() -> None:
-    for one in (*asterisk_correction.CORRECTIONS, *asterisk_correction.TRANSFER_CORRECTIONS):
+    for one in (
+        *asterisk_correction.CORRECTIONS,
+        *asterisk_correction.TRANSFER_CORRECTIONS,
+        *asterisk_correction.SIP_CORRECTIONS,
+    ):
         assert len(one.old) == len(one.new)
         assert one.old != one.new
         assert one.before != one.after
@@ -94,10 +98,17 @@ def test_a_copy_of_an_earlier_version_is_corrected(asterisk_install: AsteriskIns
         content[one.offset : one.offset + len(one.old)] = one.old
     module.write_bytes(content)
     assert not asterisk_correction.are_transfers_corrected(module.parent)
+    [library] = root.glob(f"usr/lib/*/{asterisk_correction.SIP_LIBRARY}")
+    [of_library] = asterisk_correction.SIP_CORRECTIONS
+    content = bytearray(library.read_bytes())
+    content[of_library.offset : of_library.offset + len(of_library.old)] = of_library.old
+    assert _digest(content) == of_library.before
+    library.write_bytes(content)
     marker = json.loads((root / "installed.json").read_text())
     assert marker.pop("corrections") == asterisk_correction.APPLIED
     (root / "installed.json").write_text(json.dumps(marker))
     assert asterisk.ensure(settings).version == asterisk_install.version
     assert _digest(program.read_bytes()) == correction.after
     assert asterisk_correction.are_transfers_corrected(module.parent)
+    assert _digest(library.read_bytes()) == of_library.after
     assert json.loads((root / "installed.json").read_text())["corrections"] == asterisk_correction.APPLIED

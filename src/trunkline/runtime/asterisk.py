@@ -55,6 +55,10 @@ description, and Asterisk resolves it in one of its few threads for SIP, which w
 Asterisk resolves no name at all; those of trunks are resolved by the switch."""
 
 
+_TLS = Path(__file__).with_name("asterisk-openssl.cnf")
+"""What Asterisk has no setting for; read by OpenSSL when the process starts. A file that the administrator names goes first."""
+
+
 class Origin(StrEnum):
     """Where an Asterisk came from."""
 
@@ -86,7 +90,7 @@ class AsteriskInstall:
     @property
     def environment(self) -> Mapping[str, str]:
         """Variables with which Asterisk is run."""
-        return _NO_NAMES
+        return {**_NO_NAMES, "OPENSSL_CONF": os.environ.get("OPENSSL_CONF", str(_TLS))}
 
     @property
     def major(self) -> int:

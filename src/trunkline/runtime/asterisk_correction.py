@@ -3,7 +3,8 @@
 Debian's package has a patch that upstream does not have (``2016_opus_plc.patch``): a translator drops each frame whose
 number is lower than the last one, and all that follow, for up to eleven minutes. So a carrier that changes its media gateway
 during a talk is not heard any more. No setting avoids it; decision 0034 has the measurements, 0042 the choice.
-Its module of transfers has five more (decision 0043); without the corrections it is not loaded.
+Its module of transfers has five more (decision 0043); without the corrections it is not loaded. Its SIP library sends a
+response to the address in ``maddr`` of ``Via``, so that a stranger chose to whom the PBX sends.
 
 A correction names the digest of the file before and after it, so it applies to that very build, or not at all.
 """
@@ -127,13 +128,28 @@ TRANSFER_CORRECTIONS = (
 """In order; decision 0043."""
 
 
+SIP_LIBRARY = "libasteriskpj.so.2"
+"""pjsip, in the folder of libraries."""
+
+SIP_CORRECTIONS = (
+    # amd64, pjsip_get_response_addr(): `maddr` of `Via` has no effect; the response goes to the source of the request.
+    Correction(
+        before="12dfc1461adaa3cf7614ce8cebf2bc78098080abf8cf374871e8622faba20df4",
+        after="9c7db9ac8bf2aea1585ce22acad09295ca732201123877903668552ddd2e6019",
+        offset=0x6BDA9,
+        old=b"\x0f\x85\x19\x01\x00\x00",
+        new=b"\x66\x0f\x1f\x44\x00\x00",
+    ),
+)
+
+
 def are_transfers_corrected(modules: Path) -> bool:
     """Whether the module of transfers in this folder is the corrected one."""
     module = modules / TRANSFERS
     return module.exists() and hashlib.sha256(module.read_bytes()).hexdigest() == _TRANSFERS_CORRECTED
 
 
-APPLIED = [one.after for one in (*CORRECTIONS, *TRANSFER_CORRECTIONS)]
+APPLIED = [one.after for one in (*CORRECTIONS, *TRANSFER_CORRECTIONS, *SIP_CORRECTIONS)]
 """What the marker of a copy holds after :func:`correct_copy` of this version."""
 
 
@@ -148,6 +164,9 @@ def correct_copy(root: Path, modules: Path) -> None:
     correct(root / PROGRAM)
     if (modules / TRANSFERS).exists():
         correct(modules / TRANSFERS, TRANSFER_CORRECTIONS)
+    library = modules.parent.parent / SIP_LIBRARY
+    if library.exists():
+        correct(library, SIP_CORRECTIONS)
 
 
 def correct(file: Path, corrections: tuple[Correction, ...] = CORRECTIONS) -> None:
