@@ -56,7 +56,7 @@ Asterisk resolves no name at all; those of trunks are resolved by the switch."""
 
 
 _TLS = Path(__file__).with_name("asterisk-openssl.cnf")
-"""What Asterisk has no setting for; read by OpenSSL when the process starts. A file that the administrator names goes first."""
+"""What Asterisk has no setting for; OpenSSL reads it when the process starts. A file of the administrator goes first."""
 
 
 class Origin(StrEnum):
