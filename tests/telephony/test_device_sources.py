@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any, cast
+
 import pytest
 
 from trunkline.core.clock import Instant
-from trunkline.telephony.ami import AmiMessage
-from trunkline.telephony.contact_lookups import dial_list
+from trunkline.telephony import contact_lookups
+from trunkline.telephony.ami import AmiClient, AmiMessage, AmiTimeout
+from trunkline.telephony.contact_lookups import ContactLookups, dial_list
 from trunkline.telephony.device_sources import MAX_SOURCES, DeviceSources, remote_source
 from trunkline.telephony.registrations import Contact, contact_of
 
@@ -66,6 +70,83 @@ def test_sources_are_stored_and_bounded() -> None:
 )
 def test_what_is_no_source(text: str) -> None:
     assert remote_source(text) is None
+
+
+def test_the_source_of_a_registered_device_is_not_forgotten_for_others() -> None:
+    """A device that connects again and again must not make another one of its line refused."""
+    sources = DeviceSources()
+    quiet = ("203.0.113.9", 5060)
+    sources.add("1001", quiet)
+    for number in range(MAX_SOURCES * 3):
+        sources.add("1001", ("203.0.113.5", 5000 + number), kept={quiet})
+    assert sources.has(device("sip:1001@203.0.113.9"))
+    assert len(sources.text("1001").split()) == MAX_SOURCES
+
+
+class Manager:
+    """Asterisk's manager interface, which at first does not respond to some actions."""
+
+    def __init__(self, silent_to: str, times: int) -> None:
+        self.silent_to, self.times = silent_to, times
+        self.database: dict[str, str] = {}
+        self.uri = "sip:1001@203.0.113.5:6000"
+
+    def _answer(self, name: str) -> None:
+        if name == self.silent_to and self.times:
+            self.times -= 1
+            raise AmiTimeout(f"Asterisk did not answer {name}")
+
+    async def listing(self, name: str, parameters: dict[str, str] | None = None) -> list[AmiMessage]:
+        self._answer(name)
+        kind = "ContactList" if name == "PJSIPShowContacts" else "ContactStatusDetail"
+        if name not in ("PJSIPShowContacts", "PJSIPShowEndpoint"):
+            return []
+        if parameters and parameters["Endpoint"] != "1001":
+            return []
+        return [AmiMessage([("Event", kind), ("EndpointName", "1001"), ("Uri", self.uri)], Instant(1.0))]
+
+    async def action(self, name: str, parameters: dict[str, str]) -> None:
+        self._answer(name)
+        self.database[f"{parameters['Family']}/{parameters['Key']}"] = parameters.get("Val", "")
+
+
+@pytest.mark.parametrize(
+    ("silent_to", "lines"), [("PJSIPShowEndpoint", 1), ("PJSIPShowContacts", 30), ("DBPut", 1)]
+)
+async def test_a_device_whose_look_up_got_no_response_is_looked_up_again(
+    monkeypatch: pytest.MonkeyPatch, silent_to: str, lines: int
+) -> None:
+    """A phone that registers on another port while Asterisk is busy: no further event of it comes, so it was unreachable
+    until it registered again."""
+    monkeypatch.setattr(contact_lookups, "_RETRY_SECONDS", 0.05, raising=False)
+    manager, signals, tasks = Manager(silent_to, 2), [], []
+    lookups = ContactLookups(
+        cast(AmiClient, manager),
+        signals.append,
+        lambda work, _name: tasks.append(asyncio.ensure_future(work)),
+        cast(Any, None),
+    )
+    remote = ("RemoteAddress", "IPV4/UDP/203.0.113.5/6000")
+    lookups.on_authenticated(
+        AmiMessage(
+            [("Event", "SuccessfulAuth"), ("Service", "PJSIP"), ("AccountID", "1001"), remote], Instant(1.0)
+        )
+    )
+    for number in range(lines):
+        name = f"100{1 + number}" if number < 9 else f"10{1 + number}"
+        lookups.on_status(
+            AmiMessage(
+                [("Event", "ContactStatus"), ("EndpointName", name), ("ContactStatus", "NonQualified")],
+                Instant(1.0),
+            )
+        )
+    async with asyncio.timeout(3):
+        while "203.0.113.5:6000" not in manager.database.get("tl-devices/1001", ""):
+            await asyncio.sleep(0.01)
+        while not signals:
+            await asyncio.sleep(0.01)
+    assert manager.times == 0
+    await asyncio.gather(*tasks)
 
 
 def test_a_dial_list_is_never_cut_within_an_address() -> None:

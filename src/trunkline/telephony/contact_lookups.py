@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from trunkline.core.clock import Instant
-from trunkline.telephony.ami import AmiClient, AmiError, AmiMessage
+from trunkline.telephony.ami import AmiClient, AmiError, AmiMessage, AmiTimeout
 from trunkline.telephony.config.dialplan import DEVICES
 from trunkline.telephony.connects import device_name
 from trunkline.telephony.device_sources import DeviceSources, remote_source, source_of
@@ -22,6 +22,8 @@ from trunkline.telephony.registrations import Contact, Registrations, contact_of
 _EXPIRY_CHECK = 5.0
 """Seconds between two searches for registrations that end soon."""
 _DIAL_LIST_BYTES = 3500
+_RETRY_SECONDS = 1.0
+"""After which what Asterisk did not respond to in time is looked up or written again."""
 _PROOF_SECONDS = 2.0
 """How long the event of a device may come before that of the request which proves its address."""
 SOURCES = "tl-sources"
@@ -93,7 +95,8 @@ class ContactLookups:
         endpoint, source = message.get("AccountID"), remote_source(message.get("RemoteAddress"))
         if message.get("Service") != "PJSIP" or source is None or endpoint.startswith("trunk-"):
             return
-        if not self._sources.add(endpoint, source):
+        registered = map(source_of, self.registrations.of(endpoint))
+        if not self._sources.add(endpoint, source, kept=frozenset(registered)):
             return
         if any(endpoint == one for one, _ in self._unproven):
             self._look_up({endpoint})
@@ -117,18 +120,35 @@ class ContactLookups:
         await asyncio.sleep(0.02)
         stale, self._stale = self._stale, set()
         if len(stale) > 20:
-            with contextlib.suppress(AmiError):
+            try:
                 listed = await self._ami.listing("PJSIPShowContacts")
                 found = [one for one in self._contacts(listed) if one.endpoint in stale]
                 await self._take_contacts(stale, found)
+            except AmiTimeout:
+                self._look_up_later(stale)
+            except AmiError:
+                pass  # all contacts are listed after the next connection
             return
         for endpoint in stale:
             await self.look_up(endpoint)
 
+    def _look_up_later(self, endpoints: Iterable[str]) -> None:
+        """Asterisk did not respond in time, as under load: no further event comes of a device that has just registered."""
+        self._spawn(self._look_up_again(frozenset(endpoints)), "look-up-contacts-again")
+
+    async def _look_up_again(self, endpoints: frozenset[str]) -> None:
+        await asyncio.sleep(_RETRY_SECONDS)
+        self._look_up(set(endpoints))
+
     async def look_up(self, endpoint: str) -> None:
-        """Read the contacts of an endpoint now; nothing changes when Asterisk does not respond."""
-        with contextlib.suppress(AmiError):
+        """Read the contacts of an endpoint now; when Asterisk does not respond, nothing changes, and it is tried again."""
+        try:
             messages = await self._ami.listing("PJSIPShowEndpoint", {"Endpoint": endpoint})
+        except AmiTimeout:
+            self._look_up_later([endpoint])
+        except AmiError:
+            pass  # no such endpoint, or all contacts are listed after the next connection
+        else:
             details = [one for one in messages if one.event == "ContactStatusDetail"]
             await self._take_contacts({endpoint}, self._contacts(details))
 
@@ -197,15 +217,20 @@ class ContactLookups:
                 self._sources.load(key, text)
 
     async def _store(self, endpoints: Iterable[str]) -> None:
-        """Write what changed; what cannot be written now is written after the next connection to Asterisk."""
-        with contextlib.suppress(AmiError):
+        """Write what changed. What cannot be written now is written again soon, or after the next connection to Asterisk."""
+        wanted = list(endpoints)
+        try:
             async with self._storing:
-                for endpoint in endpoints:
+                for endpoint in wanted:
                     devices = map(device_name, self.registrations.of(endpoint))
                     await self._put(DEVICES, endpoint, dial_list(devices))
                     await self._put(SOURCES, endpoint, self._sources.text(endpoint))
                 for family in (DEVICES, SOURCES):
                     await self._put(family, _FORM, "1")
+        except AmiTimeout:
+            self._look_up_later(wanted)
+        except AmiError:
+            pass
 
     async def _put(self, family: str, key: str, text: str) -> None:
         if self._stored.get((family, key), "") == text:

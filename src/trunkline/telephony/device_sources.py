@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 
 from trunkline.telephony.registrations import Contact
 
@@ -26,14 +27,17 @@ class DeviceSources:
     def __init__(self) -> None:
         self._known: dict[str, dict[Source, None]] = {}
 
-    def add(self, endpoint: str, source: Source) -> bool:
-        """A request from this source was authenticated; returns whether the source is new."""
+    def add(self, endpoint: str, source: Source, kept: Collection[Source] = ()) -> bool:
+        """A request from this source was authenticated; returns whether the source is new.
+
+        :param kept: sources of registered devices, which are not forgotten for others.
+        """
         known = self._known.setdefault(endpoint, {})
         is_new = source not in known
         known.pop(source, None)
         known[source] = None
         if len(known) > MAX_SOURCES:
-            del known[next(iter(known))]
+            del known[next((one for one in known if one not in kept and one != source), next(iter(known)))]
         return is_new
 
     def has(self, contact: Contact) -> bool:
