@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from tests.directory.conftest import Administrator, new_account
+from trunkline.calls.context import TrunkRegistration
+from trunkline.calls.switch.presence import Presence
 from trunkline.core.errors import DirectoryFileError, InvalidInput, NotFound
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, Directory, NumberFormat, Transport, Trunk, TrunkMode
@@ -21,6 +23,7 @@ from trunkline.directory.trunks.identification import Identification, identifica
 from trunkline.directory.trunks.resolution import resolve
 from trunkline.directory.trunks.watch import TrunkIdentification
 from trunkline.engine import account_config, accounts_concerned
+from trunkline.roles.switch import unreachable_trunks
 
 OWN = frozenset({ipaddress.ip_address("198.51.100.9")})
 
@@ -305,9 +308,73 @@ async def test_requests_go_to_one_address_of_a_name_while_it_has_it(
             assert concerned == {account.account_id}
 
 
+async def test_another_address_is_used_when_the_server_does_not_respond(
+    admin: Administrator, snapshot: DirectorySnapshot
+) -> None:
+    answers, now = ["203.0.113.1", "2001:db8::1", "203.0.113.2"], [0.0]
+    changes: list[list[str]] = []
+
+    async def resolver(hosts: Iterable[str], _account_id: int) -> dict[str, tuple[Network, ...]]:
+        return {host: tuple(filter(None, map(parse, answers))) for host in hosts}
+
+    identified = TrunkIdentification(snapshot, OWN, resolver=resolver, clock=lambda: now[0])
+    snapshot.subscribe(lambda directory, _: identified.update(directory))
+    identified.subscribe(lambda: changes.append(sorted(identified.current.servers.values())))
+    await admin.apply("trunks: {c: {host: sip.carrier.example}, d: {host: sip.carrier.example}}")
+    while not any(account.trunks for account in snapshot.current.accounts.values()):
+        await snapshot._refresh(None)
+    await identified.refresh()
+    [first, other] = sorted(identified.current.servers)
+
+    async def now_used() -> list[str | None]:
+        await identified.refresh()
+        return [identified.current.servers.get(one) for one in (first, other)]
+
+    assert await now_used() == ["203.0.113.1", "203.0.113.1"]
+    identified.fail_over(first)
+    assert await now_used() == ["203.0.113.2", "203.0.113.1"]
+    assert changes[-1] == ["203.0.113.1", "203.0.113.2"]
+    now[0] += 30
+    identified.fail_over(first)  # the new one needs time to respond
+    assert await now_used() == ["203.0.113.2", "203.0.113.1"]
+    now[0] += 600
+    assert await now_used() == ["203.0.113.2", "203.0.113.1"]  # no way back while it responds
+    identified.fail_over(first)
+    assert await now_used() == ["203.0.113.1", "203.0.113.1"]
+    now[0] += 600
+    identified.fail_over(first)
+    answers[:] = ["203.0.113.1"]
+    now[0] += 600
+    assert await now_used() == ["203.0.113.1", "203.0.113.1"]  # the name has no other address any more
+    identified.fail_over(first)
+    identified.fail_over(10**9)
+    assert await now_used() == ["203.0.113.1", "203.0.113.1"]
+
+
 async def test_addresses_of_ipv4_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [(0, 0, 0, "", (address, 0)) for address in ("2001:db8::7", "203.0.113.7", "203.0.113.6")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_other: answers)
     found = await resolve(["sip.carrier.example"], 1)
     addresses = [str(one.network_address) for one in found["sip.carrier.example"]]
     assert addresses == ["203.0.113.6", "203.0.113.7", "2001:db8::7"]
+
+
+def test_which_servers_do_not_respond() -> None:
+    """A registration without a response each time; calls only when there was one more since the last time."""
+    presence = Presence()
+    silent: dict[int, int] = {}
+    presence.trunk_registrations |= {
+        1: TrunkRegistration("unreachable", ""),
+        2: TrunkRegistration("refused", "403"),
+        3: TrunkRegistration("registered", ""),
+    }
+    assert unreachable_trunks(presence, silent) == {1}
+    presence.silent_trunks[4] = 1
+    assert unreachable_trunks(presence, silent) == {1, 4}
+    assert unreachable_trunks(presence, silent) == {1}
+    presence.silent_trunks[4] = 2
+    assert unreachable_trunks(presence, silent) == {1, 4}
+    del presence.silent_trunks[4]
+    assert unreachable_trunks(presence, silent) == {1}
+    presence.silent_trunks[4] = 1
+    assert unreachable_trunks(presence, silent) == {1, 4}

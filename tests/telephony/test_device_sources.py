@@ -12,6 +12,7 @@ from trunkline.telephony import contact_lookups
 from trunkline.telephony.ami import AmiClient, AmiMessage, AmiTimeout
 from trunkline.telephony.contact_lookups import ContactLookups, dial_list
 from trunkline.telephony.device_sources import MAX_SOURCES, DeviceSources, remote_source
+from trunkline.telephony.port import Signal
 from trunkline.telephony.registrations import Contact, contact_of
 
 
@@ -119,7 +120,9 @@ async def test_a_device_whose_look_up_got_no_response_is_looked_up_again(
     """A phone that registers on another port while Asterisk is busy: no further event of it comes, so it was unreachable
     until it registered again."""
     monkeypatch.setattr(contact_lookups, "_RETRY_SECONDS", 0.05, raising=False)
-    manager, signals, tasks = Manager(silent_to, 2), [], []
+    manager = Manager(silent_to, 2)
+    signals: list[Signal] = []
+    tasks: list[asyncio.Future[None]] = []
     lookups = ContactLookups(
         cast(AmiClient, manager),
         signals.append,

@@ -30,6 +30,7 @@ from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.switch.number_chooser import NumberChooser
+from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.queue_commands import SET_STATUS, execute_queue_command
 from trunkline.calls.switch.queue_store import DatabaseQueueStore
 from trunkline.calls.switch.queues import CallQueues, running_queues
@@ -253,7 +254,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             signal_path=path.run(),
             lost_signals=follower.find_lost_signals(),
             unknown_channels=run_unknown_channels(engine, switch, follower.is_certain, time.time),
-            alarms=_alarms(db, node, writer, trunks, switch.presence.trunk_registrations),
+            alarms=_alarms(db, node, writer, trunks, switch.presence, identified.fail_over),
             refused_media=refused.run(),
         )
 
@@ -274,11 +275,13 @@ async def _alarms(
     node: int,
     writer: EventWriter,
     trunks: Callable[[], Awaitable[list[dict[str, object]] | None]],
-    registrations: dict[int, TrunkRegistration],
+    presence: Presence,
+    fail_over: Callable[[int], None],
 ) -> None:
     """Write events of the installation for changes of the states of this switch.
 
-    :param registrations: gets the states of the trunks, which calls that fail have in their events.
+    :param presence: gets the states of the trunks, which calls that fail have in their events.
+    :param fail_over: is called with each trunk whose server does not respond.
     """
 
     async def write(kind: str, data: Mapping[str, object]) -> bool:
@@ -298,14 +301,33 @@ async def _alarms(
             return False
         return True
 
+    silent: dict[int, int] = {}
     alarms = SwitchAlarms(write, functools.partial(last_states, db, node))
     for turn in itertools.count():
         states = await trunks()
-        note_registrations(registrations, states)
+        note_registrations(presence.trunk_registrations, states)
+        for trunk_id in unreachable_trunks(presence, silent):
+            fail_over(trunk_id)
         if turn % round(WATCH_PERIOD / TRUNKS_PERIOD) == 0:
             _count_trunks(states)
             await alarms.check(writer.waiting_reason, states)
         await asyncio.sleep(TRUNKS_PERIOD)
+
+
+def unreachable_trunks(presence: Presence, silent: dict[int, int]) -> set[int]:
+    """Trunks whose server does not respond to the registration, or has not responded to a call since the last time.
+
+    :param silent: of the last time: calls in a row without a response, by trunk; is updated.
+    """
+    found = {
+        trunk_id
+        for trunk_id, one in presence.trunk_registrations.items()
+        if one.state == RegistrationState.UNREACHABLE
+    }
+    found |= {one for one, calls in presence.silent_trunks.items() if calls > silent.get(one, 0)}
+    silent.clear()
+    silent.update(presence.silent_trunks)
+    return found
 
 
 def note_registrations(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from trunkline.directory.model import Account, Directory, Trunk, TrunkMode
 from trunkline.directory.trunks.addresses import (
@@ -76,13 +77,18 @@ def names_of(account: Account) -> set[str]:
 
 
 def identification(
-    directory: Directory, resolved: Resolved, own: frozenset[Address] = frozenset(), version: int = 4
+    directory: Directory,
+    resolved: Resolved,
+    own: frozenset[Address] = frozenset(),
+    version: int = 4,
+    preferred: Mapping[int, str] = MappingProxyType({}),
 ) -> Identification:
     """Which addresses identify which trunk and where its requests go, when host names resolve to ``resolved``.
 
     A trunk that registers is identified by its registration; an address identifies it only where ``addresses`` lists it.
 
     :param version: 4 or 6, the addresses that the engine's transports can connect to.
+    :param preferred: by trunk: the address to be used while its name has it; else the first one is.
     """
     wanted: dict[int, tuple[Trunk, set[Network]]] = {}
     unusable: set[int] = set()
@@ -107,7 +113,8 @@ def identification(
             if literal is None:
                 usable = [written(one) for one in server if one.version == version]
                 if usable:
-                    servers[trunk.trunk_id] = usable[0]
+                    chosen = preferred.get(trunk.trunk_id)
+                    servers[trunk.trunk_id] = chosen if chosen in usable else usable[0]
                 else:
                     reason = f"{trunk.host}{UNRESOLVED}IPv{version} address; the look-up is repeated"
                     unresolved[trunk.trunk_id] = reason

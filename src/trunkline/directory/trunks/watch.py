@@ -33,6 +33,8 @@ LOOK_UP_SECONDS = 20.0
 """For one name: longer than the system's resolver waits for a first name server that does not respond."""
 START_SECONDS = 5.0
 """How long the start waits for names whose addresses were never known."""
+FAIL_OVER_SECONDS = 60.0
+"""After a change of the address, a server has so long to respond: a transaction of SIP takes 32 s."""
 CHECK_SECONDS = 5.0
 """Between two searches for names that must be resolved again."""
 GATHER_SECONDS = 0.1
@@ -77,6 +79,9 @@ class TrunkIdentification:
         self._running: dict[int, set[str]] = {}
         """By account: names that are being resolved."""
         self._tasks: dict[int, set[asyncio.Task[None]]] = {}
+        self._preferred: dict[int, str] = {}
+        """By trunk: the address that is used because another one did not respond."""
+        self._failed_over: dict[int, float] = {}
         self._changed = False
         self._current = Identification()
         self._refused: frozenset[RefusedAddress] = frozenset()
@@ -98,9 +103,42 @@ class TrunkIdentification:
         """Call ``listener`` when a name was resolved to other addresses."""
         self._listeners.append(listener)
 
+    def fail_over(self, trunk_id: int) -> None:
+        """The server of a trunk does not respond: use the next address that its host name has, at most once a minute.
+
+        Nothing changes for other trunks with the same name.
+        """
+        owner = self._snapshot.current.trunk(trunk_id)
+        before = self._current.servers.get(trunk_id)
+        now = self._clock()
+        if (
+            owner is None
+            or before is None
+            or now - self._failed_over.get(trunk_id, -FAIL_OVER_SECONDS) < (FAIL_OVER_SECONDS)
+        ):
+            return
+        found = self._resolved.get(owner[1].host, ())
+        usable = [written(one) for one in found if one.version == self._version]
+        if len(usable) < 2:
+            return
+        after = usable[(usable.index(before) + 1) % len(usable)] if before in usable else usable[0]
+        self._failed_over[trunk_id] = now
+        self._preferred[trunk_id] = after
+        _log.warning(
+            "trunk_server_changed",
+            account_id=owner[0].account_id,
+            trunk=owner[1].name,
+            before=before,
+            after=after,
+            reason="the server did not respond",
+            consequence="calls and the registration go to the other address of the host name",
+        )
+        self._changed = True
+        self._wake.set()
+
     def update(self, directory: Directory) -> None:
         """Take the directory as it is now; names that are new are resolved in the background."""
-        self._current = identification(directory, self._resolved, self._own, self._version)
+        self._current = identification(directory, self._resolved, self._own, self._version, self._preferred)
         self._report(self._current.refused)
         if any(host not in self._asked for host in hosts_of(directory)):
             self._wake.set()
@@ -202,6 +240,9 @@ class TrunkIdentification:
     def _apply(self) -> None:
         """Update and call the listeners if an answer changed."""
         hosts = hosts_of(self._snapshot.current)
+        for trunk_id in [one for one in self._preferred if self._snapshot.current.trunk(one) is None]:
+            del self._preferred[trunk_id]
+            self._failed_over.pop(trunk_id, None)
         for host in (self._asked.keys() | self._resolved.keys()) - hosts:
             self._asked.pop(host, None)
             self._resolved.pop(host, None)
