@@ -3,6 +3,9 @@
 A connection counts from the moment it is accepted, before its TLS handshake, until it ends. The handshake and the head of
 a request must be complete within a time; the body has a separate deadline (:mod:`trunkline.apis.body`), and idle
 connections end with the server's keep-alive.
+
+What a connection may have stored before its client is known is bounded: a head, a few requests behind the first, the bytes
+behind an upgrade. Whatever is beyond stays in the socket, or ends the connection.
 """
 
 from __future__ import annotations
@@ -19,9 +22,10 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http import WebSocketReader
+from aiohttp.http import HttpRequestParser, WebSocketReader
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from trunkline.apis.address import Network
 from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded, BodyAllowance
@@ -38,6 +42,18 @@ _PAUSE = 0.2
 
 _TOO_LONG = "The address or a header is longer than 8190 bytes: send long values in the body."
 _NOT_HTTP = "This is not an HTTP request that can be read: send HTTP/1.1."
+
+READ_MAX = 16 * 1024
+"""Bytes that are parsed at once; a read from a socket has up to 256 KiB."""
+
+HEAD_MAX = 32 * 1024
+"""Bytes of the head of a request. aiohttp limits each header and their number alone, together a mebibyte."""
+
+PIPELINE_MAX = 1
+"""Requests of one connection that wait behind the one that is handled; aiohttp has 32."""
+
+TAIL_MAX = 16 * 1024
+"""Bytes that are kept of what a client sends behind an upgrade before it is answered; clients have nothing to send then."""
 
 CONNECTION_COST = RATE // 128
 """An address may open 128 connections a second after 512 at once; further ones wait. Those with a valid token are free."""
@@ -104,7 +120,16 @@ class Connection(RequestHandler):
     :param when_identified: called when a request on it had a valid token.
     """
 
-    __slots__ = ("_deadline", "_head_seconds", "_take_incoming", "_when_identified", "_when_lost")
+    __slots__ = (
+        "_deadline",
+        "_head_bytes",
+        "_head_seconds",
+        "_is_unreadable",
+        "_last_body",
+        "_take_incoming",
+        "_when_identified",
+        "_when_lost",
+    )
 
     def __init__(
         self,
@@ -115,7 +140,21 @@ class Connection(RequestHandler):
         when_identified: Callable[[], None] = lambda: None,
         **options: Any,
     ) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **options)
+        loop = asyncio.get_running_loop()
+        super().__init__(server, loop=loop, **options)
+        self._parser = HttpRequestParser(
+            self,
+            loop,
+            self._read_bufsize,
+            payload_exception=RequestPayloadError,
+            auto_decompress=options.get("auto_decompress", True),
+            max_msg_queue_size=PIPELINE_MAX,
+        )
+        self._max_msg_queue_size = PIPELINE_MAX
+        self._msg_queue_resume_size = 0
+        self._head_bytes = 0
+        self._is_unreadable = False
+        self._last_body: StreamReader = EMPTY_PAYLOAD
         self._head_seconds = head_seconds
         self._when_lost: Callable[[], None] | None = when_lost
         self._deadline: asyncio.TimerHandle | None = None
@@ -145,18 +184,87 @@ class Connection(RequestHandler):
         super().set_parser(parser, data_received_cb)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        _read_less(transport)
         super().connection_made(transport)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        if self._payload_parser is not None and not self._may_read(data):
+        if not data:  # aiohttp's way to go on with what the parser has
+            self._take_piece(data)
+        for at in range(0, len(data), READ_MAX):
+            self._take_piece(data[at : at + READ_MAX])
+
+    def _take_piece(self, data: bytes) -> None:
+        if self._payload_parser is not None:
+            if self._may_read(data):
+                super().data_received(data)
             return
-        heads = self._request_count
+        if self._is_unreadable or self._upgraded:
+            self._keep_tail(data)
+        else:
+            self._parse(data)
+
+    def _keep_tail(self, data: bytes) -> None:
+        """Keep the beginning of what is behind an upgrade, and read no more until that is answered."""
+        if self._upgraded:
+            self._message_tail = (self._message_tail + data)[:TAIL_MAX]
+        if data:
+            self._pause_reading_for_buffer()
+
+    def _parse(self, data: bytes) -> None:
+        heads, of_body = self._request_count, self._last_body.total_bytes
         super().data_received(data)
         if self._request_count != heads:
             self._forget_deadline()
-        elif self._deadline is None and self._is_between_requests():
-            self._await_head()
+            self._head_bytes = 0
+            message, self._last_body = self._messages[-1]
+            if isinstance(message, _ErrInfo):
+                self._messages.pop()
+                self._end_with(message.exc)
+        else:
+            self._count_head(len(data), is_body=self._last_body.total_bytes != of_body)
+            if self._deadline is None and self._is_between_requests():
+                self._await_head()
+        if self._message_tail:
+            self._keep_tail(b"")
+            self._pause_reading_for_buffer()
+
+    def _count_head(self, size: int, *, is_body: bool) -> None:
+        """Count bytes of a head, or behind a chunked body, that completed nothing; none while the parser waits."""
+        if is_body:
+            self._head_bytes = 0
+        elif not self._reading_paused and not self._buffer_paused:
+            self._head_bytes += size
+            if self._head_bytes > HEAD_MAX:
+                self._end_with(LineTooLong(b"", HEAD_MAX))
+
+    def _end_with(self, error: BaseException) -> None:
+        """Refuse what was received, and read nothing more.
+
+        The parser's exception has the text that could not be parsed three times, and refers to itself by its traceback, so
+        it would be there until the garbage collector finds it.
+        """
+        self._is_unreadable = True
+        error.with_traceback(None)
+        lean: HttpProcessingError = (
+            LineTooLong(b"", HEAD_MAX) if isinstance(error, LineTooLong) else HttpProcessingError(code=400)
+        )
+        self._messages.append((_ErrInfo(status=400, exc=lean, message=""), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._pause_reading_for_buffer()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer. One that refuses an upgrade is the connection's last: what came behind it is dropped.
+
+        It is whatever the client took for frames, and no HTTP.
+        """
+        if self._upgraded and not self._messages and self._payload_parser is None:
+            self._message_tail = b""
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._forget_deadline()
@@ -354,6 +462,13 @@ class _Once:
         function, self._function = self._function, None
         if function is not None:
             function()
+
+
+def _read_less(transport: asyncio.BaseTransport) -> None:
+    """Let TLS have no more than :data:`READ_MAX` in advance while nothing is read."""
+    set_limits = getattr(transport, "set_read_buffer_limits", None)
+    if set_limits is not None:
+        set_limits(high=READ_MAX)
 
 
 def _bound(family: int, address: Any, backlog: int) -> socket.socket:
