@@ -170,7 +170,7 @@ class AnyCall(RuleBasedStateMachine):
         walk(simulation.events)
         for line in (1, 2, 4, 5):
             assert simulation.presence.line_calls(line) == 0
-        assert simulation.presence.trunk_calls(c.TRUNK) == 0
+        assert simulation.presence.trunk_calls(c.ACCOUNT, c.TRUNK) == 0
         assert all(simulation.presence.phone_calls(phone) == 0 for phone in (11, 12, 21, 31, 41))
         assert all(
             simulation.presence.number_calls(one, way) == 0 for one in c.SCENARIOS for way in ("in", "out")

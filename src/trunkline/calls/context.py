@@ -70,6 +70,9 @@ class CallContext(Availability, Protocol):
     def limit_obstacle(self, sip_line_id: int | None, number: str) -> Reason | None:
         """Why no more outside calls may be placed: limits of the account, and of the line that dials (if one does)."""
 
+    def grant(self, trunk: Trunk, sip_line_id: int | None, number: str) -> None:
+        """A call that this decision places: it counts from now on for the limits of trunk, account and line."""
+
     def ringing(self) -> Sequence[RingingPhone]:
         """Phones of the account's lines that ring for calls which may be picked up, the longest first."""
 

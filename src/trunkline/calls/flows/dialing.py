@@ -34,7 +34,7 @@ DialTarget = tuple[Target, dict[str, Any]]
 def outgoing_trunk(
     context: CallContext, number: str, own: VirtualNumber | None, sip_line_id: int | None = None
 ) -> Trunk | Reason:
-    """The trunk for a call to an outside number, or the reason why the call is not allowed.
+    """The trunk for a call to an outside number, which counts from now on, or the reason why the call is not allowed.
 
     All kinds of calls use this function: phones, the API, scenarios, forwarding, transfers, coaches; emergency calls do not.
 
@@ -47,7 +47,11 @@ def outgoing_trunk(
     trunk = context.trunk_for(own)
     if trunk is None:
         return Reason.SIP_TRUNK_IS_LOCKED
-    return context.trunk_obstacle(trunk) or context.limit_obstacle(sip_line_id, number) or trunk
+    reason = context.trunk_obstacle(trunk) or context.limit_obstacle(sip_line_id, number)
+    if reason is not None:
+        return reason
+    context.grant(trunk, sip_line_id, number)
+    return trunk
 
 
 def emergency_dial_target(decision: Decision, number: str, own: VirtualNumber | None) -> DialTarget | None:

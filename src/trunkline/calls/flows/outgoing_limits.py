@@ -2,16 +2,19 @@
 
 A stolen password or an error in a client is expensive within minutes. Outgoing calls are the legs over a trunk, however
 they were dialled; those of a line belong to sessions that this line began. Emergency calls are counted, never refused.
+
+A call counts from the decision to place it: it is granted within this decision (:class:`Granted`), and reserved until the
+engine reports its channel (:meth:`OutgoingUsage.reserve`). So calls that begin together count as if they began in turn.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trunkline.calls.session import Leg, Session
+from trunkline.calls.session import EngineConnect, Leg, Phase, Session
 from trunkline.core.clock import Instant
 from trunkline.directory.model import Account, Directory, OutgoingLimits
 from trunkline.events.catalogue import Event, EventType
@@ -58,6 +61,27 @@ Who = tuple[int, int | None]
 """Account and line; None = the whole account."""
 
 
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A call that a decision places, and that is not counted yet."""
+
+    trunk_id: int
+    sip_line_id: int | None
+    number: str
+
+
+@dataclass(slots=True)
+class _Reserved:
+    """Calls that the engine was commanded to place for a session, and whose channels it has not reported yet.
+
+    :ivar answered: legs of the session that were answered before; when another one is, the rest is not placed any more.
+    """
+
+    connect: EngineConnect
+    answered: frozenset[int]
+    calls: list[Granted]
+
+
 @dataclass(slots=True)
 class _Uncharged:
     number: str
@@ -65,7 +89,10 @@ class _Uncharged:
     ended_at: float | None = None
 
     def seconds(self, now: float) -> int:
-        return max(1, int((now if self.ended_at is None else self.ended_at) - self.answered_at))
+        """How long it was; of a call in progress at least the first minute."""
+        if self.ended_at is None:
+            return max(int(MINUTE), int(now - self.answered_at))
+        return max(1, int(self.ended_at - self.answered_at))
 
     def is_charged(self, now: float) -> bool:
         return self.ended_at is not None and now - self.ended_at > CHARGED_AFTER
@@ -82,7 +109,12 @@ class OutgoingUsage:
         self.reached: deque[LimitReached] = deque(maxlen=1000)
         """To be published; the first of each window."""
         self._begun: dict[Who, deque[float]] = defaultdict(deque)
-        self._living: dict[Who, set[int]] = defaultdict(set)
+        self._living: dict[Who, dict[int, str]] = defaultdict(dict)
+        """Numbers by leg."""
+        self._reserved: dict[int, _Reserved] = {}
+        """By session."""
+        self._reserved_of: dict[int, set[int]] = defaultdict(set)
+        """Sessions with reserved calls by account."""
         self._uncharged: dict[Who, dict[int, _Uncharged]] = defaultdict(dict)
         self._noticed_at: dict[tuple[Who, LimitKind], float] = {}
 
@@ -93,7 +125,7 @@ class OutgoingUsage:
         for leg in session.living:
             if _leaves(leg):
                 for who in _of(session, leg):
-                    self._living[who].add(leg.leg_id)
+                    self._living[who][leg.leg_id] = leg.called_phone_number or ""
                     if leg.answered_at is not None:
                         number = leg.called_phone_number or ""
                         self._uncharged[who][leg.leg_id] = _Uncharged(number, leg.answered_at)
@@ -106,28 +138,72 @@ class OutgoingUsage:
             return
         for who in _of(session, leg):
             if event.type is EventType.LEG_STARTED:
-                self._living[who].add(leg.leg_id)
+                self._living[who][leg.leg_id] = leg.called_phone_number or ""
                 self._begun[who].append(event.at)
             elif event.type is EventType.LEG_ANSWERED:
                 number = leg.called_phone_number or ""
                 self._uncharged[who][leg.leg_id] = _Uncharged(number, event.at)
             else:
-                self._living[who].discard(leg.leg_id)
+                self._living[who].pop(leg.leg_id, None)
                 if not self._living[who]:
                     del self._living[who]
                 if (open_one := self._uncharged[who].get(leg.leg_id)) is not None:
                     open_one.ended_at = event.at
 
+    def reserve(self, session: Session) -> None:
+        """Reserve the calls of a session that are to begin, instead of those that were: after each of its decisions.
+
+        A call is released when its channel is reported (it counts as a leg then) or refused, when another one is answered,
+        when the engine is done with it, and with the session.
+        """
+        connect, session_id = session.connect, session.call_session_id
+        known = self._reserved.pop(session_id, None)
+        self._reserved_of[session.account_id].discard(session_id)
+        if connect is not None and not connect.is_over and session.phase is not Phase.ENDED:
+            answered = frozenset(leg.leg_id for leg in session.living if leg.answered_at is not None)
+            before = known.answered if known is not None and known.connect is connect else answered
+            calls = [
+                Granted(
+                    target.leg["trunk_id"],
+                    _line_of(session, target.leg.get("limited_line_id")),
+                    target.leg.get("called_phone_number") or "",
+                )
+                for target in connect.targets
+                if target.leg.get("trunk_id") is not None
+                and not (target.appeared or target.has_no_channel or answered - before)
+            ]
+            if calls:
+                self._reserved[session_id] = _Reserved(connect, before, calls)
+                self._reserved_of[session.account_id].add(session_id)
+        if not self._reserved_of[session.account_id]:
+            del self._reserved_of[session.account_id]
+
+    def reserved(self, account_id: int) -> list[Granted]:
+        """Calls of the account that are to begin."""
+        return [call for one in self._reserved_of.get(account_id, ()) for call in self._reserved[one].calls]
+
     # --- asking
 
     def obstacle(
-        self, account: Account, sip_line_id: int | None, number: str, now: Instant
+        self,
+        account: Account,
+        sip_line_id: int | None,
+        number: str,
+        now: Instant,
+        granted: Sequence[Granted] = (),
     ) -> LimitReached | None:
-        """The limit that forbids one more call; None = it may be placed."""
-        found = self._check((account.account_id, None), self.limits_of(account, None), number, now)
+        """The limit that forbids one more call; None = it may be placed.
+
+        :param granted: calls that the same decision places already.
+        """
+        to_begin = [*self.reserved(account.account_id), *granted]
+        numbers = [one.number for one in to_begin]
+        whole = (account.account_id, None)
+        found = self._check(whole, self.limits_of(account, None), numbers, number, now)
         if found is None and sip_line_id is not None:
             limits = self.limits_of(account, sip_line_id)
-            found = self._check((account.account_id, sip_line_id), limits, number, now)
+            numbers = [one.number for one in to_begin if one.sip_line_id == sip_line_id]
+            found = self._check((account.account_id, sip_line_id), limits, numbers, number, now)
         if found is not None:
             self._notice(found)
         return found
@@ -151,14 +227,19 @@ class OutgoingUsage:
             if usual or any(one.money_per_day for one in account.outgoing_limits.values())
         ]
 
-    def _check(self, who: Who, limits: OutgoingLimits, number: str, now: Instant) -> LimitReached | None:
+    def _check(
+        self, who: Who, limits: OutgoingLimits, to_begin: list[str], number: str, now: Instant
+    ) -> LimitReached | None:
         account_id, line = who
-        if limits.concurrent_calls and len(self._living.get(who, ())) >= limits.concurrent_calls:
+        living = len(self._living.get(who, ())) + len(to_begin)
+        if limits.concurrent_calls and living >= limits.concurrent_calls:
             return LimitReached(account_id, line, LimitKind.CONCURRENT_CALLS, limits.concurrent_calls, now)
-        if limits.calls_per_minute and self._in_last_minute(who, now) >= limits.calls_per_minute:
+        begun = self._in_last_minute(who, now) + len(to_begin)
+        if limits.calls_per_minute and begun >= limits.calls_per_minute:
             return LimitReached(account_id, line, LimitKind.CALLS_PER_MINUTE, limits.calls_per_minute, now)
         if limits.money_per_day:
-            calls = [*self._calls_not_charged(who, now), (number, int(MINUTE))]
+            unanswered = [*self._unanswered(who), *to_begin, number]
+            calls = [*self._calls_not_charged(who, now), *((one, int(MINUTE)) for one in unanswered)]
             if self.spent(account_id, line, calls) <= limits.money_per_day:
                 return None
             return LimitReached(account_id, line, LimitKind.MONEY_PER_DAY, limits.money_per_day, now)
@@ -169,6 +250,10 @@ class OutgoingUsage:
         for leg_id in [key for key, one in calls.items() if one.is_charged(now)]:
             del calls[leg_id]
         return [(one.number, one.seconds(now)) for one in calls.values()]
+
+    def _unanswered(self, who: Who) -> list[str]:
+        answered = self._uncharged.get(who, {})
+        return [number for leg_id, number in self._living.get(who, {}).items() if leg_id not in answered]
 
     def _in_last_minute(self, who: Who, now: Instant) -> int:
         begun = self._begun.get(who)
@@ -196,8 +281,14 @@ def _leaves(leg: Leg) -> bool:
 
 def _of(session: Session, leg: Leg) -> tuple[Who, ...]:
     """The keys that a call counts for: the account, and the line that forwards the call or began it."""
-    first = session.initiator
-    began = first.sip_line_id if first is not None and first.direction == "in" else None
-    line = leg.limited_line_id if leg.limited_line_id is not None else began
+    line = _line_of(session, leg.limited_line_id)
     account = (session.account_id, None)
     return (account,) if line is None else (account, (session.account_id, line))
+
+
+def _line_of(session: Session, limited_line_id: int | None) -> int | None:
+    """The line that forwards a call, or began its session."""
+    if limited_line_id is not None:
+        return limited_line_id
+    first = session.initiator
+    return first.sip_line_id if first is not None and first.direction == "in" else None

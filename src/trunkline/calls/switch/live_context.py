@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from trunkline.calls.context import RingingPhone, TrunkRegistration
+from trunkline.calls.flows.outgoing_limits import Granted
 from trunkline.calls.session import Session
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.clock import Instant, to_datetime
@@ -43,6 +44,8 @@ class LiveContext:
         self._presence = presence
         self._ids = ids
         self._now = now
+        self._granted: list[Granted] = []
+        self._granted_at = presence.applied
 
     @property
     def now(self) -> Instant:
@@ -113,13 +116,28 @@ class LiveContext:
     def trunk_obstacle(self, trunk: Trunk) -> Reason | None:
         if not trunk.is_active:
             return Reason.SIP_TRUNK_IS_LOCKED
-        if trunk.max_channels and self._presence.trunk_calls(trunk.trunk_id) >= trunk.max_channels:
-            return Reason.NO_RESOURCES
+        if trunk.max_channels:
+            calls = self._presence.trunk_calls(self._account.account_id, trunk.trunk_id)
+            if (
+                calls + sum(one.trunk_id == trunk.trunk_id for one in self._not_counted())
+                >= trunk.max_channels
+            ):
+                return Reason.NO_RESOURCES
         return None
 
     def limit_obstacle(self, sip_line_id: int | None, number: str) -> Reason | None:
-        reached = self._presence.outgoing.obstacle(self._account, sip_line_id, number, self._now)
+        usage, granted = self._presence.outgoing, self._not_counted()
+        reached = usage.obstacle(self._account, sip_line_id, number, self._now, granted)
         return reached.kind.reason if reached is not None else None
+
+    def grant(self, trunk: Trunk, sip_line_id: int | None, number: str) -> None:
+        self._not_counted().append(Granted(trunk.trunk_id, sip_line_id, number))
+
+    def _not_counted(self) -> list[Granted]:
+        """Calls that were granted since the last decision was counted: those of the present decision."""
+        if self._granted_at != self._presence.applied:
+            self._granted, self._granted_at = [], self._presence.applied
+        return self._granted
 
     def ringing(self) -> Sequence[RingingPhone]:
         return self._presence.ringing(self._account.account_id)

@@ -42,6 +42,8 @@ class Presence:
         self.silent_trunks: dict[int, int] = {}
         """Trunks whose server did not respond to the last calls, with their number, since the start of the switch."""
         self._idle_since: dict[int, float] = {}
+        self.applied = 0
+        """Decisions that were counted."""
         self.registrations_known = False
         """False until the engine has reported all registrations once; until then no line counts as offline."""
 
@@ -96,6 +98,8 @@ class Presence:
         for event in decision.events:
             self.count(decision.session, event)
             self.outgoing.count(decision.session, event)
+        self.outgoing.reserve(decision.session)
+        self.applied += 1
 
     def restore(self, session: Session) -> None:
         """Count a session that was rebuilt from its events."""
@@ -257,8 +261,10 @@ class Presence:
         """Those of all accounts."""
         return sum(map(len, self._channels.values())) + sum(self._pending_of.values())
 
-    def trunk_calls(self, trunk_id: int) -> int:
-        return self._trunks.get(trunk_id, 0)
+    def trunk_calls(self, account_id: int, trunk_id: int) -> int:
+        """Calls over a trunk of the account, with those that are to begin."""
+        to_begin = self.outgoing.reserved(account_id)
+        return self._trunks.get(trunk_id, 0) + sum(one.trunk_id == trunk_id for one in to_begin)
 
     def number_calls(self, virtual_number_id: int, direction: str) -> int:
         return len(self._numbers.get((virtual_number_id, direction), ()))
