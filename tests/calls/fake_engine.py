@@ -95,6 +95,8 @@ class FakeEngine:
     now: Callable[[], float]
     offline: set[str] = field(default_factory=set)
     """Lines of which the engine can make no channel."""
+    unreachable_cause: int = 20
+    """Of a dial whose targets have no device: Asterisk has 3 or 20."""
     devices: dict[str, int] = field(default_factory=dict)
     """Lines with more devices than one."""
     keeps_left: bool = False
@@ -315,7 +317,7 @@ class FakeEngine:
                     TargetStarted(made.channel, at, chan.channel, target.endpoint, target.number)
                 )
         if not self.targets(chan.channel):
-            self._give_back(chan, ConnectResult.UNREACHABLE, 20)
+            self._give_back(chan, ConnectResult.UNREACHABLE, self.unreachable_cause)
 
     def _answered(self, chan: Chan) -> None:
         if not chan.answered:

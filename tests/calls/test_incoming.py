@@ -535,3 +535,14 @@ def test_the_company_is_whole() -> None:
     kinds = {operation.kind for scenario in c.SCENARIOS.values() for operation in scenario.operations}
     assert len(kinds) >= 5
     assert all(isinstance(one, Operation) for scenario in c.SCENARIOS.values() for one in scenario.operations)
+
+
+@pytest.mark.parametrize("cause", [3, 20])
+def test_a_line_that_has_no_device_any_more_is_offline(cause: int) -> None:
+    """Its registration ended just before Asterisk dialled it, or the registrations are not known yet."""
+    simulation = CallSimulation(online=[ANNA])
+    simulation.engine.offline.add(ANNA)
+    simulation.engine.unreachable_cause = cause
+    simulation.arrive(c.TO_ANNA)
+    assert simulation.leg(1).finish_reason == "sip_offline"
+    assert simulation.leg(1).cause == 20

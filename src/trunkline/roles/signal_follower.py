@@ -48,7 +48,8 @@ REPLAYED_SECONDS = 5.0
 """How long after a recovery signals may come that waited during it."""
 
 REGISTRATIONS_SETTLE_SECONDS = 2.0
-"""After the engine is reached its registrations are listed; until then no line counts as offline."""
+"""How long registrations are waited for that could not be listed before the first recovery, and between two looks whether
+they are; until then no line counts as offline."""
 
 
 class SignalFollower:
@@ -198,6 +199,8 @@ class SignalFollower:
             # From now on this process has the list of ended calls itself, also while the database is unavailable.
             for channel in await recovery.ended_channels(self._db, self._switch, survey):
                 self._switch.remember_ended(channel)
+            # Calls that wait are decided now: a line without a device is offline, and is not dialled.
+            self._switch.presence.registrations_known = self._engine.has_all_contacts
         self._recovery = recovery.Recovery(self._switch, self._snapshot.current, survey, self._alive_at)
         self._recovery.run()
         self._recovered_at = self._switch.handled_until = survey.at
@@ -239,4 +242,7 @@ class SignalFollower:
             await asyncio.sleep(SURVEY_RETRY_SECONDS)
 
     def _settled(self) -> None:
-        self._switch.presence.registrations_known = True
+        if self._engine.has_all_contacts:
+            self._switch.presence.registrations_known = True
+        else:
+            asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)

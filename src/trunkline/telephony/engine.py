@@ -313,6 +313,12 @@ class AsteriskEngine(Conversations):
         await self._act("Reload", {"Module": "res_pjsip.so"})
         await self._act("Reload", {"Module": "http"})
 
+    @property
+    def has_all_contacts(self) -> bool:
+        """Whether all registered devices are known: they were listed since the connection to Asterisk. Their signals come
+        before :class:`EngineUp`."""
+        return self._contacts.known.is_set()
+
     def contacts(self) -> Sequence[Contact]:
         """All registered devices, as known now."""
         return self._contacts.registrations.all()

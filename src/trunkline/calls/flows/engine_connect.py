@@ -12,6 +12,7 @@ from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import (
     CARRIER_REFUSALS,
     INTERWORKING,
+    NO_ROUTE,
     NORMAL_CLEARING,
     SUBSCRIBER_ABSENT,
     SWITCH_CONGESTION,
@@ -120,6 +121,9 @@ def _report_unmade(decision: Decision, targets: list[PendingTarget], cause: int)
         leg = decision.start_leg(Channel(""), dict(one.leg))
         if one.has_no_channel:
             decision.end_leg(leg, Reason.NO_RESOURCES, SWITCH_CONGESTION)
+        elif cause == NO_ROUTE and leg.sip_line_id is not None:
+            # No device to dial. A phone that was dialled and refuses the call with this cause is another case.
+            decision.end_leg(leg, why_unanswered(leg, SUBSCRIBER_ABSENT), SUBSCRIBER_ABSENT)
         else:
             decision.end_leg(leg, why_unanswered(leg, cause), cause)
 
