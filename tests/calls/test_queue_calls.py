@@ -10,6 +10,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.queue_node import QUEUE, QueueNode, with_queue
+from tests.calls.restarted_node import asterisk_names
 from trunkline.calls.effects import OriginateLeg
 from trunkline.calls.states import InQueue
 from trunkline.calls.switch.queue_commands import AgentCommands
@@ -200,6 +201,18 @@ async def test_callers_whose_joining_was_not_stored_join_in_their_order_after_a_
         phone = await one.answers(c.BORIS_LINE)
         assert one.engine.hearing(customer) == {c.BORIS_LINE}
         await one.hangs_up(phone)
+
+
+async def test_a_caller_of_whom_only_the_queue_is_stored_hears_music_after_a_restart() -> None:
+    one = await node(c.BORIS)
+    asterisk_names(one)
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    one.forget()
+    one.engine.channels[customer].music = None  # it was to be started when the switch was killed
+    await one.kill_and_restart()
+    assert len(one.callers()) == 1
+    assert one.engine.hearing(customer) == {"music"}
 
 
 async def test_callers_are_connected_while_the_database_accepts_nothing() -> None:

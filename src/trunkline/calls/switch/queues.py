@@ -143,10 +143,11 @@ class CallQueues:
             for session in sorted(
                 sessions, key=lambda one: (one.queue_entered_at or 0.0, one.call_session_id)
             ):
-                if owner.caller_of(session.call_session_id) is None:
-                    joined = join_of(session, self._clock())
-                    if joined is not None:
-                        self._give(owner, joined, session)
+                joined = join_of(session, self._clock())
+                if joined is not None and owner.caller_of(session.call_session_id) is None:
+                    self._give(owner, joined, session)
+                elif joined is not None:  # the former process may have ended before it started the music
+                    self._later(session, queueing.resume)
         except Exception:
             _log.exception(
                 "queues_not_resumed",
