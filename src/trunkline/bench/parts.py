@@ -38,7 +38,9 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         ),
         "changes": Part("from a change by the Data API until calls go by it", changes.METHOD, changes.run),
         "idle": Part("CPU without calls, and restarts of the switch", idle.METHOD, idle.run),
-        "queues": Part("evaluation of queues with 1 000 waiting callers", queues.METHOD, queues.run),
+        "queues": Part(
+            "evaluation of queues, and calls through one against app_queue", queues.METHOD, queues.run
+        ),
         "reports": Part(
             "reports over 1 and 10 million calls, against SQL by hand", reports.METHOD, reports.run
         ),
