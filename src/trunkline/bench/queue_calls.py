@@ -131,7 +131,7 @@ async def measure(setting: Setting) -> dict[str, Any]:
             for side in (plain, ours):
                 found[side.name].append(await side.serve(pbx[side], calls))
                 await product.settle()
-                _tell(setting.say, side.name, found[side.name][-1])
+                _show(setting.say, side.name, found[side.name][-1])
     return {name: _summary(rounds) for name, rounds in found.items()}
 
 
@@ -145,7 +145,7 @@ def _summary(rounds: Sequence[tuple[float, Spread, int]]) -> dict[str, Any]:
     }
 
 
-def _tell(say: Say, name: str, found: tuple[float, Spread, int]) -> None:
+def _show(say: Say, name: str, found: tuple[float, Spread, int]) -> None:
     rate, delay, failed = found
     say(
         f"  {name:<9} {rate:5.1f} calls/s served by {len(LINES)} agents, free to ringing {delay.p50} / {delay.p99} ms"
