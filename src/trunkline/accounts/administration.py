@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from trunkline.accounts import components, networks, tokens
 from trunkline.accounts.model import METERED, Api, NewAccount, Status
@@ -18,6 +17,7 @@ from trunkline.accounts.points import DEFAULT_DAY_POINTS, DEFAULT_MINUTE_POINTS
 from trunkline.accounts.users import Users, add_key, add_user, key_name
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.core.setting_types import origin
+from trunkline.core.time_zones import time_zone
 from trunkline.db.pool import Connection, Database, Row
 
 SECURITY_RULES: Mapping[str, bool] = {
@@ -64,8 +64,8 @@ def check_profile(profile: AccountProfile) -> None:
     if not profile.name.strip():
         raise InvalidInput("an account needs a name", field="name", value=profile.name)
     try:
-        ZoneInfo(profile.time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        time_zone(profile.time_zone)
+    except ValueError as error:
         raise InvalidInput(
             f"{profile.time_zone!r} is not a time zone; write an IANA name such as Asia/Dubai or Europe/London",
             field="time_zone",

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
+
+from trunkline.core import time_zones
 
 MAX_SECONDS = 86_400
 MAX_COUNT = 2**31 - 1
@@ -45,8 +46,8 @@ class Setting:
 def time_zone(text: str) -> str:
     """:raises ValueError: it is no IANA name."""
     try:
-        ZoneInfo(text)
-    except (KeyError, OSError, ValueError):
+        time_zones.time_zone(text)
+    except ValueError:
         raise ValueError("send an IANA name of a time zone, for example Asia/Dubai") from None
     return text
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
 from trunkline.core import names
 from trunkline.core.phone import normalise, with_extension
+from trunkline.core.time_zones import time_zone
 from trunkline.directory.model.hours import clock, minutes
 from trunkline.directory.model.limits import (
     MAX_DIAL_SECONDS,
@@ -56,8 +56,8 @@ def _time(text: str) -> str:
 
 def _zone(text: str) -> str:
     try:
-        ZoneInfo(text)
-    except (KeyError, OSError, ValueError):
+        time_zone(text)
+    except ValueError:
         raise ValueError(f"{text!r} is not a time zone; write an IANA name like Asia/Dubai") from None
     return text
 
