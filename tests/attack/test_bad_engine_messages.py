@@ -80,6 +80,7 @@ def handled(folder: Path, feed: Callable[[AsteriskEngine], None], is_last: Calla
         async with CoreTasks():
             readers = [
                 tasks.core_task(made._pump_ami(), name="ami"),
+                tasks.core_task(made._pump_failures(), name="ami-failures"),
                 tasks.core_task(made._pump_ari(), name="ari"),
             ]
             try:
@@ -95,7 +96,7 @@ def handled(folder: Path, feed: Callable[[AsteriskEngine], None], is_last: Calla
 
 
 def read_ami(data: bytes) -> Callable[[AsteriskEngine], None]:
-    """What the connection's reader does with these bytes."""
+    """What the readers of both connections do with these bytes."""
 
     async def read(client: AmiClient) -> None:
         reader = asyncio.StreamReader(limit=1 << 20)
@@ -103,10 +104,12 @@ def read_ami(data: bytes) -> Callable[[AsteriskEngine], None]:
         reader.feed_eof()
         with contextlib.suppress(asyncio.IncompleteReadError):
             while True:
-                client._dispatch(await ami._read_message(reader))
+                for message in await ami._read_messages(reader):
+                    client._dispatch(message)
 
     def feed(made: AsteriskEngine) -> None:
         made._spawn(read(made._ami), "read")
+        made._spawn(read(made._failures), "read-failures")
 
     return feed
 

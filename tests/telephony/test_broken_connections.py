@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from trunkline.telephony import ami, ari, http_pool
-from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiNotConnected, AmiUp
+from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiMessage, AmiNotConnected, AmiUp
 from trunkline.telephony.ari import AriAddress, AriClient, AriError
 from trunkline.telephony.http_pool import HttpError, HttpPool, HttpTimeout
 from trunkline.testing.proxy import FaultProxy
@@ -217,5 +217,48 @@ def test_an_event_stream_that_is_silent_at_the_handshake_is_tried_again(
         server = await asyncio.start_server(swallow, "127.0.0.1", 0)
         async with server, AriClient(AriAddress(server.sockets[0].getsockname()[1], "u", "s"), "app"):
             await tried.wait()
+
+    on_uvloop(work())
+
+
+FAILURE = (
+    b"Event: InvalidAccountID\r\nPrivilege: security,all\r\nEventTV: x\r\nSeverity: Error\r\nService: PJSIP\r\n"
+    b"EventVersion: 1\r\nAccountID: "
+    + b"n"
+    * 3000
+    + b"\r\nSessionID: s\r\nLocalAddress: IPV4/TCP/192.0.2.1/5060\r\n"
+    b"RemoteAddress: IPV4/TCP/192.0.2.7/5060\r\n\r\n"
+)
+
+
+def test_events_that_nobody_takes_are_not_read() -> None:
+    """A flood of events waits in Asterisk, not in the memory of the switch, and none is lost."""
+    count = 8_000  # 26 MB, more than the kernel keeps
+    sent = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"Asterisk Call Manager/11.0.0\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        [action_id] = [
+            line.partition(b": ")[2] for line in head.split(b"\r\n") if line.startswith(b"ActionID")
+        ]
+        writer.write(b"Response: Success\r\nActionID: " + action_id + b"\r\n\r\n")
+        for _ in range(count // 100):
+            writer.write(FAILURE * 100)
+            await writer.drain()
+        sent.set()
+
+    async def work() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        address = AmiAddress(server.sockets[0].getsockname()[1], "user", "secret")
+        async with server, AmiClient(address, queue_max=20) as client:
+            events = client.events()
+            assert isinstance(await anext(events), AmiUp)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(sent.wait(), 1.0)
+            assert client._queue.qsize() <= 20
+            for _ in range(count):
+                assert isinstance(await anext(events), AmiMessage)
+            assert sent.is_set()
 
     on_uvloop(work())

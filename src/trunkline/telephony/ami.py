@@ -27,7 +27,9 @@ _FIRST_RETRY = 0.1
 _LAST_RETRY = 2.0
 _TIMEOUT = 5.0
 _HANDSHAKE_SECONDS = 5.0
-_LINE_LIMIT = 1 << 20
+_MESSAGE_MAX = 1 << 20
+"""Bytes."""
+_END = b"\r\n\r\n"
 _LOGIN = "login"
 """Action id of the log-in; those of other actions are numbers."""
 _NOT_CONNECTED = "Asterisk's manager interface is not connected"
@@ -83,8 +85,11 @@ class AmiMessage:
 
     def get(self, name: str, default: str = "") -> str:
         """First value of a header, case-insensitive."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), default)
+        wanted, length = name.lower(), len(name)
+        for key, value in self.headers:
+            if len(key) == length and key.lower() == wanted:
+                return value
+        return default
 
     def all(self, name: str) -> list[str]:
         wanted = name.lower()
@@ -112,12 +117,21 @@ class AmiClient:
 
     :param bad: counts the messages that cannot be read.
     :param timeout: seconds that Asterisk may take for an action.
+    :param queue_max: events that may wait for the consumer; the next ones are read later. None: no limit, as a connection
+        with actions needs, whose responses come between the events.
     """
 
     def __init__(
-        self, address: AmiAddress, bad: BadMessages | None = None, *, timeout: float = _TIMEOUT
+        self,
+        address: AmiAddress,
+        bad: BadMessages | None = None,
+        *,
+        timeout: float = _TIMEOUT,
+        queue_max: int | None = None,
     ) -> None:
         self._address = address
+        self._queue_max = queue_max
+        self._has_room = asyncio.Event()
         self._timeout = timeout
         self._bad = bad or BadMessages()
         self._framing = Framing(self._add_bad)
@@ -154,7 +168,10 @@ class AmiClient:
     async def events(self) -> AsyncIterator[AmiSignal]:
         """Every event that answers no action, in order, for ever. One consumer only."""
         while True:
-            yield await self._queue.get()
+            signal = await self._queue.get()
+            if self._queue_max is not None and self._queue.qsize() <= self._queue_max // 2:
+                self._has_room.set()
+            yield signal
 
     async def action(self, name: str, headers: Mapping[str, str | Sequence[str]] | None = None) -> AmiMessage:
         """Perform an action; its response. :class:`AmiError` when Asterisk refuses it.
@@ -241,7 +258,7 @@ class AmiClient:
     async def _connect_and_read(self) -> None:
         async with asyncio.timeout(_HANDSHAKE_SECONDS):
             reader, writer = await asyncio.open_connection(
-                self._address.host, self._address.port, limit=_LINE_LIMIT
+                self._address.host, self._address.port, limit=_MESSAGE_MAX
             )
         self._writer = writer
         self._framing = Framing(self._add_bad)
@@ -250,7 +267,11 @@ class AmiClient:
                 await reader.readline()
                 await self._login(reader, writer)
             while True:
-                self._dispatch(await _read_message(reader))
+                for message in await _read_messages(reader):
+                    self._dispatch(message)
+                if self._queue_max is not None and self._queue.qsize() >= self._queue_max:
+                    self._has_room.clear()
+                    await self._has_room.wait()
         finally:
             self._writer = None
             writer.transport.abort()
@@ -258,13 +279,15 @@ class AmiClient:
     async def _login(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         credentials = {"Username": self._address.user, "Secret": self._address.secret}
         send(writer, _encode("Login", _LOGIN, credentials))
-        while True:
-            message = await _read_message(reader)
-            if message.get("ActionID") == _LOGIN:
-                break
-            self._dispatch(message)
-        if message.get("Response") == "Error":
-            raise AmiError(f"Login: {message.get('Message')}")
+        is_answered = False
+        while not is_answered:
+            for message in await _read_messages(reader):
+                if message.get("ActionID") != _LOGIN:
+                    self._dispatch(message)
+                    continue
+                is_answered = True
+                if message.get("Response") == "Error":
+                    raise AmiError(f"Login: {message.get('Message')}")
         self._was_up = True
         self._up.set()
         self._queue.put_nowait(AmiUp(_now()))
@@ -313,18 +336,27 @@ class AmiClient:
                 pending.done.set_exception(AmiNotConnected("the connection to Asterisk broke", sent=True))
 
 
-async def _read_message(reader: asyncio.StreamReader) -> AmiMessage:
+async def _read_messages(reader: asyncio.StreamReader) -> list[AmiMessage]:
+    """The next message. Several when a sender's text has an empty line in it: parts that :class:`Framing` judges.
+
+    :raises ValueError: it is longer than any message of Asterisk.
+    """
+    try:
+        text = await reader.readuntil(_END)
+    except asyncio.LimitOverrunError as error:
+        raise ValueError(f"a message of more than {_MESSAGE_MAX} bytes") from error
+    now = _now()
+    messages: list[AmiMessage] = []
     headers: list[tuple[str, str]] = []
-    while True:
-        line = await reader.readline()
-        if not line.endswith(b"\n"):
-            raise asyncio.IncompleteReadError(line, None)
-        text = line.decode(errors="replace").rstrip("\r\n")
-        if text:
-            key, _, value = text.partition(":")
+    for line in text.decode(errors="replace").split("\n"):
+        stripped = line.rstrip("\r")
+        if stripped:
+            key, _, value = stripped.partition(":")
             headers.append((key, value.removeprefix(" ")))
         elif headers:
-            return AmiMessage(headers, _now())
+            messages.append(AmiMessage(headers, now))
+            headers = []
+    return messages
 
 
 def _encode(name: str, action_id: str, headers: Mapping[str, str | Sequence[str]]) -> bytes:

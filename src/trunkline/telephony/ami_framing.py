@@ -43,6 +43,8 @@ _FORMS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Headers of each event that is accepted without a request."""
 EVENTS = tuple(_FORMS)
+FAILED_LOGINS = (UNKNOWN_NAME, "ChallengeResponseFailed", CHALLENGE)
+"""Events that anybody can cause, as many as the network carries: they come over a connection of their own."""
 _PAST_THE_FILTER = frozenset({"Registry", "Reload"})
 """Events that Asterisk sends although the filter of the user does not name them. They mean nothing here."""
 _ADDRESS = re.compile(r"IPV[46]/[A-Z]+/[0-9A-Fa-f.:]+/[0-9]{1,5}")

@@ -102,6 +102,8 @@ _AMI_UP_TIMEOUT_SECONDS = 10.0
 CONNECT_SECONDS = 30.0
 """How long Asterisk may take for the commands of a connect. No response in time ends the call, because its targets may
 ring: so this is as long as a caller waits, and a busy machine after a large recovery loses no call by it."""
+_FAILURES_MAX, _FAILURES_SECONDS = 20, 0.01
+"""So many events of failed logins are handled in so long a time, so that a flood of them leaves the processor to calls."""
 _TRIM_SECONDS = 60.0
 _LOG_SECONDS = 0.5
 """How long after an event its line is in Asterisk's log, at most."""
@@ -133,6 +135,12 @@ class AsteriskEngine(Conversations):
             AmiClient(AmiAddress(ami_port or ports.ami, secrets.ami_user, secrets.ami_secret), self._bad),
             config.paths,
         )
+        self._failures = AmiClient(
+            AmiAddress(ami_port or ports.ami, secrets.ami_failures_user, secrets.ami_secret),
+            self._bad,
+            queue_max=_FAILURES_MAX,
+        )
+        """Failed logins. A flood of them delays neither the responses to actions nor other events, and waits in Asterisk."""
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
         self._signals_alarm = QueueAlarm("signals_pile_up")
         self.configuration = AccountConfiguration(config, self._ari, self._ami, self._reload_bans)
@@ -150,9 +158,11 @@ class AsteriskEngine(Conversations):
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._ari)
         await self._stack.enter_async_context(self._ami)
+        await self._stack.enter_async_context(self._failures)
         self._core = [
             core_task(self._pump_ari(), name="ari-signals"),
             core_task(self._pump_ami(), name="ami-signals"),
+            core_task(self._pump_failures(), name="ami-failed-logins"),
             core_task(self._trim_cel_log(), name="cel-log-rotation"),
             core_task(self._contacts.follow_refreshes(), name="registration-refreshes"),
         ]
@@ -636,6 +646,19 @@ class AsteriskEngine(Conversations):
                     except Exception as error:  # an event that cannot be handled concerns only itself
                         self._bad.add("ami", message, error)
 
+    async def _pump_failures(self) -> None:
+        handled = 0
+        async for message in self._failures.events():
+            if not isinstance(message, AmiMessage):
+                continue
+            try:
+                self._on_failed_login(message)
+            except Exception as error:  # an event that cannot be handled concerns only itself
+                self._bad.add("ami", message, error)
+            handled += 1
+            if handled % _FAILURES_MAX == 0:
+                await asyncio.sleep(_FAILURES_SECONDS)
+
     def _on_ami_event(self, message: AmiMessage) -> None:
         match message.event:
             case "UserEvent" if message.get("UserEvent") == _HEARTBEAT:
@@ -644,6 +667,9 @@ class AsteriskEngine(Conversations):
                 self._contacts.on_status(message)
             case "SuccessfulAuth":
                 self._contacts.on_authenticated(message)
+
+    def _on_failed_login(self, message: AmiMessage) -> None:
+        match message.event:
             case event if event in _LOGIN_FAILURES:
                 self._emit(self._login_failed(message))
             case ami_framing.CHALLENGE if message.get("AccountID") == ami_framing.UNKNOWN_ACCOUNT:

@@ -103,6 +103,11 @@ class EngineSecrets:
     ami_user: str
     ami_secret: str = field(repr=False)
 
+    @property
+    def ami_failures_user(self) -> str:
+        """For the events of failed logins."""
+        return f"{self.ami_user}-failures"
+
 
 @dataclass(frozen=True)
 class EngineConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from trunkline.telephony.ami_framing import CHALLENGE, EVENTS, UNKNOWN_ACCOUNT
+from trunkline.telephony.ami_framing import CHALLENGE, EVENTS, FAILED_LOGINS, UNKNOWN_ACCOUNT
 from trunkline.telephony.config import dialplan, pjsip
 from trunkline.telephony.config.accounts import AccountFiles
 from trunkline.telephony.config.model import Directory, EngineConfig
@@ -208,7 +208,16 @@ permit = 127.0.0.1/255.255.255.255
 read = system,security,user
 write = system,call,command,reporting,config,user
 writetimeout = 10000
-eventfilter = ^Event: ({"|".join(one for one in EVENTS if one != CHALLENGE)})[[:cntrl:]]
+eventfilter = ^Event: ({"|".join(one for one in EVENTS if one not in FAILED_LOGINS)})[[:cntrl:]]
+
+[{config.secrets.ami_failures_user}]
+secret = {config.secrets.ami_secret}
+deny = 0.0.0.0/0.0.0.0
+permit = 127.0.0.1/255.255.255.255
+read = security
+write =
+writetimeout = 10000
+eventfilter = ^Event: ({"|".join(one for one in FAILED_LOGINS if one != CHALLENGE)})[[:cntrl:]]
 eventfilter = ^Event: {CHALLENGE}[[:cntrl:]].*AccountID: {UNKNOWN_ACCOUNT}[[:cntrl:]]
 """
 
