@@ -28,6 +28,7 @@ from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.runtime import certificates, handshakes, listen_queue, postgres, secrets, sip_connections
 from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.background_ask import BackgroundAsk
 from trunkline.runtime.files import PRIVATE, private_folder
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.ports import check_free, media_ports, ports_of
@@ -201,7 +202,9 @@ def guard_ports(pid: int, settings: Settings, say: Say = lambda _: None) -> str 
             f"listen queues stay short, and TLS handshakes have no deadline ({error.strerror}); "
             "stalled connections can block SIP over TCP and TLS"
         )
-    ask = sip_connections.asking(settings.switch.control_url, secrets.load(settings).control_token)
+    ask = BackgroundAsk(
+        sip_connections.asking(settings.switch.control_url, secrets.load(settings).control_token)
+    )
     try:
         sip_connections.watch(pid, ports, limits, ask, settings.data / "sip-bans.json", say)
     except OSError as error:

@@ -47,7 +47,7 @@ CHECK_PERIOD_WHEN_FEW_SECONDS, FEW = 0.1, 100
 SILENT_SECONDS, SILENT_SECONDS_FULL = 5.0, 0.5
 """A TCP connection without a byte ends after this time; the shorter one while many are open."""
 CHECK_PERIOD_WHEN_FULL_SECONDS = 0.05
-"""Seconds, while many silent connections are open."""
+"""Seconds, while many silent connections are open, or some send too much."""
 SILENT_BYTES = 150
 """A connection that has sent less is ended before others: a SIP request and a TLS handshake are longer."""
 BLOCKED_SECONDS = 60.0
@@ -120,12 +120,14 @@ class Known:
     :ivar registered: address and port of each phone that is registered from a banned address, or one asked for.
     :ivar trunks: those of the same addresses that are of trunks.
     :ivar configured: addresses and networks of all trunks.
+    :ivar about: the addresses that were asked for; None: those of this question.
     """
 
     banned: frozenset[str] = frozenset()
     registered: frozenset[tuple[str, int]] = frozenset()
     trunks: frozenset[str] = frozenset()
     configured: frozenset[str] = frozenset()
+    about: frozenset[str] | None = None
 
     def has(self, one: Connection) -> bool:
         """Whether a phone is registered over this connection, or a trunk has its address."""
@@ -144,7 +146,7 @@ class Verdict:
     """:ivar end: inodes.
     :ivar blocked: addresses whose new connections are dropped.
     :ivar only: when it is not None, also new connections of all other addresses than these are dropped.
-    :ivar is_full: whether many silent connections are open."""
+    :ivar is_full: whether many silent connections are open, or some send too much: the next check is soon."""
 
     end: frozenset[str]
     blocked: frozenset[str]
@@ -209,7 +211,7 @@ class ConnectionRules:
         self._blocked_until = {one: until for one, until in self._blocked_until.items() if until > now}
         banned = (one for one in self._known.banned if not self._known.has_trunk(one))
         blocked = frozenset(self._blocked_until).union(banned)
-        return Verdict(frozenset(end), blocked, is_full, self._only(now))
+        return Verdict(frozenset(end), blocked, is_full or bool(flooding), self._only(now))
 
     # ---
 
@@ -302,11 +304,12 @@ class ConnectionRules:
             answer = self.ask(addresses)
             if answer is not None:
                 self._bans_changed = False
-                self._asked, self._answered_at = frozenset(addresses) | answer.banned, now
+                about = frozenset(addresses) if answer.about is None else answer.about
+                self._asked, self._answered_at = about | answer.banned, now
                 self._known = Known(
                     answer.banned,
                     answer.registered,
-                    answer.trunks | (self._known.trunks - frozenset(addresses)),
+                    answer.trunks | (self._known.trunks - about),
                     known if (known := self._known.configured) == answer.configured else answer.configured,
                 )
                 for one in present:
