@@ -17,6 +17,7 @@ from trunkline.calls.switch.queue_commands import AgentCommands
 from trunkline.core.errors import InvalidState, NotFound
 from trunkline.directory.model import CallQueue, CallRecording, Directory, EmployeeStatus
 from trunkline.queues.states import AgentState, AgentStatus, CallerState
+from trunkline.telephony.port import Channel
 
 ANNA_PHONES = sorted([c.ANNA_LINE, c.ANNA_SECOND])
 
@@ -61,6 +62,75 @@ async def test_all_phones_of_an_agent_ring_and_one_takes_the_call() -> None:
     assert one.rings() == []
     assert one.engine.hearing(customer) == {c.ANNA_SECOND}
     assert len(one.engine.channels) == 2
+
+
+async def both_answer(one: QueueNode) -> tuple[Channel, Channel]:
+    """Both phones of Anna answer before the switch handles either."""
+    first, second = one.phone(c.ANNA_LINE), one.phone(c.ANNA_SECOND)
+    one.engine.answer(first)
+    one.engine.answer(second)
+    await one.settle()
+    return first, second
+
+
+@pytest.mark.parametrize("settings", [{}, {"pre_bridge_announce": c.GREETING}])
+async def test_two_phones_of_an_agent_that_answer_together_give_one_talk(settings: dict[str, Any]) -> None:
+    one = await node(c.ANNA, settings=settings)
+    customer = await one.call()
+    first, second = await both_answer(one)
+    assert first in one.engine.channels, "the first answer wins"
+    assert second not in one.engine.channels
+    if settings:
+        assert one.engine.hearing(first) == {"message"}
+        one.engine.played(first)
+        await one.settle()
+    assert one.engine.hearing(customer) == {c.ANNA_LINE}
+    assert one.owner.state.agents[c.ANNA].state is AgentState.IN_CALL
+    outcomes = [event.data["outcome"] for event in one.store.events if "outcome" in event.data]
+    assert outcomes == []
+    await one.hangs_up(customer)
+    assert one.engine.channels == {}
+    assert one.callers() == []
+    assert one.owner.state.agents[c.ANNA].state is AgentState.WAITING
+
+
+async def test_the_offer_fails_when_the_last_of_two_answered_phones_has_left() -> None:
+    one = await node(c.ANNA, settings={"pre_bridge_announce": c.GREETING})
+    customer = await one.call()
+    first, _ = await both_answer(one)
+    assert first in one.engine.channels
+    await one.hangs_up(first)
+    outcomes = [event.data["outcome"] for event in one.store.events if "outcome" in event.data]
+    assert outcomes == ["cancelled", "cancelled"], "of agent and caller, once"
+    assert one.engine.hearing(customer) == {"music"}
+    assert one.rings() == ANNA_PHONES
+
+
+@pytest.mark.parametrize("settings", [{}, {"pre_bridge_announce": c.GREETING}])
+async def test_a_phone_that_answers_while_it_is_hung_up_changes_nothing(settings: dict[str, Any]) -> None:
+    """The request to hang it up and its answer cross: the switch handles the answer after the other phone talks."""
+    one = await node(c.ANNA, settings=settings)
+    customer = await one.call()
+    first, second = one.phone(c.ANNA_LINE), one.phone(c.ANNA_SECOND)
+    one.engine.answer(second)
+    one.engine.hang_up(second)
+    late, one.engine.pending[:] = list(one.engine.pending), []
+    one.engine.answer(first)
+    await one.settle()
+    if settings:
+        assert one.engine.hearing(first) == {"message"}
+    one.engine.pending.extend(late)
+    await one.settle()
+    if settings:
+        one.engine.played(first)
+        await one.settle()
+    assert one.engine.hearing(customer) == {c.ANNA_LINE}
+    assert one.owner.state.agents[c.ANNA].state is AgentState.IN_CALL
+    await one.wait(5)
+    await one.hangs_up(first)
+    assert not one.engine.channels
+    assert one.finished()[0]["talk_duration"] == 5
+    assert one.owner.state.agents[c.ANNA].state is AgentState.WAITING
 
 
 async def test_who_hangs_up_has_abandoned() -> None:

@@ -145,6 +145,8 @@ class Leg:
     state: LegState = LegState.DIAL
     ringing_at: Instant | None = None
     answered_at: Instant | None = None
+    answer_order: int = 0
+    """1 for the first leg of the session that answered, and so on; 0: it has not answered."""
     ended_at: Instant | None = None
     finish_reason: Reason | None = None
     cause: int | None = None

@@ -10,8 +10,6 @@ call stays :class:`~trunkline.calls.states.InQueue`: an agent who hangs up befor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from trunkline.calls.decision import Decision, QueueFact
 from trunkline.calls.effects import Hangup, Join, Leave, Music, StopMusic
 from trunkline.calls.finish_reasons import (
@@ -67,6 +65,12 @@ def is_waiting(session: Session) -> bool:
 def offer_legs(session: Session, offer_id: int) -> list[Leg]:
     """The living legs of an offer."""
     return [leg for leg in session.living if leg.offer_id == offer_id]
+
+
+def answered_leg(session: Session, offer_id: int) -> Leg | None:
+    """The living leg of an offer that answered first: only that one is connected with the contact."""
+    legs = [leg for leg in offer_legs(session, offer_id) if leg.answered_at is not None]
+    return min(legs, key=lambda leg: leg.answer_order, default=None)
 
 
 # --- effects of the rules of queues ------------------------------------------------------------------------
@@ -138,7 +142,7 @@ def withdraw(decision: Decision, offer_id: int, *, is_answered_elsewhere: bool) 
 def connect(decision: Decision, offer_id: int, pre_bridge_announce: int | None) -> None:
     """Connect the contact with the agent who has answered, after the announcement to the agent, if there is one."""
     session = decision.session
-    agent = _answered(session, offer_id)
+    agent = answered_leg(session, offer_id)
     if agent is None or not is_waiting(session):
         return
     session.connecting_offer = offer_id
@@ -211,9 +215,17 @@ def announce(decision: Decision, media_file_id: int) -> None:
 
 
 def agent_answered(decision: Decision, flow_input: LegAnswered) -> None:
-    """A phone of an agent has answered: the agent's others stop ringing. The rules of queues decide what follows."""
+    """A phone of an agent has answered: the agent's others stop ringing. The rules of queues decide what follows.
+
+    Two phones may answer at once: then the first answer counts, and the second phone is hung up.
+    """
     leg = flow_input.leg
-    for other in offer_legs(decision.session, leg.offer_id) if leg.offer_id is not None else ():
+    if leg.offer_id is None:
+        return
+    if answered_leg(decision.session, leg.offer_id) is not leg:
+        decision.do(Hangup(leg.channel, ANSWERED_ELSEWHERE))
+        return
+    for other in offer_legs(decision.session, leg.offer_id):
         if other is not leg:
             decision.do(Hangup(other.channel, ANSWERED_ELSEWHERE))
 
@@ -236,7 +248,9 @@ def party_gone(decision: Decision, flow_input: LegGone) -> None:
         decision.end_session(Reason.ABANDONED_IN_QUEUE if hung_up else flow_input.reason)
         engine_connect.hang_up_all(decision, NORMAL_CLEARING)
     elif leg.offer_id is not None and leg.offer_id == session.connecting_offer:
-        _wait_again(decision)
+        connected = answered_leg(session, leg.offer_id)
+        if connected is None or connected.answer_order > leg.answer_order:  # it is not a second phone that left
+            _wait_again(decision)
 
 
 def join_failed(decision: Decision, flow_input: JoinFailed) -> None:
@@ -257,11 +271,6 @@ def resume(decision: Decision) -> None:
         and contact.leg_id not in decision.session.plays.values()
     ):
         _music_again(decision)
-
-
-def _answered(session: Session, offer_id: int) -> Leg | None:
-    legs: Sequence[Leg] = offer_legs(session, offer_id)
-    return next((leg for leg in legs if leg.answered_at is not None), None)
 
 
 def _join(decision: Decision, agent: Leg) -> None:

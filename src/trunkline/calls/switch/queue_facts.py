@@ -71,7 +71,8 @@ def _of_event(session: Session, event: Event, caller_of: CallerOf) -> Iterator[i
         case EventType.LEG_RINGING if offer_id is not None:
             yield i.OfferRinging(offer_id)
         case EventType.LEG_ANSWERED if offer_id is not None:
-            yield i.OfferAnswered(offer_id)
+            if queueing.answered_leg(session, offer_id) is leg:  # a second phone that answered is hung up
+                yield i.OfferAnswered(offer_id)
         case EventType.TALK_STARTED if offer_id is not None:
             yield i.OfferConnected(offer_id)
         case EventType.LEG_ENDED if leg is not None and offer_id is not None:
@@ -92,10 +93,9 @@ def _of_event(session: Session, event: Event, caller_of: CallerOf) -> Iterator[i
 def _offer_leg_ended(session: Session, leg: Leg, offer_id: int) -> Iterator[i.Input]:
     if leg.is_talked:
         yield i.AgentLegEnded(offer_id)
-    elif leg.answered_at is not None:
-        yield i.OfferFailed(offer_id, Outcome.CANCELLED)
-    elif not queueing.offer_legs(session, offer_id) and not _is_answered(session, offer_id):
-        yield i.OfferFailed(offer_id, _outcome(session, offer_id))
+    elif not queueing.offer_legs(session, offer_id):  # else another phone rings, is being connected or hung up
+        is_answered = _is_answered(session, offer_id)
+        yield i.OfferFailed(offer_id, Outcome.CANCELLED if is_answered else _outcome(session, offer_id))
 
 
 def _is_answered(session: Session, offer_id: int) -> bool:
