@@ -41,11 +41,12 @@ class MemoryStore:
     async def append(self, events: Sequence[Event]) -> None:
         if self.is_down:
             raise DatabaseUnavailable("the test stopped it")
-        versions = {one.stream: one.seq for one in self.events}
+        versions = {(one.account_id, one.stream): one.seq for one in self.events}
         for event in events:
-            if event.seq != versions.get(event.stream, 0) + 1:
+            stream = event.account_id, event.stream
+            if event.seq != versions.get(stream, 0) + 1:
                 raise StreamConflict(f"{event.stream} is not at {event.seq - 1}")
-            versions[event.stream] = event.seq
+            versions[stream] = event.seq
         self.events += events
 
 

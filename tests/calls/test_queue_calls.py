@@ -226,6 +226,22 @@ async def test_an_exit_key_leads_to_its_operation_and_others_do_nothing() -> Non
     assert ringing == [c.BORIS_LINE]
 
 
+async def test_an_exit_key_counts_also_when_the_caller_is_forgotten_at_once() -> None:
+    from trunkline.telephony.port import KeyPressed
+
+    settings = {"discard_abandoned_after": 0}
+    one = await node(c.ANNA, operation={"exits": {"5": "b"}}, settings=settings)
+    await one.status(c.ANNA, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    one.switch.handle(KeyPressed(customer, one.engine.at(), "5"))
+    one.clock += 0.01
+    for due in [later for later in one.armed if later.at <= one.clock]:
+        due.function()  # before the transaction that stores the key has ended
+    await one.settle()
+    ringing = [chan.endpoint.name for chan in one.engine.channels.values() if chan.dialler]
+    assert ringing == [c.BORIS_LINE]
+
+
 async def test_a_killed_switch_keeps_places_and_talks() -> None:
     one = await node(c.BORIS)
     first = await one.call("971500000001")

@@ -264,7 +264,7 @@ def test_10_4_an_exit_key_takes_the_caller_out() -> None:
     simulation.give(i.CallerPressedKey(caller, "5"))
     assert simulation.left(caller) == (1000, "exit_key")
     assert simulation.caller(caller).exit_key == "5", "the key is kept with the call"
-    assert simulation.done(LeaveQueue) == [LeaveQueue(caller, call, "exit_key", "voicemail")]
+    assert simulation.done(LeaveQueue) == [LeaveQueue(caller, call, "exit_key", "voicemail", "5")]
     assert simulation.outcomes() == [(ANN, "cancelled")]
     with pytest.raises(InvalidInput, match="key"):
         simulation.give(i.CallerPressedKey(caller, "x"))

@@ -53,7 +53,7 @@ def leave(decision: Decision, caller: Caller, reason: LeavingReason, *, key: str
     )
     offers.cancel_of_caller(decision, caller)
     if reason not in OWN_MOVES:
-        decision.do(LeaveQueue(caller.caller_id, caller.call_session_id, reason.value, destination))
+        decision.do(LeaveQueue(caller.caller_id, caller.call_session_id, reason.value, destination, key))
 
 
 def waiting_caller(decision: Decision, caller_id: int) -> Caller:

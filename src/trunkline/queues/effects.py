@@ -57,12 +57,14 @@ class LeaveQueue:
 
     :ivar reason: after ``break_out`` by CallerTaken or RequestCallback the command decides what follows.
     :ivar destination: of the settings; None: there is none for this reason.
+    :ivar key: the exit key that the caller pressed; None: another reason.
     """
 
     caller_id: int
     call_session_id: int
     reason: str
     destination: str | None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,10 +152,10 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             running_queues(
                 CallQueues(
                     switch, DatabaseQueueStore(db, lease.fence), lambda: snapshot.current, lost=fenced.set
-                )
+                ),
+                snapshot.subscribe,
             )
         )
-        stack.callback(snapshot.subscribe(switch.queues.directory_changed))
         outgoing = switch.presence.outgoing
         limits = settings.limits
         outgoing.account_limits = OutgoingLimits(
@@ -263,10 +263,17 @@ async def _change_setting(db: Database, switch: Switch, account_id: int, asked: 
     """Write what an employee dialled; who checks in at a device is available from then on."""
     if asked.data["setting"] != Setting.CHECK_IN:
         return await write_setting(db, account_id, asked.data)
-    employee_id = await check_in_by_code(db, account_id, asked.data)
-    status = {"employee_id": employee_id, "status": AgentStatus.AVAILABLE.value}
-    with contextlib.suppress(NotFound):  # in no queue: the device is all that it gets
-        await execute_queue_command(switch.queues, account_id, SET_STATUS, status)
+
+    async def set_status(employee_id: int, status: AgentStatus) -> None:
+        params = {"employee_id": employee_id, "status": status.value}
+        with contextlib.suppress(NotFound):  # in no queue: the device is all that it gets
+            await execute_queue_command(switch.queues, account_id, SET_STATUS, params)
+
+    async def log_out(employee_id: int) -> None:
+        await set_status(employee_id, AgentStatus.LOGGED_OUT)
+
+    employee_id = await check_in_by_code(db, account_id, asked.data, log_out)
+    await set_status(employee_id, AgentStatus.AVAILABLE)
     return {"result": "written"}
 
 

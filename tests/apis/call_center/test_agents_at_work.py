@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ import pytest
 from tests.apis.call_center.rest import Rest
 from tests.apis.call_center.test_agents import make_user
 from tests.apis.call_center.test_users import JOHN
-from trunkline.core.errors import InvalidState, NotFound
+from trunkline.calls.flows.number_plan import Setting
+from trunkline.calls.timers import Question
+from trunkline.core.errors import InvalidState, NotFound, SwitchUnavailable
 from trunkline.directory.agents.check_ins import check_in_by_code
+from trunkline.roles import switch as switch_role
 
 VIEW = {
     "agent_id": 1, "status": "Available", "status_reason": None, "status_changed_at": None, "state": "Waiting",
@@ -40,6 +44,10 @@ async def make_line(rest: Rest, login: str, account_id: int | None = None) -> in
 
 async def devices(rest: Rest, user: int) -> list[int]:
     return [one["device_id"] for one in (await rest.get(f"/api/user/{user}"))["devices"]]
+
+
+async def log_out_nobody(employee_id: int) -> None:
+    raise AssertionError(f"{employee_id} is at no device of another agent")
 
 
 def statuses(rest: Rest) -> list[tuple[int, str, str | None]]:
@@ -100,6 +108,69 @@ async def test_another_check_in_ends_only_by_force(floor: Rest) -> None:
     assert (await devices(rest, first), await devices(rest, second)) == ([there], [])
 
 
+async def test_a_forced_check_in_is_repeated_when_the_switch_did_not_respond(floor: Rest) -> None:
+    """Nothing is stored before the other agent is logged out: the repeated request does all of it."""
+    rest = floor
+    first, second = await make_user(rest), await make_user(rest, "second")
+    device = await make_line(rest, "0260001")
+    await ok(rest, f"checkInDevice?user_id={second}&device_id={device}")
+    statuses(rest)
+    rest.switch.answers["set_agent_status"] = SwitchUnavailable("The telephone switch does not answer.")
+    forced = f"checkInDevice?user_id={first}&device_id={device}&forceCheckOut=1"
+    assert (await rest.ask("GET", f"{AGENT}/{forced}")).status == 503
+    rest.switch.answers["set_agent_status"] = VIEW
+    statuses(rest)
+    await ok(rest, forced)
+    assert statuses(rest) == [(second, "Logged Out", None), (first, "Available", None)]
+    assert (await devices(rest, first), await devices(rest, second)) == ([device], [])
+
+
+async def test_a_forced_check_in_by_phone_logs_the_other_agent_out(floor: Rest) -> None:
+    rest, account_id = floor, floor.company.account_id
+    first, second = await make_user(rest), await make_user(rest, "second")
+    device = await make_line(rest, "0260001")
+    await ok(rest, f"checkInDevice?user_id={second}&device_id={device}")
+    number = await rest.get(f"{AGENT}/checkIn?user_id={first}&forceCheckOut=1")
+    dialled = {"value": number.removeprefix("***"), "sip_line_id": device}
+    ended: list[int] = []
+
+    async def fails(employee_id: int) -> None:
+        raise SwitchUnavailable("The queues of this account are being read.")
+
+    async def log_out(employee_id: int) -> None:
+        ended.append(employee_id)
+
+    with pytest.raises(SwitchUnavailable):
+        await check_in_by_code(rest.db, account_id, dialled, fails)
+    assert await devices(rest, second) == [device]
+    assert await check_in_by_code(rest.db, account_id, dialled, log_out) == first
+    assert ended == [second]
+    assert (await devices(rest, first), await devices(rest, second)) == ([device], [])
+
+
+async def test_the_switch_logs_out_whom_a_check_in_by_phone_displaces(
+    floor: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest, account_id = floor, floor.company.account_id
+    first, second = await make_user(rest), await make_user(rest, "second")
+    device = await make_line(rest, "0260001")
+    await ok(rest, f"checkInDevice?user_id={second}&device_id={device}")
+    number = await rest.get(f"{AGENT}/checkIn?user_id={first}&forceCheckOut=1")
+    given: list[tuple[int, str]] = []
+
+    async def command(_queues: object, _account: int, _name: str, params: dict[str, Any]) -> None:
+        given.append((params["employee_id"], params["status"]))
+        if params["employee_id"] == second:
+            raise NotFound("This employee is no agent")
+
+    monkeypatch.setattr(switch_role, "execute_queue_command", command)
+    data = {"setting": Setting.CHECK_IN, "value": number.removeprefix("***"), "sip_line_id": device}
+    asked = Question("change_setting", data)
+    switch: Any = SimpleNamespace(queues=None)
+    assert await switch_role._change_setting(rest.db, switch, account_id, asked) == {"result": "written"}
+    assert given == [(second, "Logged Out"), (first, "Available")]
+
+
 async def test_a_device_belongs_to_who_has_checked_in_there(floor: Rest) -> None:
     """The line is a phone of Anna; while another agent is checked in there, it is no phone of hers."""
     rest, account_id = floor, floor.company.account_id
@@ -126,28 +197,28 @@ async def test_example_of_check_in(floor: Rest) -> None:
     dialled = {"value": number.removeprefix("***"), "sip_line_id": device}
     account_id = rest.company.account_id
     for _ in range(2):
-        assert await check_in_by_code(rest.db, account_id, dialled) == user, (
+        assert await check_in_by_code(rest.db, account_id, dialled, log_out_nobody) == user, (
             "again after a restart of the switch"
         )
     assert await devices(rest, user) == [device]
     other = await make_line(rest, "0260002")
     with pytest.raises(NotFound):
-        await check_in_by_code(rest.db, account_id, {**dialled, "sip_line_id": other})
+        await check_in_by_code(rest.db, account_id, {**dialled, "sip_line_id": other}, log_out_nobody)
     with pytest.raises(NotFound):
-        await check_in_by_code(rest.db, rest.other.account_id, dialled)
+        await check_in_by_code(rest.db, rest.other.account_id, dialled, log_out_nobody)
     newer = await rest.get(f"{AGENT}/checkIn?user_id={user}")
     with pytest.raises(NotFound):
-        await check_in_by_code(rest.db, account_id, dialled)
+        await check_in_by_code(rest.db, account_id, dialled, log_out_nobody)
     dialled = {"value": newer.removeprefix("***"), "sip_line_id": other}
     with pytest.raises(InvalidState):
-        await check_in_by_code(rest.db, account_id, dialled)
+        await check_in_by_code(rest.db, account_id, dialled, log_out_nobody)
     forced = await rest.get(f"{AGENT}/checkIn?user_id={user}&forceCheckOut=1")
     dialled = {"value": forced.removeprefix("***"), "sip_line_id": other}
-    assert await check_in_by_code(rest.db, account_id, dialled) == user
+    assert await check_in_by_code(rest.db, account_id, dialled, log_out_nobody) == user
     assert await devices(rest, user) == [other]
     await rest.db.execute("update agent_check_in_codes set expires_at = now()")
     with pytest.raises(NotFound):
-        await check_in_by_code(rest.db, account_id, dialled)
+        await check_in_by_code(rest.db, account_id, dialled, log_out_nobody)
 
 
 async def test_example_of_set_pause(floor: Rest) -> None:

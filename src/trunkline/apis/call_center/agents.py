@@ -222,9 +222,11 @@ async def _check_in_device(request: RequestContext, args: Arguments) -> None:
     employee_id, force = await _user(request, args), bool(args.query.get("forceCheckOut"))
     check_permission(request, _CONTROL, "may check in by dialling only")
     db, account_id = request.services.db, request.account_id
-    ended = await check_in(db, account_id, employee_id, args.query["device_id"], force=force)
-    for one in ended:
-        await _set_status(request, one, AgentStatus.LOGGED_OUT)
+
+    async def log_out(other: int) -> None:
+        await _set_status(request, other, AgentStatus.LOGGED_OUT)
+
+    await check_in(db, account_id, employee_id, args.query["device_id"], log_out, force=force)
     await _set_status(request, employee_id, AgentStatus.AVAILABLE)
 
 

@@ -249,7 +249,8 @@ def party_gone(decision: Decision, flow_input: LegGone) -> None:
         engine_connect.hang_up_all(decision, NORMAL_CLEARING)
     elif leg.offer_id is not None and leg.offer_id == session.connecting_offer:
         connected = answered_leg(session, leg.offer_id)
-        if connected is None or connected.answer_order > leg.answer_order:  # it is not a second phone that left
+        is_second = connected is not None and connected.answer_order < leg.answer_order
+        if not is_second:
             _wait_again(decision)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from trunkline.core.errors import InvalidInput, NotCarriedOut, NotFound
+from trunkline.core.errors import InvalidInput, NotCarriedOut, NotFound, SwitchUnavailable
 from trunkline.queues import inputs as i
 from trunkline.queues.agents import Agent
 from trunkline.queues.callers import NEVER
@@ -84,7 +84,8 @@ class Commands(Protocol):
 class AgentCommands:
     """Commands on the agents of the accounts, for the APIs.
 
-    All raise :class:`~trunkline.core.errors.SwitchUnavailable` when no switch answers, and
+    All raise :class:`~trunkline.core.errors.SwitchUnavailable` when no switch answers or it does not run the queues of the
+    account at present, and
     :class:`~trunkline.core.errors.NotFound` for an employee who is no agent: one that is in no queue and not marked as agent
     (``is_agent``), or not active.
     """
@@ -142,11 +143,11 @@ async def execute_queue_command(
     """
     if queues is None:
         raise NotCarriedOut("This switch runs no queues")
-    owner = queues.owner(account_id)
-    if name == LIST_AGENTS:
-        return {"agents": [view_of(owner, one) for one in _agents_of(owner)] if owner is not None else []}
-    if name == LIST_QUEUES:
-        return {"queues": _queues_of(owner) if owner is not None else []}
+    if name in (LIST_AGENTS, LIST_QUEUES):
+        listed = await _owner(queues, account_id)
+        if name == LIST_AGENTS:
+            return {"agents": [view_of(listed, one) for one in _agents_of(listed)] if listed else []}
+        return {"queues": _queues_of(listed) if listed else []}
     given = _input(name, params)
     owner = await _owner_of_agent(queues, account_id, given.agent_id)
     stored = owner.give(given)
@@ -171,9 +172,30 @@ def _input(name: str, params: Mapping[str, Any]) -> i.SetStatus | i.SetState | i
     return i.SetWrapUp(agent_id, params.get("seconds"))
 
 
+async def _owner(queues: CallQueues, account_id: int) -> QueueOwner | None:
+    """The queues of an account. None: it has none.
+
+    :raises SwitchUnavailable: they are not in use yet, or not at present.
+    """
+    deadline = asyncio.get_running_loop().time() + DIRECTORY_SECONDS
+    while (owner := queues.owner(account_id)) is None and queues.has_queues(account_id):
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise _not_in_use()
+        await queues.wait_changed(left)
+    return owner
+
+
+def _not_in_use() -> SwitchUnavailable:
+    return SwitchUnavailable(
+        "The queues of this account are being read; nothing was done. Try again in a few seconds."
+    )
+
+
 async def _owner_of_agent(queues: CallQueues, account_id: int, agent_id: int) -> QueueOwner:
     """
     :raises NotFound: the employee is no agent.
+    :raises SwitchUnavailable: the queues are not in use yet, or not at present.
     """
     deadline = asyncio.get_running_loop().time() + DIRECTORY_SECONDS
     while True:
@@ -182,6 +204,8 @@ async def _owner_of_agent(queues: CallQueues, account_id: int, agent_id: int) ->
             return owner
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0:
+            if owner is None and queues.has_queues(account_id):
+                raise _not_in_use()
             raise NotFound(
                 "This employee is no agent: put it into a queue first", field="employee_id", value=agent_id
             )

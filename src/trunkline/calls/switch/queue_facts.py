@@ -93,7 +93,7 @@ def _of_event(session: Session, event: Event, caller_of: CallerOf) -> Iterator[i
 def _offer_leg_ended(session: Session, leg: Leg, offer_id: int) -> Iterator[i.Input]:
     if leg.is_talked:
         yield i.AgentLegEnded(offer_id)
-    elif not queueing.offer_legs(session, offer_id):  # else another phone rings, is being connected or hung up
+    elif not queueing.offer_legs(session, offer_id):  # else another phone rings or is being connected
         is_answered = _is_answered(session, offer_id)
         yield i.OfferFailed(offer_id, Outcome.CANCELLED if is_answered else _outcome(session, offer_id))
 

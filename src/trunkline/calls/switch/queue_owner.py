@@ -9,6 +9,7 @@ wait in memory as those of calls do.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -39,12 +40,48 @@ EFFECTS_WAIT_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 """Between two attempts to store events."""
 
+LONGEST_RETRY_SECONDS = 60.0
+"""The longest pause before queues whose rules fail, or whose events cannot be applied, are read again."""
+
+STEADY_SECONDS = 120.0
+"""After so long without a failure, the next one is logged again, and the queues are read again at once."""
+
 BATCH_EVENTS = 500
 """Of one transaction; the last decision in it may exceed this."""
 
 _SHORTEST_ALARM_SECONDS = 0.001
 
+_CONFLICTS = (StreamConflict, psycopg.errors.UniqueViolation, *UNSTORABLE)
+"""What the store raises for events that do not fit those that are stored."""
+
 _log = get_logger("calls")
+
+
+class _Failures:
+    """Failures that follow one another: how long to wait before the next attempt, and which one is logged."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._cause: str | None = None
+        self._last = 0.0
+
+    def add(self, error: Exception) -> bool:
+        """Whether this failure is to be logged: it is the first one, or another than the last one."""
+        now = time.monotonic()
+        if now - self._last > STEADY_SECONDS:
+            self._count, self._cause = 0, None
+        self._count, self._last = self._count + 1, now
+        cause = f"{type(error).__name__}: {first_line(error)}"
+        is_new, self._cause = cause != self._cause, cause
+        return is_new
+
+    @property
+    def pause(self) -> float:
+        """Seconds."""
+        if self._count <= 1:
+            return 0.0
+        pause: float = RETRY_SECONDS * 2 ** min(self._count - 2, 16)
+        return min(pause, LONGEST_RETRY_SECONDS)
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +97,7 @@ class QueueOwner:
     """Owns the queues of one account. All methods are for one event loop.
 
     :param carry_out: carries out one effect; what comes of it is given as an input later.
+    :param reads: limits how many accounts are read at once.
     :param reloaded: called when the state was made anew from the stored events; gives ``Restarted``.
     :param lost: called when another switch holds the lease of the node.
     """
@@ -75,6 +113,7 @@ class QueueOwner:
         clock: Callable[[], Instant],
         lost: Callable[[], None] = lambda: None,
         call_later: CallLater | None = None,
+        reads: asyncio.Semaphore | None = None,
     ) -> None:
         self.account_id = account_id
         self._store = store
@@ -92,6 +131,8 @@ class QueueOwner:
         self._alarm: Cancellable | None = None
         self._alarm_at: Instant | None = None
         self._behind_since: float | None = None
+        self._reads = reads or asyncio.Semaphore()
+        self._failures = _Failures()
         self._failure: Exception | None = None
         """Why the state is to be made anew."""
         self.is_live = False
@@ -131,9 +172,42 @@ class QueueOwner:
         """Make the state from the stored events.
 
         :raises DatabaseUnavailable, psycopg.Error: they cannot be read.
+        :raises Exception: they cannot be applied.
         """
-        stored = await self._store.read(self.account_id)
+        async with self._reads:
+            stored = await self._store.read(self.account_id)
         self._queues = LiveQueues(replay(self.account_id, stored))
+
+    async def read_until_done(self) -> None:
+        """Make the state from the stored events, trying again until that succeeds.
+
+        While the database does not respond, at the same interval; when the events cannot be applied, after growing pauses.
+        """
+        cause: str | None = None
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                await self.read()
+                return
+            except Exception as error:
+                is_database = isinstance(error, DatabaseUnavailable | psycopg.Error | OSError | TimeoutError)
+                if cause != (cause := f"{type(error).__name__}: {first_line(error)}"):
+                    _log.error(
+                        "queues_not_read",
+                        account_id=self.account_id,
+                        cause=log_cause(error)
+                        if isinstance(error, DatabaseUnavailable | psycopg.Error)
+                        else type(error).__name__,
+                        error=first_line(error),
+                        consequence="callers hear music and wait; it is tried again",
+                        remedy="see logs/postgres.log"
+                        if is_database
+                        else "report this line with its traceback",
+                        exc_info=None if is_database else error,
+                    )
+            await asyncio.sleep(pause)
+            if not is_database:
+                pause = min(2 * pause, LONGEST_RETRY_SECONDS)
 
     def give(self, given: i.Input) -> asyncio.Future[None] | None:
         """Decide an input. None: it changed nothing; else what is done when its events are stored.
@@ -147,7 +221,7 @@ class QueueOwner:
         except Refused:
             raise
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
             raise
         self._arm(decision)
         if not decision.events and not decision.effects:
@@ -157,9 +231,10 @@ class QueueOwner:
         self._wake.set()
         return decided.stored
 
-    def _fail(self, error: Exception) -> None:
-        """A rule failed: the state may be changed by half, so it is made anew once all that was decided is stored."""
-        self._failure = error
+    def fail(self, error: Exception) -> None:
+        """A rule failed: the state may be incomplete, so it is made anew once all that was decided is stored."""
+        if self._failure is None:
+            self._failure = error
         self.stop()
         self._queues = None
         self._wake.set()
@@ -181,15 +256,8 @@ class QueueOwner:
 
     def _elapsed(self) -> None:
         self._alarm, self._alarm_at = None, None
-        try:
+        with contextlib.suppress(Exception):  # the state is made anew, which logs the failure
             self.give(i.Elapsed())
-        except Exception:
-            _log.exception(
-                "queue_alarm_failed",
-                account_id=self.account_id,
-                consequence="what was due now happens with the next change of these queues",
-                remedy="report this line with its traceback",
-            )
 
     def stop(self) -> None:
         """No alarm rings any more."""
@@ -234,7 +302,7 @@ class QueueOwner:
             self.stop()
             self._lost()
             raise
-        except (StreamConflict, psycopg.errors.UniqueViolation, *UNSTORABLE) as error:
+        except _CONFLICTS as error:
             await self._start_anew(error)
             return
         except (DatabaseUnavailable, psycopg.Error, TimeoutError, OSError) as error:
@@ -301,14 +369,29 @@ class QueueOwner:
                 self._perform(one.effects)
 
     async def _start_anew(self, error: Exception) -> None:
-        """Events do not fit those that are stored: what is stored counts, compared with the calls of the engine."""
-        _log.error(
-            "queue_events_refused",
-            account_id=self.account_id,
-            error=first_line(error),
-            consequence="the queues of this account are read anew; commands of the last moment are lost",
-            remedy="check that one switch runs for each switch.node; else report this line",
-        )
+        """What is stored counts, compared with the calls of the engine.
+
+        The first time at once. When a failure follows a failure, the pause before the next attempt grows.
+        """
+        is_conflict = isinstance(error, _CONFLICTS)
+        is_new = self._failures.add(error)
+        if is_new and is_conflict:
+            _log.error(
+                "queue_events_refused",
+                account_id=self.account_id,
+                error=first_line(error),
+                consequence="the queues of this account are read anew; commands of the last moment are lost",
+                remedy="check that one switch runs for each switch.node; else report this line",
+            )
+        elif is_new:
+            _log.error(
+                "queue_rule_failed",
+                account_id=self.account_id,
+                error=first_line(error),
+                consequence="the queues of this account are read anew, after growing pauses while this lasts",
+                remedy="report this line with its traceback",
+                exc_info=error,
+            )
         for one in (*self._unstored, *self._decided):
             if not one.stored.done():
                 one.stored.set_exception(error)
@@ -317,19 +400,9 @@ class QueueOwner:
         self._decided.clear()
         self._failure = None
         self.stop()
-        while True:
-            try:
-                await self.read()
-                break
-            except (DatabaseUnavailable, psycopg.Error) as failure:
-                _log.warning(
-                    "queues_not_read",
-                    account_id=self.account_id,
-                    cause=log_cause(failure),
-                    error=first_line(failure),
-                    consequence="callers hear music and wait; it is tried again",
-                )
-                await asyncio.sleep(RETRY_SECONDS)
+        self._queues = None
+        await asyncio.sleep(self._failures.pause)
+        await self.read_until_done()
         self._reloaded()
 
     def _perform(self, effects: Sequence[Effect]) -> None:

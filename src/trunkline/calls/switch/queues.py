@@ -12,8 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.flows import queueing
@@ -21,13 +19,12 @@ from trunkline.calls.session import Phase, Session
 from trunkline.calls.states import InQueue
 from trunkline.calls.switch.call_timers import CallLater
 from trunkline.calls.switch.queue_facts import inputs_of, join_of, restarted
-from trunkline.calls.switch.queue_owner import RETRY_SECONDS, QueueOwner
+from trunkline.calls.switch.queue_owner import QueueOwner
 from trunkline.calls.switch.queue_store import QueueStore
 from trunkline.core.clock import Instant
-from trunkline.core.errors import DatabaseUnavailable, InvalidInput, Refused, first_line
+from trunkline.core.errors import InvalidInput, Refused
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
-from trunkline.db.pool import log_cause
 from trunkline.directory.model import Account, CallQueue, Directory
 from trunkline.queues import inputs as i
 from trunkline.queues.effects import (
@@ -49,7 +46,16 @@ from trunkline.queues.steady_clock import SteadyClock
 if TYPE_CHECKING:
     from trunkline.calls.switch.switch import Switch
 
+START_SECONDS = 2.0
+"""How long the start of the switch waits for the queues at most; calls are handled without them."""
+
+READS_AT_ONCE = 4
+"""Accounts that are read at the same time."""
+
 _log = get_logger("calls")
+
+
+DirectoryChanged = Callable[[Directory, frozenset[int]], None]
 
 
 class CallQueues:
@@ -78,6 +84,8 @@ class CallQueues:
         self._call_later = call_later
         self._owners: dict[int, QueueOwner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Task[None]] = set()
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._calls: dict[int, int] = {}
         """Call sessions by the offers for which their agents are called."""
         self._changed = asyncio.Condition()
@@ -86,10 +94,15 @@ class CallQueues:
     # --- beginning and end
 
     async def start(self) -> None:
-        """Read the queues of all accounts that have some. Calls are compared later, by :meth:`recovered`."""
+        """Read the queues of all accounts that have some. Calls are compared later, by :meth:`recovered`.
+
+        Accounts whose queues cannot be read within ``START_SECONDS`` go on to be read in the background.
+        """
         for account in self._directory().accounts.values():
             if account.queues or account.agents:
-                await self._begin(account.account_id).read()
+                self._add(account.account_id)
+        if self._reading:
+            await asyncio.wait(self._reading, timeout=START_SECONDS)
 
     def recovered(self) -> None:
         """The calls of the switch are those of the engine: the queues go on. Called after the first recovery."""
@@ -109,9 +122,10 @@ class CallQueues:
             _log.warning(
                 "queue_events_not_written", consequence="a restart compares the queues with the calls"
             )
-        for task in list(self._tasks):
+        tasks = [*self._tasks, *self._reading]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self, account_id: int) -> QueueOwner:
         owner = QueueOwner(
@@ -123,6 +137,7 @@ class CallQueues:
             clock=self._clock,
             lost=self._lost,
             call_later=self._call_later,
+            reads=self._reads,
         )
         self._owners[account_id] = owner
         item_task(owner.run(), name="queues", among=self._tasks)
@@ -148,13 +163,9 @@ class CallQueues:
                     self._give(owner, joined, session)
                 elif joined is not None:  # the former process may have ended before it started the music
                     self._later(session, queueing.resume)
-        except Exception:
-            _log.exception(
-                "queues_not_resumed",
-                account_id=account_id,
-                consequence="callers of this account's queues wait until the switch is restarted",
-                remedy="report this line with its traceback",
-            )
+        except Exception as error:
+            owner.fail(error)  # logs it, and makes the state anew after a pause
+        item_task(self._notify(), name="queues-live", among=self._tasks)
 
     def _sessions(self, account_id: int) -> list[Session]:
         return [
@@ -175,7 +186,7 @@ class CallQueues:
             account = directory.accounts.get(account_id)
             owner = self._owners.get(account_id)
             if owner is None and account is not None and (account.queues or account.agents):
-                item_task(self._add(account_id), name="queues-of-account", among=self._tasks)
+                self._add(account_id)
             elif owner is not None and owner.is_live:
                 self._configure(owner)
         item_task(self._notify(), name="queues-configured", among=self._tasks)
@@ -184,27 +195,16 @@ class CallQueues:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _add(self, account_id: int) -> None:
-        """An account got its first queue or agent."""
-        if account_id in self._owners:
-            return
-        owner = self._begin(account_id)
-        while True:
-            try:
-                await owner.read()
-                break
-            except (DatabaseUnavailable, psycopg.Error) as error:
-                _log.warning(
-                    "queues_not_read",
-                    account_id=account_id,
-                    cause=log_cause(error),
-                    error=first_line(error),
-                    consequence="callers hear music and wait; it is tried again",
-                )
-                await asyncio.sleep(RETRY_SECONDS)
+    def _add(self, account_id: int) -> None:
+        """Read the queues of an account, once, and run them."""
+        if account_id not in self._owners:
+            owner = self._begin(account_id)
+            item_task(self._read(owner), name="queues-of-account", among=self._reading)
+
+    async def _read(self, owner: QueueOwner) -> None:
+        await owner.read_until_done()
         if self._is_recovered and not owner.is_live:
             self._go_live(owner)
-        await self._notify()
 
     def _configure(self, owner: QueueOwner) -> None:
         """Bring the queues, agents and tiers to what the directory has. One that cannot be is left out and logged."""
@@ -288,8 +288,7 @@ class CallQueues:
                     )
             case Connect(offer_id, _, call, _, announcement):
                 self._act(call, lambda decision: queueing.connect(decision, offer_id, announcement))
-            case LeaveQueue(caller_id, call, reason, destination):
-                key = self._key_of(account_id, caller_id)
+            case LeaveQueue(_, call, reason, destination, key):
                 self._act(call, lambda decision: queueing.leave(decision, reason, key, destination))
             case PlayMusic(_, call, moh_id):
                 self._act(call, lambda decision: queueing.play_music(decision, moh_id))
@@ -319,13 +318,6 @@ class CallQueues:
             self._calls.pop(effect.offer_id, None)
             self._owners[account_id].give(i.OfferFailed(effect.offer_id, outcome_of_cause(refused[0])))
 
-    def _key_of(self, account_id: int, caller_id: int) -> str | None:
-        """The exit key that a caller has pressed."""
-        owner = self._owners[account_id]
-        queue_id = owner.live.index.queue_of.get(caller_id)
-        caller = owner.state.queues[queue_id].callers.get(caller_id) if queue_id is not None else None
-        return caller.exit_key if caller is not None else None
-
     def _act(self, call_session_id: int, act: Callable[[Decision], None]) -> None:
         """Change one call. A call that has ended needs nothing: the input about its end is on its way."""
         session = self._switch.sessions.get(call_session_id)
@@ -352,8 +344,14 @@ class CallQueues:
         owner = self._owners.get(account_id)
         return owner if owner is not None and owner.is_live else None
 
+    def has_queues(self, account_id: int) -> bool:
+        """Whether an account has queues or agents, which may be not in use yet, or not at present."""
+        account = self._directory().accounts.get(account_id)
+        is_configured = account is not None and bool(account.queues or account.agents)
+        return is_configured or account_id in self._owners
+
     async def wait_changed(self, seconds: float) -> None:
-        """Until the directory changes, at most so long."""
+        """Until the directory changes or queues are in use again, at most so long."""
         try:
             async with asyncio.timeout(seconds), self._changed:
                 await self._changed.wait()
@@ -448,10 +446,18 @@ def _settings(queue: CallQueue, more_keys: frozenset[str]) -> QueueSettings:
 
 
 @asynccontextmanager
-async def running_queues(queues: CallQueues) -> AsyncIterator[CallQueues]:
-    """Run the queues during the block."""
-    await queues.start()
+async def running_queues(
+    queues: CallQueues, subscribe: Callable[[DirectoryChanged], Callable[[], object]]
+) -> AsyncIterator[CallQueues]:
+    """Run the queues during the block.
+
+    :param subscribe: has a function called with each change of the directory; the result ends that. It is called before the
+        queues are read: an account that gets its first queue meanwhile is not missed.
+    """
+    unsubscribe = subscribe(queues.directory_changed)
     try:
+        await queues.start()
         yield queues
     finally:
+        unsubscribe()
         await queues.stop()

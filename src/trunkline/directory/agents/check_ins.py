@@ -7,7 +7,7 @@ While an agent is checked in at a SIP line, the line is the agent's first phone 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from trunkline.core.errors import InvalidState, NotCarriedOut, NotFound
@@ -17,28 +17,44 @@ from trunkline.db.rows import one_at_a_time, transaction
 CODE_SECONDS = 600
 """How long a number to dial is valid."""
 
+LogOut = Callable[[int], Awaitable[None]]
+"""Logs an agent out whose check-in ends because another one takes its place. It is called before that is stored: when it
+fails, nothing has changed, and the same request does all of it again."""
+
 _DIGITS = 6
 _TRIES = 20
 
 
 async def check_in(
-    db: Database, account_id: int, employee_id: int, sip_line_id: int, *, force: bool = False
-) -> list[int]:
+    db: Database,
+    account_id: int,
+    employee_id: int,
+    sip_line_id: int,
+    log_out: LogOut,
+    *,
+    force: bool = False,
+) -> None:
     """Check an agent in at a line; to repeat it changes nothing.
 
-    :return: the other agents whose check-in ended by that.
+    :param log_out: is called with the other agent whose check-in at the line ends by that.
     :param force: ends another check-in of the agent, and that of another agent at the line.
     :raises NotFound: no such employee or line.
     :raises InvalidState: there is another check-in.
     """
     async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        return await _check_in(connection, account_id, employee_id, sip_line_id, force=force)
+        await _check_in(connection, account_id, employee_id, sip_line_id, log_out, force=force)
 
 
 async def _check_in(
-    connection: Connection, account_id: int, employee_id: int, sip_line_id: int, *, force: bool
-) -> list[int]:
+    connection: Connection,
+    account_id: int,
+    employee_id: int,
+    sip_line_id: int,
+    log_out: LogOut,
+    *,
+    force: bool,
+) -> None:
     await _check_employee(connection, account_id, employee_id)
     await _check_line(connection, account_id, sip_line_id)
     cursor = await connection.execute(
@@ -48,7 +64,7 @@ async def _check_in(
     )
     present = await cursor.fetchall()
     if any((row["employee_id"], row["sip_line_id"]) == (employee_id, sip_line_id) for row in present):
-        return []
+        return
     for row in present:
         if force:
             continue
@@ -71,7 +87,9 @@ async def _check_in(
         "insert into agent_check_ins (account_id, employee_id, sip_line_id) values (%s, %s, %s)",
         (account_id, employee_id, sip_line_id),
     )
-    return [row["employee_id"] for row in present if row["employee_id"] != employee_id]
+    for row in present:
+        if row["employee_id"] != employee_id:
+            await log_out(row["employee_id"])
 
 
 async def _check_employee(connection: Connection, account_id: int, employee_id: int) -> None:
@@ -136,10 +154,11 @@ async def new_code(db: Database, account_id: int, employee_id: int, *, force: bo
     raise NotCarriedOut("No number to dial is free now: try again in some minutes.")
 
 
-async def check_in_by_code(db: Database, account_id: int, data: Mapping[str, Any]) -> int:
+async def check_in_by_code(db: Database, account_id: int, data: Mapping[str, Any], log_out: LogOut) -> int:
     """An agent dialled the number; the employee. To dial it again from the same line changes nothing.
 
     :param data: ``value``: the digits, ``sip_line_id``: of the line that dialled.
+    :param log_out: as of :func:`check_in`.
     :raises NotFound: there is no such number, or not any more.
     :raises InvalidState: there is another check-in, and the number does not end it.
     """
@@ -155,5 +174,5 @@ async def check_in_by_code(db: Database, account_id: int, data: Mapping[str, Any
         if row is None:
             raise NotFound("This number to check in does not exist any more", field="code")
         employee_id = int(row["employee_id"])
-        await _check_in(connection, account_id, employee_id, sip_line_id, force=row["forces"])
+        await _check_in(connection, account_id, employee_id, sip_line_id, log_out, force=row["forces"])
         return employee_id
