@@ -9,6 +9,7 @@ import pytest
 
 from tests.apis.call_center.rest import Rest, opened
 from tests.apis.call_center.test_users import JOHN
+from trunkline.apis.call_center import agents
 from trunkline.core.call_uuids import identifier_of, uuid_of
 from trunkline.core.errors import InvalidState, NotFound
 from trunkline.core.settings import Settings
@@ -89,6 +90,21 @@ async def test_originate_waits_until_the_agent_picks_up(picked_up: Rest) -> None
     rest.switch.command = command  # type: ignore[method-assign]
     assert (await rest.ask("GET", f"{ORIGINATE}?destination=12025550111&user_id=1")).status == 200
     assert list(states) == []
+
+
+async def test_a_call_that_the_agent_does_not_pick_up_ends(
+    picked_up: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = picked_up
+    monkeypatch.setattr(agents, "PICK_UP_SECONDS", 0)
+    rest.switch.answers |= {"wait_for_agent": {"state": "ringing"}, "release_call": {}}
+    answered = await rest.ask("GET", f"{ORIGINATE}?destination=12025550111&user_id=1")
+    assert (answered.status, answered.msg) == (409, "NO_ANSWER")
+    [released] = [params for _, name, params in rest.switch.commands if name == "release_call"]
+    assert released["call_session_id"] == CALL
+    rest.switch.answers["release_call"] = NotFound("it has ended")
+    answered = await rest.ask("GET", f"{ORIGINATE}?destination=12025550111&user_id=1")
+    assert (answered.status, answered.msg) == (409, "NO_ANSWER")
 
 
 @pytest.mark.parametrize(

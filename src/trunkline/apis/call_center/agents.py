@@ -114,10 +114,7 @@ async def _originate(request: RequestContext, args: Arguments) -> dict[str, Any]
     try:
         started = await _command(request, "start_agent_call", params)
         call_session_id = started["call_session_id"]
-        async with asyncio.timeout(PICK_UP_SECONDS):
-            await _picked_up(request, call_session_id)
-    except TimeoutError:
-        raise InvalidState("NO_ANSWER") from None
+        await _picked_up(request, call_session_id)
     except Refused as error:
         if error.mnemonic in _MNEMONICS:
             raise InvalidState(str(error.mnemonic).upper()) from error
@@ -126,16 +123,26 @@ async def _originate(request: RequestContext, args: Arguments) -> dict[str, Any]
 
 
 async def _picked_up(request: RequestContext, call_session_id: int) -> None:
-    """:raises InvalidState: the name of the cause: the agent did not pick up."""
+    """Wait until the agent has picked up. After ``PICK_UP_SECONDS`` the call is ended, and nobody is connected any more.
+
+    :raises InvalidState: the name of the cause: the agent did not pick up.
+    """
+    now = asyncio.get_running_loop().time
+    deadline = now() + PICK_UP_SECONDS
     while True:
         try:
             found = await _command(request, "wait_for_agent", {"call_session_id": call_session_id})
         except NotFound:
-            raise InvalidState("NO_ANSWER") from None  # it ended between two questions
+            # It ended, and the switch was started again since.
+            raise InvalidState("NO_ANSWER") from None
         if found["state"] == "answered":
             return
         if found["state"] == "ended":
             raise InvalidState(found["cause"])
+        if now() >= deadline:
+            with contextlib.suppress(NotFound):  # it ended by itself
+                await _command(request, "release_call", {"call_session_id": call_session_id})
+            raise InvalidState("NO_ANSWER")
 
 
 def _device(request: RequestContext, query: Mapping[str, Any]) -> dict[str, Any]:

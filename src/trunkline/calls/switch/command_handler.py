@@ -69,6 +69,9 @@ one of :data:`trunkline.calls.commands.STORED_ONLY`."""
 PICK_UP_SECONDS = 6.0
 """How long a request waits for an agent to pick up before it is asked again: shorter than the other processes wait."""
 
+ANSWER_KEPT_SECONDS = 60.0
+"""How long after the end of a call a client can read whether its agent had picked up."""
+
 COMMAND_SECONDS = 6.0
 """How long a command waits for its effects: shorter than the other processes wait for the switch."""
 
@@ -109,6 +112,8 @@ class CommandHandler:
         """Calls whose start is not stored yet: the channels of their legs are not made before."""
         self._watching: dict[int, list[asyncio.Future[None]]] = {}
         """Who waits for the next change of a call."""
+        self._awaited: dict[int, Session] = {}
+        """Calls of which a client waits for the agent, and those that ended at most ``ANSWER_KEPT_SECONDS`` ago."""
         self._shown: dict[int, tuple[str, bytes]] = {}
         """The result of list.calls for each call until the call changes, and its time zone."""
 
@@ -129,7 +134,7 @@ class CommandHandler:
         if name == "list_agent_calls":
             return self.agent_calls(account_id, params)
         if name == "wait_for_agent":
-            return await self._wait_for_agent(self._live_session(account_id, params["call_session_id"]))
+            return await self._wait_for_agent(account_id, params["call_session_id"])
         if name == CHECK:
             self._check(account_id, params["command"], params)
             return {}
@@ -425,12 +430,19 @@ class CommandHandler:
         ]
         return orjson.Fragment(orjson.dumps(calls))
 
-    async def _wait_for_agent(self, session: Session) -> dict[str, Any]:
+    async def _wait_for_agent(self, account_id: int, call_session_id: int) -> dict[str, Any]:
         """Wait until our side of a started call has answered, or the call has ended, at most ``PICK_UP_SECONDS``.
 
         The result is that of :func:`~trunkline.calls.live_view.agent_answer`; while it is ``ringing``, the client asks
-        again.
+        again. It gets the result also when the call has ended between two of its requests.
         """
+        oldest = self._clock() - ANSWER_KEPT_SECONDS
+        for one in list(self._awaited.values()):
+            if one.finished_at is not None and one.finished_at < oldest:
+                del self._awaited[one.call_session_id]
+        session = self._awaited.get(call_session_id)
+        if session is None or session.account_id != account_id or session.phase is not Phase.ENDED:
+            session = self._awaited[call_session_id] = self._live_session(account_id, call_session_id)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PICK_UP_SECONDS):
                 while agent_answer(session)["state"] == "ringing":
