@@ -18,6 +18,7 @@ from trunkline.calls.switch.queues import CallQueues, running_queues
 from trunkline.core.errors import DatabaseUnavailable, NotFound, SwitchUnavailable
 from trunkline.directory.model import Directory
 from trunkline.events.catalogue import Event
+from trunkline.queues import inputs as i
 from trunkline.queues import rules
 from trunkline.queues.states import AgentStatus
 
@@ -99,7 +100,7 @@ async def test_events_that_replay_cannot_apply_are_read_again() -> None:
     store.events.append(replace(last, seq=last.seq + 1))  # by another writer
     store.errors[c.ACCOUNT] = KeyError("caller_id")
     store.reads.clear()
-    one.owner.give(queue_owner.i.SetStatus(c.BORIS, AgentStatus.ON_BREAK))
+    one.owner.give(i.SetStatus(c.BORIS, AgentStatus.ON_BREAK))
     with structlog.testing.capture_logs() as logs:
         await until(lambda: len(store.reads) >= 3)
     assert [log["event"] for log in logs].count("queues_not_read") == 1, "one line for each state"
@@ -182,7 +183,7 @@ async def test_a_command_waits_for_queues_that_come_back(monkeypatch: pytest.Mon
     await one.begin()
     asyncio.get_running_loop().call_later(0.05, store.errors.clear)
     async with asyncio.timeout(3):
-        assert (await one.switch.command(c.ACCOUNT, "list_agents", {}))["agents"]
+        assert await one.switch.command(c.ACCOUNT, "list_agents", {}) != {"agents": []}
     await one.queues.stop()
 
 
