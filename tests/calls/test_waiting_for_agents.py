@@ -18,9 +18,8 @@ async def test_the_answer_of_a_call_that_ended_between_two_requests(monkeypatch:
     await one.status(c.BORIS)
 
     async def state(account_id: int, call: int) -> str:
-        return str(
-            (await one.switch.command(account_id, "wait_for_agent", {"call_session_id": call}))["state"]
-        )
+        result: Any = await one.switch.command(account_id, "wait_for_agent", {"call_session_id": call})
+        return str(result["state"])
 
     customer = await one.call()
     [call] = one.switch.sessions
