@@ -12,10 +12,11 @@ from tests.calls import company as c
 from tests.calls.queue_node import QUEUE, QueueNode, with_queue
 from tests.calls.restarted_node import asterisk_names
 from trunkline.calls.effects import OriginateLeg
-from trunkline.calls.states import InQueue
+from trunkline.calls.states import Forwarding, InQueue
 from trunkline.calls.switch.queue_commands import AgentCommands
 from trunkline.core.errors import InvalidState, NotFound
 from trunkline.directory.model import CallQueue, CallRecording, Directory, EmployeeStatus
+from trunkline.queues import inputs as i
 from trunkline.queues.states import AgentState, AgentStatus, CallerState
 from trunkline.telephony.port import Channel
 
@@ -240,6 +241,43 @@ async def test_an_exit_key_counts_also_when_the_caller_is_forgotten_at_once() ->
     await one.settle()
     ringing = [chan.endpoint.name for chan in one.engine.channels.values() if chan.dialler]
     assert ringing == [c.BORIS_LINE]
+
+
+async def test_a_caller_who_left_before_the_offer_is_no_missed_call_of_the_agent() -> None:
+    one = await node(c.BORIS)
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    await one.call()
+    [session] = one.switch.sessions.values()
+    session.state = Forwarding()  # the call went on in its scenario; the queues do not have that yet
+    await one.status(c.BORIS)
+    assert one.rings() == []
+    assert {event.data["outcome"] for event in one.store.events if "outcome" in event.data} == {"cancelled"}
+    assert one.owner.state.agents[c.BORIS].no_answer_count == 0
+
+
+async def test_an_offer_of_a_call_that_has_ended_is_not_kept() -> None:
+    one = await node(c.BORIS)
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    customer = await one.call()
+    one.owner.give(i.SetStatus(c.BORIS, AgentStatus.AVAILABLE))
+    one.engine.hang_up(customer)
+    one.flow()  # the call ends before the offer is carried out
+    await one.settle()
+    assert not one.switch.sessions
+    assert one.queues._calls == {}
+
+
+async def test_a_talk_that_an_agent_transfers_is_no_call_of_the_queue() -> None:
+    one = await node(c.BORIS)
+    await one.call()
+    await one.answers(c.BORIS_LINE)
+    [session] = one.switch.sessions.values()
+    assert session.queue_id == QUEUE
+    await one.switch.command(
+        c.ACCOUNT, "transfer_talk", {"call_session_id": session.call_session_id, "contact": "104"}
+    )
+    await one.settle()
+    assert session.queue_id is None
 
 
 async def test_a_killed_switch_keeps_places_and_talks() -> None:

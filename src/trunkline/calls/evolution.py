@@ -306,12 +306,14 @@ def _note_consult_ended(session: Session, _event: Event) -> None:
 def _note_transfer_requested(session: Session, event: Event) -> None:
     data = event.data
     session.legs[data["operator_leg_id"]].departure = Departure.HANDED_OVER
+    session.queue_id = None
 
 
 def _note_transferred(session: Session, event: Event) -> None:
     data = event.data
     session.legs[data["leg_id"]].is_transfered = True
     session.legs[data["operator_leg_id"]].departure = Departure.HANDED_OVER
+    session.queue_id = None
     move(session, Phase.HOLD)
 
 

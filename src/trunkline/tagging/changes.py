@@ -161,6 +161,8 @@ class TagChanges:
             await sales.check(connection, self.account_id, found, sale)
             tag = await sales.sale_tag(connection, self.account_id)
         if found.lives:
+            # Before the sale: when the sale cannot be stored, the client sends it again, and setting the tag again changes
+            # nothing. In the other order the repeated request would store the sale twice.
             await marker.mark(found.kind, found.communication_id, [tag])
 
         async def record(connection: Connection) -> dict[str, Any]:

@@ -91,6 +91,18 @@ async def test_check_out_of_one_device(floor: Rest) -> None:
     assert (statuses(rest), await devices(rest, user)) == ([(user, "Logged Out", None)], [])
 
 
+async def test_check_out_of_another_device_keeps_the_number_to_dial(floor: Rest) -> None:
+    rest, user = floor, await make_user(floor)
+    first, second = await make_line(rest, "0260001"), await make_line(rest, "0260002")
+    number = await rest.get(f"{AGENT}/checkIn?user_id={user}")
+    await ok(rest, f"checkOut?user_id={user}&device_id={second}")
+    dialled = {"value": number.removeprefix("***"), "sip_line_id": first}
+    assert await check_in_by_code(rest.db, rest.company.account_id, dialled, log_out_nobody) == user
+    await ok(rest, f"checkOut?user_id={user}&device_id={first}")
+    with pytest.raises(NotFound):
+        await check_in_by_code(rest.db, rest.company.account_id, dialled, log_out_nobody)
+
+
 async def test_another_check_in_ends_only_by_force(floor: Rest) -> None:
     rest = floor
     first, second = await make_user(rest), await make_user(rest, "second")

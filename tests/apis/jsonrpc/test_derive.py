@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,13 @@ def test_a_name_that_the_page_does_not_have_is_refused() -> None:
         params_for(Api.DATA, "create.contacts", (given("nick"),))
     with pytest.raises(ValueError, match="no nick: declare it in full"):
         fields_for(Api.DATA, "create.contacts", (given("nick"),))
+
+
+def test_a_field_in_full_inside_one_of_the_page_is_refused() -> None:
+    inner: Any = Field("extension_phone_number", FieldType.STRING)
+    declared = given("extension", params=(inner,))
+    with pytest.raises(ValueError, match="extension: declare the field in full"):
+        fields_for(Api.DATA, "get.employees", (declared,))
 
 
 def test_a_field_can_only_be_described() -> None:

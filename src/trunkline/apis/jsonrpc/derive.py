@@ -164,6 +164,8 @@ def _field(fact: Fact, declared: Field | Given | None) -> Field:
     if isinstance(declared, Field):
         return declared
     type = FieldType(fact.type)
+    if declared is not None and not all(isinstance(one, Given) for one in declared.inner):
+        raise ValueError(f"{fact.name}: declare the field in full")
     from_page = Field(
         fact.name,
         type,

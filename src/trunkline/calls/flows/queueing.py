@@ -16,8 +16,6 @@ from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
     NO_ANSWER,
     NORMAL_CLEARING,
-    SUBSCRIBER_ABSENT,
-    USER_BUSY,
 )
 from trunkline.calls.flows import consultation, dialing, engine_connect, inbound
 from trunkline.calls.flows.inputs import (
@@ -45,6 +43,7 @@ from trunkline.directory.model import Employee, EmployeeStatus
 from trunkline.directory.queues import exits
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
+from trunkline.queues.states import Outcome
 from trunkline.routing import interpreter
 from trunkline.routing.branches import ReturnPoint
 from trunkline.routing.interpreter import Candidate
@@ -78,16 +77,16 @@ def answered_leg(session: Session, offer_id: int) -> Leg | None:
 
 def offer(
     decision: Decision, offer_id: int, agent_id: int, ring_seconds: int, *, auto_answer: bool
-) -> int | None:
-    """Call the free phones of an agent together. None: they are called; else the Q.850 cause why none is."""
+) -> Outcome | None:
+    """Call the free phones of an agent together. None: they are called; else why none is."""
     session, context = decision.session, decision.context
     if not is_waiting(session):
-        return NORMAL_CLEARING
+        return Outcome.CANCELLED  # no phone rang: the agent has missed nothing
     employee = context.account.employees.get(agent_id)
     if employee is None or not employee.is_active:
-        return SUBSCRIBER_ABSENT
+        return Outcome.UNREGISTERED
     if employee.status == EmployeeStatus.DO_NOT_DISTURB:
-        return USER_BUSY
+        return Outcome.BUSY
     candidates, is_busy = _free_phones(decision, employee)
     shown, name = _shown(decision)
     dial_targets = dialing.candidate_dial_targets(decision, candidates, shown, name)
@@ -100,7 +99,7 @@ def offer(
         )
     if dial_targets:
         return None
-    return USER_BUSY if is_busy else SUBSCRIBER_ABSENT
+    return Outcome.BUSY if is_busy else Outcome.UNREGISTERED
 
 
 def _free_phones(decision: Decision, employee: Employee) -> tuple[list[Candidate], bool]:

@@ -357,16 +357,16 @@ class QueueOwner:
         """Until the next attempt; the effects of what is decided meanwhile are not delayed by it."""
         deadline = time.monotonic() + RETRY_SECONDS
         while (left := deadline - time.monotonic()) > 0:
+            while self._decided:  # at first those that one transaction was too small for
+                one = self._decided.popleft()
+                self._unstored.append(one)
+                self._perform(one.effects)
+            self._wake.clear()
             try:
                 async with asyncio.timeout(left):
                     await self._wake.wait()
             except TimeoutError:
                 return
-            self._wake.clear()
-            while self._decided:
-                one = self._decided.popleft()
-                self._unstored.append(one)
-                self._perform(one.effects)
 
     async def _start_anew(self, error: Exception) -> None:
         """What is stored counts, compared with the calls of the engine.

@@ -39,8 +39,8 @@ from trunkline.queues.effects import (
     PlayMusic,
     StartOffer,
 )
-from trunkline.queues.offers import outcome_of_cause
 from trunkline.queues.settings import AgentSettings, QueueSettings
+from trunkline.queues.states import Outcome
 from trunkline.queues.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
@@ -275,7 +275,6 @@ class CallQueues:
     def _carry_out(self, account_id: int, effect: Effect) -> None:
         match effect:
             case StartOffer():
-                self._calls[effect.offer_id] = effect.call_session_id
                 self._start_offer(account_id, effect)
             case CancelOffer(offer_id, _, is_elsewhere):
                 call_session_id = self._calls.get(offer_id)
@@ -300,36 +299,43 @@ class CallQueues:
                 pass
 
     def _start_offer(self, account_id: int, effect: StartOffer) -> None:
-        refused: list[int] = []
+        refused: list[Outcome] = []
 
         def call(decision: Decision) -> None:
-            cause = queueing.offer(
+            outcome = queueing.offer(
                 decision,
                 effect.offer_id,
                 effect.agent_id,
                 effect.ring_seconds,
                 auto_answer=effect.auto_answer,
             )
-            if cause is not None:
-                refused.append(cause)
+            if outcome is not None:
+                refused.append(outcome)
 
-        self._act(effect.call_session_id, call)
-        if refused:
+        self._calls[effect.offer_id] = effect.call_session_id
+        if not self._act(effect.call_session_id, call):
+            del self._calls[effect.offer_id]
+        elif refused:
             self._calls.pop(effect.offer_id, None)
-            self._owners[account_id].give(i.OfferFailed(effect.offer_id, outcome_of_cause(refused[0])))
+            outcome = refused[0]
+            # A call that does not wait has left the queue: the next offer would end in the same way, at once.
+            has_left = outcome is Outcome.CANCELLED
+            failed = i.OfferFailed(effect.offer_id, outcome)
+            self._owners[account_id].give(i.CallerHungUp(effect.caller_id) if has_left else failed)
 
-    def _act(self, call_session_id: int, act: Callable[[Decision], None]) -> None:
-        """Change one call. A call that has ended needs nothing: the input about its end is on its way."""
+    def _act(self, call_session_id: int, act: Callable[[Decision], None]) -> bool:
+        """Change one call. False: it has ended, and the queues got ``CallerHungUp`` with its last event."""
         session = self._switch.sessions.get(call_session_id)
         if session is None or session.phase is Phase.ENDED:
-            return
+            return False
         context = self._switch.context_of(session.account_id, session)
         if context is None:
-            return
+            return False
         decision = Decision(session, context, context.now)
         act(decision)
         rules.end_if_empty(decision)
         self._switch.apply(decision)
+        return True
 
     def forget(self, session: Session) -> None:
         """A call is over."""

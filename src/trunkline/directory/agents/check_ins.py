@@ -111,9 +111,8 @@ async def _check_line(connection: Connection, account_id: int, sip_line_id: int)
 async def check_out(db: Database, account_id: int, employee_id: int, sip_line_id: int | None = None) -> bool:
     """End the check-in of an agent, and the number to dial; who is checked in nowhere stays so.
 
+    :param sip_line_id: only a check-in there; without one nothing changes.
     :return: whether there was a check-in.
-
-    :param sip_line_id: only a check-in there.
     """
     async with transaction(db) as connection:
         cursor = await connection.execute(
@@ -121,11 +120,13 @@ async def check_out(db: Database, account_id: int, employee_id: int, sip_line_id
             " and (%s::bigint is null or sip_line_id = %s)",
             (account_id, employee_id, sip_line_id, sip_line_id),
         )
-        await connection.execute(
-            "delete from agent_check_in_codes where account_id = %s and employee_id = %s",
-            (account_id, employee_id),
-        )
-    return cursor.rowcount > 0
+        is_ended = cursor.rowcount > 0
+        if is_ended or sip_line_id is None:
+            await connection.execute(
+                "delete from agent_check_in_codes where account_id = %s and employee_id = %s",
+                (account_id, employee_id),
+            )
+    return is_ended
 
 
 async def new_code(db: Database, account_id: int, employee_id: int, *, force: bool = False) -> str:
