@@ -16,6 +16,8 @@ from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
     NO_ANSWER,
     NORMAL_CLEARING,
+    SUBSCRIBER_ABSENT,
+    USER_BUSY,
 )
 from trunkline.calls.flows import consultation, dialing, engine_connect, inbound
 from trunkline.calls.flows.inputs import (
@@ -43,7 +45,6 @@ from trunkline.directory.model import Employee, EmployeeStatus
 from trunkline.directory.queues import exits
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
-from trunkline.queues.states import Outcome
 from trunkline.routing import interpreter
 from trunkline.routing.branches import ReturnPoint
 from trunkline.routing.interpreter import Candidate
@@ -77,16 +78,19 @@ def answered_leg(session: Session, offer_id: int) -> Leg | None:
 
 def offer(
     decision: Decision, offer_id: int, agent_id: int, ring_seconds: int, *, auto_answer: bool
-) -> Outcome | None:
-    """Call the free phones of an agent together. None: they are called; else why none is."""
+) -> int | None:
+    """Call the free phones of an agent together. None: they are called; else the Q.850 cause why none is.
+
+    ``NORMAL_CLEARING``: the contact does not wait any more.
+    """
     session, context = decision.session, decision.context
     if not is_waiting(session):
-        return Outcome.CANCELLED  # no phone rang: the agent has missed nothing
+        return NORMAL_CLEARING
     employee = context.account.employees.get(agent_id)
     if employee is None or not employee.is_active:
-        return Outcome.UNREGISTERED
+        return SUBSCRIBER_ABSENT
     if employee.status == EmployeeStatus.DO_NOT_DISTURB:
-        return Outcome.BUSY
+        return USER_BUSY
     candidates, is_busy = _free_phones(decision, employee)
     shown, name = _shown(decision)
     dial_targets = dialing.candidate_dial_targets(decision, candidates, shown, name)
@@ -99,7 +103,7 @@ def offer(
         )
     if dial_targets:
         return None
-    return Outcome.BUSY if is_busy else Outcome.UNREGISTERED
+    return USER_BUSY if is_busy else SUBSCRIBER_ABSENT
 
 
 def _free_phones(decision: Decision, employee: Employee) -> tuple[list[Candidate], bool]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
+from trunkline.calls.finish_reasons import NORMAL_CLEARING
 from trunkline.calls.flows import queueing
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.states import InQueue
@@ -39,8 +40,8 @@ from trunkline.queues.effects import (
     PlayMusic,
     StartOffer,
 )
+from trunkline.queues.offers import outcome_of_cause
 from trunkline.queues.settings import AgentSettings, QueueSettings
-from trunkline.queues.states import Outcome
 from trunkline.queues.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
@@ -299,28 +300,27 @@ class CallQueues:
                 pass
 
     def _start_offer(self, account_id: int, effect: StartOffer) -> None:
-        refused: list[Outcome] = []
+        refused: list[int] = []
 
         def call(decision: Decision) -> None:
-            outcome = queueing.offer(
+            cause = queueing.offer(
                 decision,
                 effect.offer_id,
                 effect.agent_id,
                 effect.ring_seconds,
                 auto_answer=effect.auto_answer,
             )
-            if outcome is not None:
-                refused.append(outcome)
+            if cause is not None:
+                refused.append(cause)
 
         self._calls[effect.offer_id] = effect.call_session_id
         if not self._act(effect.call_session_id, call):
             del self._calls[effect.offer_id]
         elif refused:
             self._calls.pop(effect.offer_id, None)
-            outcome = refused[0]
-            # A call that does not wait has left the queue: the next offer would end in the same way, at once.
-            has_left = outcome is Outcome.CANCELLED
-            failed = i.OfferFailed(effect.offer_id, outcome)
+            # A call that does not wait has left the queue, and the agent, whose phones did not ring, has missed nothing.
+            has_left = refused[0] == NORMAL_CLEARING
+            failed = i.OfferFailed(effect.offer_id, outcome_of_cause(refused[0]))
             self._owners[account_id].give(i.CallerHungUp(effect.caller_id) if has_left else failed)
 
     def _act(self, call_session_id: int, act: Callable[[Decision], None]) -> bool:
