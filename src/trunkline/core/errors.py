@@ -11,6 +11,7 @@
      |   +- PermissionDenied       address, component, permission or security rule
      |   +- LimitExceeded          too much (points, channels, sizes)
      |   |   +- TooExpensive       the work was stopped at its limit: its points stay charged
+     |   |   +- QuotaReached       the account keeps as much as it may: something must be deleted first
      |   +- NotFound               there is no such thing in this account
      |   +- InvalidInput           a value that cannot be used
      |   |   +- Duplicate          another item has this value
@@ -108,6 +109,12 @@ class TooExpensive(LimitExceeded):
     """The request cost more than one request may. The work was done up to the limit, so its points stay charged."""
 
     mnemonic = "error"
+
+
+class QuotaReached(LimitExceeded):
+    """The account keeps as much of something as it may: the same request succeeds after something was deleted."""
+
+    mnemonic = "data_limit_exceeded"
 
 
 class NotFound(Refused):

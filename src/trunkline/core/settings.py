@@ -250,7 +250,7 @@ class MetricsSettings(_Group):
 
 class LimitSettings(_Group):
     """Limits on outgoing calls of an account and a line, unless they have limits of their own
-    (``trunkline account calls``). 0 = no limit. Emergency calls are not limited."""
+    (``trunkline account calls``), and on what an account keeps. 0 = no limit. Emergency calls are not limited."""
 
     account_calls_per_minute: int = Field(default=300, ge=0)
     account_concurrent_calls: int = Field(default=100, ge=0)
@@ -259,6 +259,10 @@ class LimitSettings(_Group):
     line_calls_per_minute: int = Field(default=30, ge=0)
     line_concurrent_calls: int = Field(default=10, ge=0)
     line_money_per_day: float = Field(default=0.0, ge=0)
+    account_leads: int = Field(default=1_000_000, ge=0)
+    """Leads in the phone lists of an account."""
+    account_leads_bytes: int = Field(default=1_073_741_824, ge=0)
+    """Bytes of these leads."""
 
 
 class RecordingSettings(_Group):

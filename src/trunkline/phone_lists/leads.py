@@ -6,15 +6,16 @@ A phone is in a list once. Adding one that is in it changes that lead: what is g
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from trunkline.core.errors import Duplicate, NotFound
+from trunkline.core.errors import Duplicate, NotFound, QuotaReached
 from trunkline.core.phone import normalise
-from trunkline.db.pool import Database, Row
+from trunkline.db.pool import Connection, Database, Row
 from trunkline.db.rows import transaction
 from trunkline.phone_lists.lists import lock_list, no_list
 
@@ -59,6 +60,17 @@ select (select count(*) from added) as added, (select count(*) from changed) as 
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What all phone lists of an account may have together; 0 = no limit.
+
+    :ivar bytes: of the leads.
+    """
+
+    leads: int = 0
+    bytes: int = 0
+
+
 class Added(NamedTuple):
     """How many leads are new, and how many were in the list."""
 
@@ -98,11 +110,14 @@ async def read_lead(db: Database, account_id: int, list_id: int, phone: str) -> 
     return row
 
 
-async def add_leads(db: Database, account_id: int, list_id: int, leads: Sequence[Mapping[str, Any]]) -> Added:
+async def add_leads(
+    db: Database, account_id: int, list_id: int, leads: Sequence[Mapping[str, Any]], quota: Quota
+) -> Added:
     """Add leads, or change those that are in the list, in one transaction.
 
     :param leads: each with ``phone`` (normalised) and any of :data:`COLUMNS`; of two with one phone the later counts.
     :raises NotFound: no such list.
+    :raises QuotaReached: the account would have more leads than it may have; none is added.
     """
     last = {lead["phone"]: lead for lead in leads}
     sent = [{**lead, "given": [name for name in COLUMNS if name in lead]} for lead in last.values()]
@@ -117,11 +132,12 @@ async def add_leads(db: Database, account_id: int, list_id: int, leads: Sequence
             # A lead that another request has added meanwhile is neither new nor visible to this statement; the next
             # one sees it.
             if row["added"] + row["changed"] == len(sent):
+                await _check_quota(connection, account_id, quota)
                 return Added(added, len(sent) - added)
 
 
 async def update_lead(
-    db: Database, account_id: int, list_id: int, phone: str, columns: Mapping[str, Any]
+    db: Database, account_id: int, list_id: int, phone: str, columns: Mapping[str, Any], quota: Quota
 ) -> None:
     """Change a lead.
 
@@ -129,6 +145,7 @@ async def update_lead(
     :param columns: any of ``phone`` (the new one) and :data:`COLUMNS`.
     :raises NotFound: it is not in the list.
     :raises Duplicate: the list has the new phone already.
+    :raises QuotaReached: the leads of the account would be larger than they may be.
     """
     async with transaction(db) as connection:
         await lock_list(connection, account_id, list_id)
@@ -161,6 +178,28 @@ async def update_lead(
         params = {**values, "account_id": account_id, "list_id": list_id, "old_phone": phone}
         if (await connection.execute(statement, params)).rowcount == 0:
             raise _no_lead(phone)
+        await _check_quota(connection, account_id, Quota(bytes=quota.bytes))
+
+
+async def _check_quota(connection: Connection, account_id: int, quota: Quota) -> None:
+    """After the change, in its transaction: the row of the totals is locked by then, so that changes at one moment do not
+    exceed the quota together."""
+    cursor = await connection.execute(
+        "select leads, bytes from lead_totals where account_id = %s", (account_id,)
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return
+    if quota.leads and row["leads"] > quota.leads:
+        raise QuotaReached(
+            f"The phone lists of an account may have {quota.leads} leads together: delete leads or lists first.",
+            params={"limit": quota.leads},
+        )
+    if quota.bytes and row["bytes"] > quota.bytes:
+        raise QuotaReached(
+            f"The leads of an account may take {quota.bytes} bytes: delete leads or lists first.",
+            params={"limit": quota.bytes},
+        )
 
 
 async def delete_leads(db: Database, account_id: int, list_id: int, phones: Sequence[str]) -> int:

@@ -49,6 +49,7 @@ class Rest:
     company: NewAccount
     other: NewAccount
     switch: NotedSwitch
+    settings: Settings
 
     @property
     def key(self) -> str:
@@ -124,4 +125,4 @@ async def opened(dsn: str, port: int, settings: Settings | None = None, **web: A
         endpoints = await stack.enter_async_context(serving(app, made))
         assert endpoints.http is not None
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Rest(db, endpoints.http, session, company, other, switch)
+        yield Rest(db, endpoints.http, session, company, other, switch, made)

@@ -199,3 +199,44 @@ async def test_a_hundred_thousand_leads_in_one_list(rest: Rest) -> None:
     everything = await rest.get(path)
     assert [one["phone"] for one in everything] == phones
     assert (await rest.ask("DELETE", f"/api/phone_list/{list_id}")).status == 200
+
+
+async def test_an_account_has_as_many_leads_as_it_may_have(rest: Rest) -> None:
+    rest.settings.limits.account_leads = 10
+    first, second = await make_list(rest), await make_list(rest, "Autumn")
+    await rest.post(f"/api/phone_list/{first}/lead", [{"phone": one} for one in NUMBERS[:6]])
+    sent = [{"phone": one} for one in NUMBERS[:5]]
+    refused = await rest.ask("POST", f"/api/phone_list/{second}/lead", sent)
+    assert (refused.status, "10 leads" in refused.content["msg"]) == (409, True)
+    assert await rest.get(f"/api/phone_list/{second}/lead") == [], "none is added"
+    await rest.post(f"/api/phone_list/{second}/lead", sent[:4])
+    assert (await rest.ask("POST", f"/api/phone_list/{second}/lead", sent[:4])).status == 200, "changes none"
+    assert (await rest.ask("DELETE", f"/api/phone_list/{first}")).status == 200
+    await rest.post(f"/api/phone_list/{second}/lead", [{"phone": one} for one in NUMBERS[10:16]])
+    assert (await rest.ask("POST", f"/api/phone_list/{second}/lead", {"phone": NUMBERS[20]})).status == 409
+
+
+async def test_the_leads_of_an_account_take_as_many_bytes_as_they_may(rest: Rest) -> None:
+    rest.settings.limits.account_leads_bytes = 20_000
+    list_id = await make_list(rest)
+    path = f"/api/phone_list/{list_id}/lead"
+    large = {"ext_api_vars": {"note": "x" * 7000}}
+    await rest.post(path, [{"phone": one, **large} for one in NUMBERS[:2]])
+    assert (await rest.ask("POST", path, {"phone": NUMBERS[2], **large})).status == 409
+    await rest.post(path, {"phone": NUMBERS[2]})
+    assert (await rest.ask("PUT", f"{path}/{NUMBERS[2]}", large)).status == 409, "a change counts as well"
+    assert (await rest.get(f"{path}/{NUMBERS[2]}"))["ext_api_vars"] is None
+    await rest.put(f"{path}/{NUMBERS[0]}", {"ext_api_vars": None})
+    await rest.put(f"{path}/{NUMBERS[2]}", large)
+
+
+async def test_requests_at_one_moment_do_not_exceed_the_quota_together(rest: Rest) -> None:
+    rest.settings.limits.account_leads = 10
+    lists = [await make_list(rest, f"List {number}") for number in range(4)]
+    answers = await asyncio.gather(
+        *(
+            rest.ask("POST", f"/api/phone_list/{one}/lead", [{"phone": phone} for phone in NUMBERS[:4]])
+            for one in lists
+        )
+    )
+    assert sorted(answer.status for answer in answers) == [200, 200, 409, 409]

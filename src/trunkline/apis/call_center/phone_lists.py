@@ -134,10 +134,17 @@ async def _leads(request: RequestContext, args: Arguments) -> Pages:
     return Pages(read, args.query.get("limit"))
 
 
+def _quota(request: RequestContext) -> leads.Quota:
+    limits = request.services.settings.limits
+    return leads.Quota(limits.account_leads, limits.account_leads_bytes)
+
+
 async def _add(request: RequestContext, args: Arguments) -> Any:
     is_one = isinstance(args.body, dict)
     sent = [args.body] if is_one else args.body
-    added = await leads.add_leads(request.services.db, request.account_id, args.path["id"], sent)
+    added = await leads.add_leads(
+        request.services.db, request.account_id, args.path["id"], sent, _quota(request)
+    )
     if not is_one:
         return added._asdict()
     return dict(
@@ -157,7 +164,7 @@ async def _update_lead(request: RequestContext, args: Arguments) -> Any:
         args.path["id"],
         args.path["phone"],
     )
-    await leads.update_lead(db, account_id, list_id, phone, args.body)
+    await leads.update_lead(db, account_id, list_id, phone, args.body, _quota(request))
     return await leads.read_lead(db, account_id, list_id, args.body.get("phone", phone))
 
 
