@@ -194,7 +194,13 @@ async def test_a_mac_address_is_of_one_phone(scene: Scene) -> None:
 
 async def test_a_transport_that_is_turned_off_gives_no_configuration(scene: Scene) -> None:
     added = await scene.phones.add(scene.account_id, LINE, PhoneKind.YEALINK, MAC, Transport.TCP)
-    assert (await scene.get(added.token))[0] == 404
+    assert await scene.get(added.token) == (410, "The transport of this phone is turned off in the PBX.")
+
+
+async def test_a_proxy_that_was_asked_over_plain_http_gives_nothing(scene: Scene) -> None:
+    token = await scene.add()
+    assert (await scene.get(token, **{"X-Forwarded-Proto": "http"}))[0] == 404
+    assert (await scene.get(token, **{"X-Forwarded-Proto": "https"}))[0] == 200
 
 
 async def test_plain_http_from_elsewhere_gives_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,3 +28,21 @@ async def test_a_start_waits_for_postgresql(tmp_path: Path, monkeypatch: pytest.
     assert not starting.done()
     async with server:
         assert await asyncio.wait_for(starting, 20) == 42
+
+
+async def test_a_start_that_waits_for_postgresql_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "CONNECT_SECONDS", 0.2)
+    stopped = asyncio.Event()
+
+    async def start() -> None:
+        async with common.database(f"host={tmp_path} dbname=x", "trunkline-test", stopped=stopped):
+            raise AssertionError("there is no server")
+
+    starting = asyncio.create_task(start())
+    await asyncio.wait({starting}, timeout=0.5)
+    assert not starting.done()
+    stopped.set()
+    with pytest.raises(common.StoppedAtStart):
+        await asyncio.wait_for(starting, 20)

@@ -1,7 +1,8 @@
 """``GET /phones/{token}/{file}``: the configuration file of a phone.
 
 The token in the path is the credential; a wrong one, and a file that is not the phone's, are 404 and count for the limits
-of unauthenticated clients. Over HTTPS only: plain HTTP is served to this machine and to trusted proxies, which end HTTPS.
+of unauthenticated clients. Over HTTPS only: plain HTTP is served to this machine, and to trusted proxies whose client used
+HTTPS (``X-Forwarded-Proto: https``).
 """
 
 from __future__ import annotations
@@ -29,8 +30,15 @@ def routes(phones: Phones, settings: Settings, address_of: AddressOf) -> list[we
             continue  # turned off
 
     def is_private(request: web.Request) -> bool:
+        if request.secure:
+            return True
         peer = ip_address(request.remote or "127.0.0.1")
-        return request.secure or peer.is_loopback or any(peer in network for network in proxies)
+        if not peer.is_loopback and not any(peer in network for network in proxies):
+            return False
+        # Of a proxy: what the client used. Without the header it is a request of this machine.
+        return (
+            request.headers.get("X-Forwarded-Proto", "https" if peer.is_loopback else "").lower() == "https"
+        )
 
     async def send(request: web.Request) -> web.StreamResponse:
         if not is_private(request):
@@ -46,9 +54,7 @@ def routes(phones: Phones, settings: Settings, address_of: AddressOf) -> list[we
             raise web.HTTPNotFound(text="Not found")
         request[CHECK].identified(fetched.account_id)
         if fetched.file is None:
-            raise web.HTTPGone(
-                text="The password of this line was changed. The administrator: trunkline phone renew LINE"
-            )
+            raise web.HTTPGone(text=fetched.refusal)
         return web.Response(
             body=fetched.file.content,
             headers={

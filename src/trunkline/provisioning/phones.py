@@ -72,10 +72,13 @@ class AddedPhone:
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """:ivar file: None: the line's password was changed since the phone was added."""
+    """:ivar file: None: the phone gets none now.
+    :ivar refusal: why it gets none, and what to do.
+    """
 
     account_id: int
     file: ConfigurationFile | None
+    refusal: str = ""
 
 
 async def list_phones(db: Database, account_id: int) -> list[dict[str, Any]]:
@@ -184,7 +187,11 @@ class Phones:
                 address=address,
                 remedy="run `trunkline phone renew LINE`: its phones get a new password at their next restart",
             )
-            return FetchedFile(row["account_id"], None)
+            return FetchedFile(
+                row["account_id"],
+                None,
+                "The password of this line was changed. The administrator: trunkline phone renew LINE",
+            )
         transport = Transport(row["transport"])
         if transport not in server:
             log.warning(
@@ -192,7 +199,9 @@ class Phones:
                 transport=transport.value,
                 remedy="set the port of this transport in the settings, or add the phone again with another one",
             )
-            return None
+            return FetchedFile(
+                row["account_id"], None, "The transport of this phone is turned off in the PBX."
+            )
         host, port = server[transport]
         settings = PhoneSettings(
             login=row["line"],

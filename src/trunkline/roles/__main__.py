@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import os
@@ -17,6 +18,7 @@ from trunkline.core import log
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.core.tasks import EXIT_CODE, CoreTaskFailed, CoreTasks
+from trunkline.roles.common import StoppedAtStart
 from trunkline.roles.health import Health, StartPhases
 from trunkline.roles.observation import observed
 from trunkline.runtime.instance import SUPERVISED
@@ -47,7 +49,8 @@ async def _main(
 
     health = Health(role, is_watched=SUPERVISED in os.environ, phases=phases, was_standby=was_standby)
     async with CoreTasks(is_stopping=stopped.is_set), health.reported(), observed(role, settings, health):
-        await module.run(settings, health, stopped)
+        with contextlib.suppress(StoppedAtStart):
+            await module.run(settings, health, stopped)
 
 
 def main() -> None:

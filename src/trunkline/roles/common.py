@@ -23,16 +23,27 @@ LOG_PERIOD_SECONDS = 60.0
 _log = get_logger("roles")
 
 
+class StoppedAtStart(Exception):  # noqa: N818 - what happened
+    """The process was asked to stop while it waited for PostgreSQL: it ends without an error."""
+
+
 @contextlib.asynccontextmanager
 async def database(
-    dsn: str, name: str, *, max_size: int = 10, statement_timeout_ms: int | None = None
+    dsn: str,
+    name: str,
+    *,
+    max_size: int = 10,
+    statement_timeout_ms: int | None = None,
+    stopped: asyncio.Event | None = None,
 ) -> AsyncIterator[Database]:
     """The pool of a role. While PostgreSQL is unavailable this waits: a process that ended instead would be started
     again and again, and each start costs seconds.
 
     :param name: of the role's process, as PostgreSQL shows it.
+    :param stopped: the process is to stop.
+    :raises StoppedAtStart: it was stopped while it waited.
     """
-    db = await _opened(dsn, name, max_size, statement_timeout_ms)
+    db = await _opened(dsn, name, max_size, statement_timeout_ms, stopped)
     metrics.POOL_SIZE.labels(name).set_function(lambda: db.pool_use().size)
     metrics.POOL_IN_USE.labels(name).set_function(lambda: db.pool_use().in_use)
     metrics.POOL_WAITING.labels(name).set_function(lambda: db.pool_use().waiting)
@@ -42,7 +53,9 @@ async def database(
         await db.close()
 
 
-async def _opened(dsn: str, name: str, max_size: int, statement_timeout_ms: int | None) -> Database:
+async def _opened(
+    dsn: str, name: str, max_size: int, statement_timeout_ms: int | None, stopped: asyncio.Event | None
+) -> Database:
     logged_at: float | None = None
     while True:
         try:
@@ -54,6 +67,8 @@ async def _opened(dsn: str, name: str, max_size: int, statement_timeout_ms: int 
                 connect_timeout=CONNECT_SECONDS,
             )
         except DatabaseUnavailable as error:
+            if stopped is not None and stopped.is_set():
+                raise StoppedAtStart from error
             now = time.monotonic()
             if logged_at is None or now - logged_at >= LOG_PERIOD_SECONDS:
                 logged_at = now

@@ -89,7 +89,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
     own = secrets.load(settings)
     node = settings.switch.node
     async with contextlib.AsyncExitStack() as stack:
-        db = await stack.enter_async_context(database(dsn, "trunkline-switch"))
+        db = await stack.enter_async_context(database(dsn, "trunkline-switch", stopped=stopped))
         fenced = asyncio.Event()
         installation = stack.enter_context(node_lock(settings.data / "switch.lock"))
         lease = await stack.enter_async_context(

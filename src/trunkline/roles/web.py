@@ -37,7 +37,13 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         sizes = settings.web
         db, report_db, upload_db = [
             await stack.enter_async_context(
-                database(postgres.dsn(settings), name, max_size=size, statement_timeout_ms=timeout_ms)
+                database(
+                    postgres.dsn(settings),
+                    name,
+                    max_size=size,
+                    statement_timeout_ms=timeout_ms,
+                    stopped=stopped,
+                )
             )
             for name, size, timeout_ms in (
                 ("trunkline-web", sizes.command_connections, _COMMAND_MS),

@@ -65,7 +65,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
     dsn = postgres.dsn(settings)
     own = secrets.load(settings)
     async with contextlib.AsyncExitStack() as stack:
-        db = await stack.enter_async_context(database(dsn, "trunkline-worker", max_size=20))
+        db = await stack.enter_async_context(database(dsn, "trunkline-worker", max_size=20, stopped=stopped))
         jobs = Jobs(dsn)
         await stack.enter_async_context(
             notifications_worker.delivering(

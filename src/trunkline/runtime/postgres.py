@@ -67,10 +67,12 @@ _SETTINGS = {
     "log_min_duration_statement": "1s",
     "password_encryption": "scram-sha-256",
 }
-"""Written once into ``postgresql.conf``; the admin may change them there."""
+"""Written into ``postgresql.conf`` when the folder is created; the administrator may change them there."""
 
 _FORMER_SETTINGS = {"max_wal_size": ("2GB",), "checkpoint_timeout": ("15min",)}
-"""What former versions wrote for some of them. A value that is one of these was not set by the admin, and is replaced."""
+"""What former versions wrote for some of them: replaced once. :data:`_RENEWED` in the file says that it was done."""
+
+_RENEWED = "# settings of former versions of Trunkline were replaced (2)"
 
 
 def binaries() -> Path:
@@ -195,19 +197,20 @@ class Cluster:
         file = self.folder / "postgresql.conf"
         with contextlib.suppress(OSError):
             text = file.read_text()
-            new = text
+            if _RENEWED in text:
+                return
+            new = f"{text.rstrip()}\n{_RENEWED}\n"
             for name, former in _FORMER_SETTINGS.items():
                 for value in former:
                     line = rf"^({name}\s*=\s*)'?{value}'?(?=\s|$)"
                     new = re.sub(line, rf"\g<1>{_SETTINGS[name]}", new, flags=re.MULTILINE)
-            if new != text:
-                was = file.stat()
-                beside = file.with_name("postgresql.conf.new")
-                beside.write_text(new)
-                beside.chmod(stat.S_IMODE(was.st_mode))
-                if os.geteuid() == 0:
-                    os.chown(beside, was.st_uid, was.st_gid)
-                beside.replace(file)
+            was = file.stat()
+            temporary = file.with_name("postgresql.conf.new")
+            temporary.write_text(new)
+            temporary.chmod(stat.S_IMODE(was.st_mode))
+            if os.geteuid() == 0:
+                os.chown(temporary, was.st_uid, was.st_gid)
+            temporary.replace(file)
 
     def _create(self) -> None:
         """Create the folder under a temporary name and rename it, so an interruption leaves no incomplete folder."""

@@ -163,6 +163,8 @@ def _param(fact: Fact, declared: Param | Given | None) -> Param:
 def _field(fact: Fact, declared: Field | Given | None) -> Field:
     if isinstance(declared, Field):
         return declared
+    if declared is not None and not all(isinstance(one, Given) for one in declared.inner):
+        raise ValueError(f"{fact.name}: declare the field in full, or override the fields in it")
     type = FieldType(fact.type)
     if declared is not None and not all(isinstance(one, Given) for one in declared.inner):
         raise ValueError(f"{fact.name}: declare the field in full")
