@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from psycopg.types.json import Jsonb
 
 from tests.apis.call_center.rest import Rest
 from tests.apis.call_center.test_users import JOHN, OWN, SETTINGS
 from tests.directory.account_contents import contents
 from trunkline.accounts.secrets import Cipher
 from trunkline.apis.call_center.queues import QUEUE_FIELDS
+from trunkline.core.errors import ConfigurationError
 from trunkline.directory.agents.form import AgentForm
 from trunkline.directory.files.apply import DirectoryFiles
 from trunkline.directory.files.file import parse, to_yaml
@@ -125,6 +127,66 @@ async def test_values_that_cannot_be(rest: Rest) -> None:
     assert (await rest.ask("POST", "/api/cc_queue", {"name": "x"})).status == 400, "strategy is required"
     assert (await rest.ask("POST", "/api/cc_queue", {"name": "x", "strategy": "random"})).status == 400
     assert await rest.get(f"/api/cc_queue/{made['id']}") == made
+
+
+async def make_scenario(rest: Rest, queue_id: int) -> None:
+    """A scenario whose first operation is this queue."""
+    account_id = rest.company.account_id
+    await rest.db.execute(
+        """
+        with made as (
+            insert into scenarios (account_id, key, name) values (%(account_id)s, 'help', 'Help') returning scenario_id)
+        insert into scenario_operations (account_id, scenario_id, key, name, kind, position, settings)
+        select %(account_id)s, scenario_id, 'wait', 'Wait', 'queue', 0, %(settings)s from made""",
+        {"account_id": account_id, "settings": Jsonb({"queue_id": queue_id, "exits": {}})},
+    )
+
+
+async def test_a_queue_that_is_used_is_not_deleted(rest: Rest) -> None:
+    """By a scenario, or by the exit of another queue; its own exits do not keep it."""
+    used = await rest.post("/api/cc_queue", SALES)
+    path = f"/api/cc_queue/{used['id']}"
+    await rest.put(path, {"exits": {"1": f"queue:{used['id']}"}})
+    await make_scenario(rest, used["id"])
+    refused = await rest.ask("DELETE", path)
+    assert refused.status == 409
+    assert 'operation "Wait" of the scenario "Help"' in str(refused.content)
+    await rest.db.execute("delete from scenarios where account_id = %s", (rest.company.account_id,))
+    other = await rest.post(
+        "/api/cc_queue", {**SALES, "name": "Support", "exits": {"2": f"queue:{used['id']}", "3": [1]}}
+    )
+    refused = await rest.ask("DELETE", path)
+    assert refused.status == 409
+    assert 'queue "Support"' in str(refused.content)
+    await rest.put(f"/api/cc_queue/{other['id']}", {"exits": [f"queue:{used['id']}"]})
+    assert (await rest.ask("DELETE", path)).content == {"success": True}
+
+
+async def test_a_user_who_is_an_exit_of_a_queue_is_not_deleted(rest: Rest) -> None:
+    [user] = await make_users(rest, 1)
+    made = await rest.post("/api/cc_queue", {**SALES, "exits": {"1": f"employee:{user}"}})
+    for exits in ({"1": f"employee:{user}"}, {"timeout": f"voicemail:{user}"}):
+        await rest.put(f"/api/cc_queue/{made['id']}", {"exits": exits})
+        assert (await rest.ask("DELETE", f"/api/user/{user}")).status == 409, exits
+    await rest.put(f"/api/cc_queue/{made['id']}", {"exits": {"1": f"group:{user}"}})
+    assert (await rest.ask("DELETE", f"/api/user/{user}")).status == 200
+
+
+async def test_an_operation_whose_queue_is_gone_is_exported(rest: Rest, tmp_path: Path) -> None:
+    """The file says what is missing, and a file mends it."""
+    await make_scenario(rest, 77)
+    files = DirectoryFiles(rest.db, Cipher(Fernet.generate_key()), NullSpeech(), tmp_path / "media")
+    text = to_yaml(await files.export(rest.company.account_id))
+    assert "queue: removed-77" in text
+    with pytest.raises(ConfigurationError, match="no such queue: removed-77"):
+        await files.prepare(Request(rest.company.account_id, parse("tags: {vip: {name: VIP}}", {}), tmp_path))
+    mended = parse(
+        "queues: {sales: {name: Sales}}\n"
+        "scenarios: {help: {name: Help, operations: {wait: {kind: queue, queue: sales}}}}",
+        {},
+    )
+    await files.apply(await files.prepare(Request(rest.company.account_id, mended, tmp_path)))
+    assert "queue: sales" in to_yaml(await files.export(rest.company.account_id))
 
 
 async def test_agents_are_added_replaced_and_removed(rest: Rest) -> None:

@@ -12,6 +12,7 @@ from trunkline.core.errors import Duplicate, NotFound
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.queues.rules import DEFAULTS, MEDIA, Tier
+from trunkline.directory.scenarios.uses import refuse_if_used
 
 _TABLE, _ID = "queues", "queue_id"
 
@@ -60,9 +61,12 @@ async def delete_queue(db: Database, account_id: int, queue_id: int) -> None:
     """Remove a queue; its agents stay employees.
 
     :raises NotFound: no such queue.
+    :raises InUse: a scenario, or an exit of another queue, refers to the queue.
     """
     async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
+        await lock_row(connection, _TABLE, _ID, account_id, queue_id)
+        await refuse_if_used(connection, account_id, "queue_id", queue_id)
         await delete(connection, _TABLE, _ID, account_id, queue_id)
 
 

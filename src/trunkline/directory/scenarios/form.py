@@ -460,11 +460,18 @@ def _with_keys(
     """References by the names of a file, and the settings that remain."""
     settings = dict(stored)
     form = {
-        name: context.key(section, settings.pop(column))
+        name: _key_of(context, section, settings.pop(column))
         for column, name, section in references
         if column in settings
     }
     return form, settings
+
+
+def _key_of(context: ReadContext, section: str, row_id: int | None) -> str | None:
+    """The key of what a setting names. What is gone has a key that no item has: the file can be read, and the check of
+    its references names the place, while a setting without a value would make the whole directory unreadable."""
+    key = context.key(section, row_id)
+    return f"removed-{row_id}" if key is None and row_id is not None and section != "media" else key
 
 
 def _media(context: ReadContext, ids: Any) -> list[str]:
