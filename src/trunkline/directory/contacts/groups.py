@@ -8,7 +8,7 @@ from trunkline.core.errors import Duplicate, InUse, PermissionDenied
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, lock_rows, transaction, update
 from trunkline.directory.contacts.store import put_members
-from trunkline.directory.scenarios.uses import refuse_if_in_operations
+from trunkline.directory.uses import refuse_if_in_operations
 
 TABLE, ID = "contact_groups", "contact_group_id"
 

@@ -22,7 +22,7 @@ from trunkline.directory.employees.extensions import check_extension
 from trunkline.directory.employees.numbers import PhonePatch, replace_phones
 from trunkline.directory.employees.operators import OperatorPatch, put_operator, remove_operator
 from trunkline.directory.employees.rules import CoachFault, coach_fault
-from trunkline.directory.scenarios.uses import refuse_if_used, refuse_places
+from trunkline.directory.uses import refuse_if_used, refuse_places
 
 _TABLE, _ID = "employees", "employee_id"
 

@@ -18,7 +18,7 @@ from trunkline.db.rows import (
 )
 from trunkline.directory.employees.extensions import check_extension
 from trunkline.directory.groups.store import put_members, put_phones
-from trunkline.directory.scenarios.uses import refuse_if_used
+from trunkline.directory.uses import refuse_if_used
 
 _TABLE, _ID = "employee_groups", "group_id"
 

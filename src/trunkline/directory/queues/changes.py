@@ -12,7 +12,7 @@ from trunkline.core.errors import Duplicate, NotFound
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.queues.rules import DEFAULTS, MEDIA, Tier
-from trunkline.directory.scenarios.uses import refuse_if_used
+from trunkline.directory.uses import refuse_if_used
 
 _TABLE, _ID = "queues", "queue_id"
 

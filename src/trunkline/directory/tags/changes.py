@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.core.errors import InUse, PermissionDenied
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, transaction, update
-from trunkline.directory.scenarios.uses import refuse_if_in_operations
+from trunkline.directory.uses import refuse_if_in_operations
 
 TABLE, ID = "tags", "tag_id"
 
