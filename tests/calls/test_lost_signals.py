@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.calls import company as c
 from tests.calls.restarted_node import Node, ring
 from tests.calls.simulation import CallSimulation
-from trunkline.calls.session import UnresolvedLeg
+from trunkline.calls.session import Session, UnresolvedLeg
 from trunkline.calls.switch.lost_signals import YOUNG_SECONDS, LostSignals
 from trunkline.core.clock import Instant
 from trunkline.telephony.port import Channel, Survey
@@ -70,3 +70,34 @@ def test_after_a_loss_the_call_ends_as_the_log_has_it() -> None:
     node.flow()
     assert node.end["finish_reason"] == "caller_disconnects"
     assert node.end["talk_duration"] == 30
+
+
+def test_a_call_that_no_recovery_corrects_is_ended() -> None:
+    """A leg whose channel leads to another call gets no signal of its end: the second comparison ends the call."""
+    node = Node()
+    channel = node.arrive(c.TO_ANNA)
+    [session] = node.switch.sessions.values()
+    node.at(5).engine.answer(ring(node))
+    node.flow()
+    node.switch.channels.pop(channel)
+    node.engine.channels.pop(channel)
+    checks = LostSignals(node.switch.has_pending_effects)
+    ended = []
+    for turn in range(2):
+        node.at(50 + 20 * turn)
+        found: list[Session] = []
+        for _ in range(2):
+            found = checks.check([session], set(node.engine.channels), Instant(node.clock))
+            ended.append(checks.without_effect(found))
+        assert found == [session]
+        checks.forget()
+        if turn == 0:
+            seen = [node.seen(one) for one in node.engine.channels]
+            node.recover(Survey(Instant(node.clock), seen, []))
+            assert session.call_session_id in node.switch.sessions, "the recovery does not correct it"
+    assert ended == [[], [], [], [session]]
+    node.switch.end_lost(session)
+    node.flow()
+    assert not node.switch.sessions
+    assert not session.living
+    assert node.end["finish_reason"] == "internal_error"

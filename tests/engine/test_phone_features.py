@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.setup import Setup
 from trunkline.demo import tones
-from trunkline.demo.outside import Answer, Redirect, busy
+from trunkline.demo.outside import Answer, Ignore, Redirect, busy
 
 pytestmark = [
     pytest.mark.engine,
@@ -57,9 +57,8 @@ async def test_a_blind_transfer_by_a_phone(setup: Setup) -> None:
     second = await setup.boris.next_call()
     await first.ended()
     assert second.number.lstrip("+") == call.party
-    async with asyncio.timeout(10):  # the end of the first phone's leg is reported a moment after its call
-        while [len(one["legs"]) for one in await setup.living()] != [2]:
-            await asyncio.sleep(0.05)
+    [living] = await setup.living()
+    assert len(living["legs"]) == 2
     await second.answered()
     await call.hears(second.tone)
     await second.hears(call.tone)
@@ -304,3 +303,31 @@ async def test_a_call_of_a_colleague_is_picked_up_and_nothing_else(setup: Setup)
     await call.hangup()
     await taking.ended()
     assert not await setup.engine_channels()
+
+
+async def test_a_call_that_rings_at_two_devices_is_picked_up_once(setup: Setup) -> None:
+    """The phone that dialled has the call, and no device rings on; nothing of it lives after the parties have gone."""
+    tablet = await setup.phone("0260001", "Anna's tablet")
+    try:
+        tablet.on_call(Ignore())
+        before = await setup.last_id()
+        call = await setup.clara.dial("201")
+        devices = [await setup.anna.next_call(), await tablet.next_call()]
+        for ringing in devices:
+            await ringing.ringing()
+        taking = await setup.boris.dial("*8201")
+        await call.hears(taking.tone)
+        await taking.hears(call.tone)
+        for ringing in devices:
+            await ringing.ended()
+            assert not ringing.is_answered
+        await asyncio.sleep(2)
+        assert not taking.is_ended
+        assert not call.is_ended
+        await call.hangup()
+        await taking.ended()
+        await setup.row(before, expected=2)
+        assert not await setup.living()
+        assert not await setup.engine_channels()
+    finally:
+        await tablet.unregister()

@@ -170,6 +170,17 @@ class SignalFollower:
                 lost_signals.forget()
                 continue
             lost = lost_signals.check(self._switch.sessions.values(), there, listed_at)
+            for session in lost_signals.without_effect(lost):
+                _log.error(
+                    "lost_call_ended",
+                    account_id=session.account_id,
+                    call_session_id=session.call_session_id,
+                    reason="a comparison with Asterisk did not correct it",
+                    consequence="the call is closed with the reason internal_error",
+                    remedy="report the lines of this call: trunkline tail --call",
+                )
+                self._switch.end_lost(session)
+            lost = [session for session in lost if session.call_session_id in self._switch.sessions]
             if not lost:
                 continue
             _log.error(

@@ -27,6 +27,23 @@ class LostSignals:
     def __init__(self, has_pending: Callable[[Session], bool]) -> None:
         self._has_pending = has_pending
         self._missing: frozenset[Channel] = frozenset()
+        self._lost: dict[int, Set[Channel]] = {}
+        """The channels that were missing twice, by call, of the last check."""
+        self._recovered: dict[int, Set[Channel]] = {}
+        """Of these calls, when a recovery was asked for the last time."""
+
+    def without_effect(self, lost: Iterable[Session]) -> list[Session]:
+        """Those of the lost calls of whose missing channels one was missing before the last recovery, too: another one
+        would not correct them either."""
+        again = [
+            session
+            for session in lost
+            if self._lost.get(session.call_session_id, set())
+            & self._recovered.get(session.call_session_id, set())
+        ]
+        if self._lost:  # a first check after a recovery finds none
+            self._recovered = self._lost
+        return again
 
     def forget(self) -> None:
         """Signals may be late now: the next check is a first one."""
@@ -40,6 +57,7 @@ class LostSignals:
         """
         missing: set[Channel] = set()
         lost: list[Session] = []
+        self._lost = {}
         for session in sessions:
             if self._has_pending(session):
                 continue
@@ -53,7 +71,8 @@ class LostSignals:
                 and leg.started_at < listed_at - YOUNG_SECONDS
             }
             missing |= gone
-            if gone & self._missing:
+            if twice := gone & self._missing:
                 lost.append(session)
+                self._lost[session.call_session_id] = twice
         self._missing = frozenset(missing)
         return lost

@@ -17,7 +17,8 @@ import orjson
 
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Effect
+from trunkline.calls.effects import Effect, Hangup
+from trunkline.calls.finish_reasons import NORMAL_CLEARING
 from trunkline.calls.flows import (
     consultation,
     engine_connect,
@@ -49,6 +50,7 @@ from trunkline.core.log import get_fast_logger, get_logger
 from trunkline.directory.live.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory
 from trunkline.events.catalogue import STORED_FIRST, Event, EventType
+from trunkline.events.reasons import Reason
 from trunkline.telephony.port import (
     Arrived,
     Channel,
@@ -391,6 +393,23 @@ class Switch:
     def gone(self, channel: Channel, at: Instant) -> None:
         """A channel that should live does not: close its leg."""
         self.handle(Ended(channel, at, cause=0, by_party=False))
+
+    def end_lost(self, session: Session) -> None:
+        """End a call that comparisons with the engine do not correct: a leg of it has a channel that does not exist.
+
+        Its legs are closed in this call itself, because the channel of one may lead to another call.
+        """
+        context = self.context_of(session.account_id, session)
+        if context is None or session.phase is Phase.ENDED:
+            return
+        decision = Decision(session, context, Instant(self._clock()))
+        decision.end_session(Reason.INTERNAL_ERROR)
+        for leg in list(session.living):
+            if leg.channel and self.channels.get(leg.channel) is session:
+                decision.do(Hangup(leg.channel, NORMAL_CLEARING))
+            decision.end_leg(leg, Reason.INTERNAL_ERROR, NORMAL_CLEARING)
+        rules.end_if_empty(decision)
+        self.apply(decision)
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.call_session_id, None)
