@@ -10,7 +10,7 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Effect, PickUp
 from trunkline.calls.flows import pick_up
 from trunkline.calls.session import Phase
-from trunkline.telephony.port import Answered, Channel, Ended, Joined, Signal
+from trunkline.telephony.port import Answered, Channel, Ended, Joined, Signal, TargetStarted
 
 if TYPE_CHECKING:
     from trunkline.calls.switch.switch import Switch
@@ -31,13 +31,17 @@ class PickUps:
                 self._picking[effect.channel] = effect.ringing
 
     def note(self, signal: Signal) -> None:
-        """A phone that picks up a call has taken the place of the other, or has ended; other signals change nothing."""
-        if self._picking and isinstance(signal, Answered | Joined | Ended):
+        """A phone that picks up a call has taken the place of the other, or has ended; other signals change nothing.
+
+        Asterisk may report it as a target of the call that rings first, before the phones that rang end: as when one of them
+        does not respond to the INVITE.
+        """
+        if self._picking and isinstance(signal, Answered | Joined | TargetStarted | Ended):
             ringing = self._picking.pop(signal.channel, None)
             if ringing is not None and not isinstance(signal, Ended):
                 self._move(signal, ringing)
 
-    def _move(self, signal: Answered | Joined, ringing_channel: Channel) -> None:
+    def _move(self, signal: Answered | Joined | TargetStarted, ringing_channel: Channel) -> None:
         switch = self._switch
         session, other = switch.channels.get(signal.channel), switch.channels.get(ringing_channel)
         leg = session.leg_of(signal.channel) if session is not None else None

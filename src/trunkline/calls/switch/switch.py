@@ -190,6 +190,7 @@ class Switch:
             ):
                 pass  # handled by presence, the login guard, the carriers, the signal path and recovery
             case TargetStarted():
+                self._pick_ups.note(signal)
                 session = self.channels.get(signal.dialling)
                 if session is not None:
                     self._pass_to_rules(session, signal)
