@@ -28,8 +28,8 @@ from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
 from trunkline.runtime import listen_filter, listen_queue, sip_connections
 from trunkline.runtime.sip_connections import (
+    INITIAL_BYTES,
     PHONE,
-    ROOM,
     TRUNK,
     UNKNOWN_ADDRESS_TCP,
     UNKNOWN_ADDRESS_TLS,
@@ -167,8 +167,8 @@ def test_also_a_known_connection_may_not_send_without_limit(is_trunk: bool) -> N
 def test_many_connections_of_one_address_may_not_send_too_much_together(port: int) -> None:
     allowed = UNKNOWN_ADDRESS_TCP if port == TCP else UNKNOWN_ADDRESS_TLS
     rules = _rules(Switch(), replace(LIMITS, tcp_per_address=0, tls_per_address=0))
-    count = allowed.burst // ROOM
-    present = _of("192.0.2.1", 1, count + 1, ROOM, port)
+    count = allowed.burst // INITIAL_BYTES
+    present = _of("192.0.2.1", 1, count + 1, INITIAL_BYTES, port)
     verdict = rules.judge(present, 1.0, bans_changed=False)
     assert verdict.end == {one.inode for one in present}
     assert verdict.blocked == {"192.0.2.1"}

@@ -4,7 +4,7 @@ Debian's package has a patch that upstream does not have (``2016_opus_plc.patch`
 number is lower than the last one, and all that follow, for up to eleven minutes. So a carrier that changes its media gateway
 during a talk is not heard any more. No setting avoids it; decision 0034 has the measurements, 0042 the choice.
 Its module of transfers has five more (decision 0043); without the corrections it is not loaded. Its SIP library sends a
-response to the address in ``maddr`` of ``Via``, so that a stranger chose to whom the PBX sends.
+response to the address in ``maddr`` of ``Via``, so an unknown client chose the destination.
 
 A correction names the digest of the file before and after it, so it applies to that very build, or not at all.
 """

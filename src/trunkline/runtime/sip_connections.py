@@ -64,7 +64,7 @@ REFRESH = 60.0
 """The addresses of trunks are at most so old while the switch answers."""
 NETWORK_BITS_MIN = 16
 """A network of a trunk that is larger (a shorter prefix) has too many addresses of others to be exempt in a flood."""
-ROOM = 16 << 10
+INITIAL_BYTES = 16 << 10
 """Bytes that a connection may have sent when all unknown ones together send too much: a phone has registered with less."""
 
 
@@ -286,7 +286,9 @@ class ConnectionRules:
         return [
             one
             for one in present
-            if any(key in over and (key[0] != "all" or one.received > ROOM) for key in self._keys(one))
+            if any(
+                key in over and (key[0] != "all" or one.received > INITIAL_BYTES) for key in self._keys(one)
+            )
         ]
 
     def _is_ask_due(self, present: Collection[Connection], now: float) -> bool:

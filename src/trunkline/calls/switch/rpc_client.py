@@ -71,7 +71,7 @@ REPEATABLE = frozenset(
         *LISTS,
     }
 )
-"""Commands that may be sent again when the answer was lost: doing them twice changes nothing."""
+"""Commands that may be sent again when the answer was lost: a repetition has the same result, up to its time."""
 
 
 LEASES_SECONDS = 1.0
