@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+
 from pydantic import BaseModel
 
 from trunkline.db.pool import Database
+from trunkline.directory import exclusive
 from trunkline.directory.agents.form import AgentForm
 from trunkline.directory.employees.form import EmployeePhoneForm, OperatorForm
+from trunkline.directory.exclusive import Exclusive
 from trunkline.directory.files.entities import DELETE_ORDER, ENTITIES
 from trunkline.directory.files.form import SECTIONS
 from trunkline.directory.forms.entity import column_names
@@ -74,6 +79,29 @@ async def test_every_column_of_a_part_is_in_the_file(db: Database) -> None:
     }
     for table, (form, own) in parts.items():
         assert await columns(db, table) - {"account_id"} == set(column_names(form)) | own, table
+
+
+def exclusive_fields(form: type[BaseModel], section: str) -> set[tuple[str, str]]:
+    """Kinds of values that only one item has, with the section, also of the parts of an item."""
+    found: set[tuple[str, str]] = set()
+    for info in form.model_fields.values():
+        found |= {(mark.name + mark.column, section) for mark in info.metadata if isinstance(mark, Exclusive)}
+        for part in re.findall(r"[\w.]+Form\b", str(info.annotation)):
+            module, _, name = part.rpartition(".")
+            found |= exclusive_fields(getattr(importlib.import_module(module), name), section)
+    return found
+
+
+def test_forms_mark_the_values_whose_uniqueness_the_apis_check() -> None:
+    marked = {
+        one
+        for section, entity in ENTITIES.items()
+        if entity.form is not None
+        for one in exclusive_fields(entity.form, section)
+    }
+    kinds = [value for value in vars(exclusive).values() if isinstance(value, Exclusive)]
+    assert len(kinds) >= 4
+    assert marked == {(kind.name + kind.column, section) for kind in kinds for section in kind.tables}
 
 
 def test_sections_of_files_are_entities() -> None:

@@ -107,6 +107,7 @@ employees:
   boris: {last_name: B, extension: 101, phones: [{line: 0160001}]}
 groups: {sales: {extension: 101, members: [anna, carl]}}
 tags: {a: {name: Same}, b: {name: Same}}
+queues: {first: {name: Support}, second: {name: Support}}
 scenarios:
   m:
     operations:
@@ -134,10 +135,11 @@ scenarios:
         "scenarios.m.operations.a.next: no such operation in this scenario: z",
         "scenarios.m.operations.b.closed: no such operation in this scenario: q",
         "scenarios.m.operations.e.number: 971500000010 is a virtual number of this account; the call would come back to it",
-        "employees.boris.phones[0].line: 0160001 is already a phone of anna",
-        "employees.boris.extension: 101 is already that of employees.anna",
-        "groups.sales.extension: 101 is already that of employees.anna",
-        "tags: two tags are named 'Same'",
+        "tags.b.name: the name Same is already that of tags.a",
+        "employees.boris.extension: the short number 101 is already that of employees.anna",
+        "employees.boris.phones[0].line: the SIP line 0160001 is already that of employees.anna",
+        "groups.sales.extension: the short number 101 is already that of employees.anna",
+        "queues.second.name: the name Support is already that of queues.first",
     ]
 
 

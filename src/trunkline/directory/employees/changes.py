@@ -18,10 +18,10 @@ from trunkline.db.rows import (
     update,
 )
 from trunkline.directory.agents.changes import AgentPatch, put_agent
-from trunkline.directory.employees.extensions import check_extension
 from trunkline.directory.employees.numbers import PhonePatch, replace_phones
 from trunkline.directory.employees.operators import OperatorPatch, put_operator, remove_operator
 from trunkline.directory.employees.rules import CoachFault, coach_fault
+from trunkline.directory.exclusive import Holder, check_extension
 from trunkline.directory.uses import refuse_if_used, refuse_places
 
 _TABLE, _ID = "employees", "employee_id"
@@ -132,8 +132,8 @@ async def _check(
             connection,
             account_id,
             extension,
+            Holder("employees", employee_id),
             field="extension.extension_phone_number",
-            employee_id=employee_id,
         )
     await _check_coach(connection, account_id, employee_id, columns)
 

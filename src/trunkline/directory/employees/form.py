@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_val
 from trunkline.accounts import passwords
 from trunkline.db.pool import Row
 from trunkline.directory.agents.form import AgentForm
+from trunkline.directory.exclusive import LINE_OF_EMPLOYEE, SHORT_NUMBER
 from trunkline.directory.forms.entity import Column, Elsewhere, Entity, Kept, ReadContext, Refers
 from trunkline.directory.forms.fields import (
     BOTH,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 class EmployeePhoneForm(Item):
     """A SIP line or an outside number."""
 
-    line: Annotated[Login | None, Refers("sip_lines", "sip_line_id")] = None
+    line: Annotated[Login | None, Refers("sip_lines", "sip_line_id"), LINE_OF_EMPLOYEE] = None
     number: Annotated[OutsidePhone | None, Column("external_number")] = None
     channels: Annotated[int, Field(ge=1, le=limits.MAX_CHANNELS), Column("channels_count")] = 1
     dial_time: DialTime = 60
@@ -86,7 +87,7 @@ class EmployeeForm(Item):
     first_name: str = ""
     patronymic: str = ""
     email: Email | None = None
-    extension: Extension | None = None
+    extension: Annotated[Extension | None, SHORT_NUMBER] = None
     status: Annotated[EmployeeStatus | None, Kept(EmployeeStatus.AVAILABLE)] = None
     phones: Annotated[tuple[EmployeePhoneForm, ...], AfterValidator(_few), Elsewhere()] = ()
     voice_mail: Annotated[bool, Column("extension_voice_mail_enabled")] = False

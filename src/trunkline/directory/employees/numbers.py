@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.core.errors import Duplicate, InvalidInput, NotFound
+from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.core.phone import with_extension
 from trunkline.db.pool import Connection, Row
 from trunkline.db.rows import insert, update
-from trunkline.directory.lines.store import own_lines_of
+from trunkline.directory.exclusive import LINE_OF_EMPLOYEE, Holder, check_exclusive
+from trunkline.directory.lines.store import assign_lines
 
 FIELD = "phone_numbers.phone_number"
 SETTINGS = ("channels_count", "dial_time", "status")
@@ -80,40 +81,37 @@ async def replace_phones(
         "delete from employee_phones where account_id = %s and employee_id = %s and phone_id <> all(%s)",
         (account_id, employee_id, list(kept)),
     )
-    await own_lines_of(connection, account_id, employee_id)
+    await assign_lines(connection, account_id, employee_id)
 
 
 async def _targets(
     connection: Connection, account_id: int, employee_id: int, wanted: Sequence[PhonePatch]
 ) -> list[_Target]:
     cursor = await connection.execute(
-        """
-        select l.phone_number, l.sip_line_id, l.employee_id, exists (
-            select from employee_phones p where p.account_id = l.account_id and p.sip_line_id = l.sip_line_id
-            and p.employee_id <> %s) as elsewhere
-        from sip_lines l where l.account_id = %s and l.phone_number = any(%s)""",
-        (employee_id, account_id, [entry.number.strip() for entry in wanted]),
+        "select phone_number, sip_line_id from sip_lines where account_id = %s and phone_number = any(%s)",
+        (account_id, [entry.number.strip() for entry in wanted]),
     )
-    lines = {row["phone_number"]: row for row in await cursor.fetchall()}
+    lines = {row["phone_number"]: row["sip_line_id"] for row in await cursor.fetchall()}
+    await check_exclusive(
+        connection,
+        account_id,
+        LINE_OF_EMPLOYEE,
+        {sip_line_id: number for number, sip_line_id in lines.items()},
+        Holder("employees", employee_id),
+        field=FIELD,
+    )
     targets: list[_Target] = []
     for entry in wanted:
-        target = _target(entry.number, lines.get(entry.number.strip()), employee_id)
+        target = _target(entry.number, lines.get(entry.number.strip()))
         if target in targets:
             raise InvalidInput(f"{entry.number} is in the list twice", field=FIELD, value=entry.number)
         targets.append(target)
     return targets
 
 
-def _target(number: str, line: Row | None, employee_id: int) -> _Target:
-    if line is not None:
-        if line["employee_id"] not in (None, employee_id) or line["elsewhere"]:
-            raise Duplicate(
-                f"SIP line {number} is that of another employee; take it from there first",
-                mnemonic="already_in_use",
-                field=FIELD,
-                value=number,
-            )
-        return _Target(sip_line_id=line["sip_line_id"])
+def _target(number: str, sip_line_id: int | None) -> _Target:
+    if sip_line_id is not None:
+        return _Target(sip_line_id=sip_line_id)
     kept = with_extension(number)
     if kept is None:
         raise InvalidInput(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from pydantic import BaseModel
@@ -10,8 +9,9 @@ from pydantic import BaseModel
 from trunkline.core.phone import split_number
 from trunkline.directory.campaigns.form import CampaignForm
 from trunkline.directory.employees.rules import CoachFault, coach_fault
+from trunkline.directory.exclusive import Claim, Exclusive, Holder, conflicts
 from trunkline.directory.files.form import SECTIONS, Form
-from trunkline.directory.forms.entity import references_of
+from trunkline.directory.forms.entity import Refers, marked
 from trunkline.directory.media.store import SYSTEM_SET
 from trunkline.directory.model import OperationKind
 from trunkline.directory.scenarios import form as scenario_schemas
@@ -29,7 +29,7 @@ def problems_of(form: Form, more_media: frozenset[str] = frozenset()) -> list[st
 
     :param more_media: keys of media files that will be there though the form does not list them.
     """
-    return [*_References(form, more_media).problems(), *_shared_lines(form), *_extensions(form)]
+    return [*_References(form, more_media).problems(), *_shared_values(form)]
 
 
 class _References:
@@ -58,7 +58,8 @@ class _References:
             yield from self._shown(campaign, f"campaigns.{key}")
 
     def _missing(self, item: BaseModel, at: str) -> Iterator[str]:
-        for where, section, key in references_of(item, at):
+        for where, refers, key in marked(item, at, Refers):
+            section = refers.section
             known = self._media if section == "media" else self._form.section(section)
             if key not in known:
                 kind = _KINDS.get(section, section.removesuffix("s").replace("_", " "))
@@ -123,27 +124,12 @@ def _endless(scenario: scenario_schemas.ScenarioForm, at: str) -> Iterator[str]:
                     paths.append([*path, target])
 
 
-def _shared_lines(form: Form) -> Iterator[str]:
-    """A line has one employee: else a call from it would be anybody's."""
-    owners: dict[str, str] = {}
-    for key, employee in form.section("employees").items():
-        for index, phone in enumerate(employee.phones):
-            if phone.line is None:
-                continue
-            owner = owners.setdefault(phone.line, key)
-            if owner != key:
-                yield f"employees.{key}.phones[{index}].line: {phone.line} is already a phone of {owner}"
-
-
-def _extensions(form: Form) -> Iterator[str]:
-    """Employees, groups and queues share one set of short numbers."""
-    taken: dict[str, str] = {}
-    for section in ("employees", "groups", "queues"):
-        for key, item in form.section(section).items():
-            if item.extension is None:
-                continue
-            holder = taken.setdefault(item.extension, f"{section}.{key}")
-            if holder != f"{section}.{key}":
-                yield f"{section}.{key}.extension: {item.extension} is already that of {holder}"
-    names = Counter(tag.name for tag in form.section("tags").values())
-    yield from (f"tags: two tags are named {name!r}" for name, count in names.items() if count > 1)
+def _shared_values(form: Form) -> Iterator[str]:
+    """Values that only one item may have."""
+    claims = (
+        Claim(kind, value, Holder(section, key), where)
+        for section in SECTIONS
+        for key, item in form.section(section).items()
+        for where, kind, value in marked(item, f"{section}.{key}", Exclusive)
+    )
+    yield from (f"{claim.field}: {problem}" for claim, problem in conflicts(claims))

@@ -17,7 +17,7 @@ from trunkline.directory.files.plan import Action
 from trunkline.directory.files.prepare import Comparison
 from trunkline.directory.forms.entity import Entity, columns_of, late_columns_of
 from trunkline.directory.forms.write_context import Columns, Sound, WriteContext
-from trunkline.directory.lines.store import own_lines
+from trunkline.directory.lines.store import assign_lines
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 from trunkline.directory.model.cipher import Cipher
 
@@ -61,7 +61,7 @@ class Writer:
             if entity.finish is not None:
                 for key in self._plan.written(section):
                     await entity.finish(context, key)
-        await own_lines(context.connection, context.account_id)
+        await assign_lines(context.connection, context.account_id)
         return context.passwords
 
     def _columns(self, entity: Entity, key: str) -> Columns:

@@ -1,7 +1,8 @@
 """How an entity of the directory is kept: which field of its form is which column. Reading and writing follow it.
 
 A form (:class:`~.fields.Item`) describes what may be written; marks in its annotations say where a field is kept. A
-field without a mark is the column of its name. What is not one column (the phones of an employee) is marked
+field without a mark is the column of its name. Only one item has the value of a field that is marked
+:class:`~trunkline.directory.exclusive.Exclusive`. What is not one column (the phones of an employee) is marked
 :class:`Elsewhere`: the entity's ``read`` and ``link``, or its ``values`` (the digests of a password), read and write it.
 """
 
@@ -13,7 +14,7 @@ from enum import Enum
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, LiteralString, Protocol
+from typing import TYPE_CHECKING, Any, LiteralString, Protocol, TypeVar
 
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel
@@ -179,30 +180,33 @@ def usual_values(form: type[BaseModel]) -> Mapping[str, Any]:
     }
 
 
-def references_of(item: BaseModel, at: str) -> Iterator[tuple[str, str, str]]:
-    """All references of an item, also of its parts, as (place, section, key)."""
+_M = TypeVar("_M")
+
+
+def marked(item: BaseModel, at: str, kind: type[_M]) -> Iterator[tuple[str, _M, str]]:
+    """All values of fields with a mark of this kind, also of the item's parts, as (place, mark, value)."""
     for name, info in type(item).model_fields.items():
         value, place = getattr(item, name), f"{at}.{info.alias or name}"
-        refers = next((mark for mark in info.metadata if isinstance(mark, Refers)), None)
+        mark = next((one for one in info.metadata if isinstance(one, kind)), None)
         if value is None:
             continue
-        if refers is not None:
-            keys = (
+        if mark is not None:
+            values = (
                 [(place, value)]
                 if isinstance(value, str)
                 else [(f"{place}[{i}]", one) for i, one in enumerate(value)]
             )
-            yield from ((where, refers.section, key) for where, key in keys)
+            yield from ((where, mark, one) for where, one in values)
         elif isinstance(value, BaseModel):
-            yield from references_of(value, place)
+            yield from marked(value, place, kind)
         elif isinstance(value, tuple):
             for index, one in enumerate(value):
                 if isinstance(one, BaseModel):
-                    yield from references_of(one, f"{place}[{index}]")
+                    yield from marked(one, f"{place}[{index}]", kind)
         elif isinstance(value, Mapping):
             for key, one in value.items():
                 if isinstance(one, BaseModel):
-                    yield from references_of(one, f"{place}.{key}")
+                    yield from marked(one, f"{place}.{key}", kind)
 
 
 def _read(place: _Place, context: ReadContext, value: Any) -> Any:

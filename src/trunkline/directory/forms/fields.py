@@ -16,11 +16,10 @@ from trunkline.core.time_zones import time_zone
 from trunkline.directory.model.hours import clock, minutes
 from trunkline.directory.model.limits import (
     MAX_DIAL_SECONDS,
-    MAX_EXTENSION,
     MAX_NAME,
     MIN_DIAL_SECONDS,
-    MIN_EXTENSION,
     is_extension,
+    short_number,
 )
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -147,12 +146,6 @@ def _email(text: str, info: ValidationInfo) -> str:
     return text if is_present(info) else names.email(text)
 
 
-def _extension(text: str) -> str:
-    if not is_extension(text):
-        raise ValueError(f"a short number has {MIN_EXTENSION} to {MAX_EXTENSION} digits")
-    return text
-
-
 def _forward(text: str) -> str:
     """Empty: calls are not forwarded."""
     return text if not text or is_extension(text) else _outside(text)
@@ -246,7 +239,7 @@ Networks = Annotated[tuple[Network, ...], AfterValidator(in_order)]
 TimeOfDay = Annotated[str, AfterValidator(_time)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Days = Annotated[tuple[int, ...], BeforeValidator(_days)]
-Extension = Annotated[str, AfterValidator(_extension)]
+Extension = Annotated[str, AfterValidator(short_number)]
 Sides = Annotated[tuple[Literal["in", "out"], ...], AfterValidator(in_order)]
 DialTime = Annotated[int, Field(ge=MIN_DIAL_SECONDS, le=MAX_DIAL_SECONDS)]
 Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]

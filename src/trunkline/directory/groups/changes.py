@@ -16,7 +16,7 @@ from trunkline.db.rows import (
     transaction,
     update,
 )
-from trunkline.directory.employees.extensions import check_extension
+from trunkline.directory.exclusive import Holder, check_extension
 from trunkline.directory.groups.store import put_members, put_phones
 from trunkline.directory.uses import refuse_if_used
 
@@ -109,7 +109,7 @@ async def _check(
 ) -> None:
     if (extension := columns.get("extension")) is not None:
         await check_extension(
-            connection, account_id, extension, field="group_phone_number", group_id=group_id
+            connection, account_id, extension, Holder("groups", group_id), field="group_phone_number"
         )
     if "name" in columns:
         cursor = await connection.execute(

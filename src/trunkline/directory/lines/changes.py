@@ -14,6 +14,7 @@ from trunkline.core.phone import normalise
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import delete, insert, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.lines.digest import Ha1, ha1, new_password
+from trunkline.directory.lines.store import assign_lines
 from trunkline.directory.model import BillingState, LineType
 from trunkline.directory.model.limits import MAX_PHONES
 
@@ -48,11 +49,11 @@ async def create_line(
             "ha1_md5": digest.md5,
             "ha1_sha256": digest.sha256,
             "password_weakness": "",
-            "employee_id": employee_id,
             **await _caller_id(connection, account_id, virtual_phone_number),
         }
         sip_line_id = await insert(connection, _TABLE, _ID, account_id, columns)
         await _add_phone(connection, account_id, employee_id, sip_line_id)
+        await assign_lines(connection, account_id, employee_id)
         return NewLine(sip_line_id, login, password)
 
 
@@ -68,11 +69,7 @@ async def update_line(db: Database, account_id: int, sip_line_id: int, wanted: M
     async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
         line = await _line(connection, account_id, sip_line_id)
-        columns = {
-            name: wanted[name]
-            for name in ("employee_id", "billing_state", "channels_count")
-            if name in wanted
-        }
+        columns = {name: wanted[name] for name in ("billing_state", "channels_count") if name in wanted}
         if "virtual_phone_number" in wanted:
             columns |= await _caller_id(connection, account_id, wanted["virtual_phone_number"])
         if "billing_state" in wanted and line["billing_state"] == BillingState.LIMIT_LOCK:
@@ -88,6 +85,7 @@ async def update_line(db: Database, account_id: int, sip_line_id: int, wanted: M
             await lock_row(connection, "employees", "employee_id", account_id, employee_id, field=where)
             await _remove_phone(connection, account_id, sip_line_id)
             await _add_phone(connection, account_id, employee_id, sip_line_id)
+            await assign_lines(connection, account_id, employee_id)
         await update(connection, _TABLE, _ID, account_id, sip_line_id, columns)
 
 

@@ -16,6 +16,13 @@ MIN_EXTENSION, MAX_EXTENSION = 2, 5
 MAX_NAME = 255
 
 
+def short_number(text: str) -> str:
+    """:raises ValueError: it is none."""
+    if not is_extension(text):
+        raise ValueError(f"a short number has {MIN_EXTENSION} to {MAX_EXTENSION} digits")
+    return text
+
+
 def is_extension(text: str) -> bool:
     """Whether a text is a short number."""
     return text.isascii() and text.isdigit() and MIN_EXTENSION <= len(text) <= MAX_EXTENSION

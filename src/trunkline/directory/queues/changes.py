@@ -8,9 +8,10 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from trunkline.core.errors import Duplicate, NotFound
+from trunkline.core.errors import NotFound
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, one_at_a_time, transaction, update
+from trunkline.directory.exclusive import QUEUE_NAME, Holder, check_exclusive
 from trunkline.directory.queues.rules import DEFAULTS, MEDIA, Tier
 from trunkline.directory.uses import refuse_if_used
 
@@ -186,16 +187,9 @@ async def _columns(
     columns = {name: DEFAULTS.get(name) if value is None else value for name, value in values.items()}
     columns |= {name: Jsonb(columns[name]) for name in _JSON if columns.get(name) is not None}
     if "name" in columns:
-        cursor = await connection.execute(
-            "select from queues where account_id = %s and name = %s and queue_id is distinct from %s",
-            (account_id, columns["name"], queue_id),
-        )
-        if await cursor.fetchone() is not None:
-            raise Duplicate(
-                f"The account has a queue {columns['name']} already: send another name.",
-                field="name",
-                value=columns["name"],
-            )
+        name = str(columns["name"])
+        holder = Holder("queues", queue_id)
+        await check_exclusive(connection, account_id, QUEUE_NAME, {name: name}, holder, field="name")
     wanted: set[int] = {media for name in MEDIA if (media := columns.get(name)) is not None}
     if wanted:
         cursor = await connection.execute(

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from pydantic import AfterValidator, Field, model_validator
 
 from trunkline.db.pool import Row
+from trunkline.directory.exclusive import QUEUE_NAME, SHORT_NUMBER
 from trunkline.directory.forms.entity import Elsewhere, Entity, ReadContext, Refers
 from trunkline.directory.forms.fields import Extension, Item, Key, distinct, one_of
 from trunkline.directory.queues import rules
@@ -55,8 +56,8 @@ class TierForm(Item):
 class QueueForm(Item):
     """Names are those of the Call Center API; media files are named by their keys."""
 
-    name: str = ""
-    extension: Extension | None = None
+    name: Annotated[str, QUEUE_NAME] = ""
+    extension: Annotated[Extension | None, SHORT_NUMBER] = None
     tv_name: _Text | None = None
     strategy: Annotated[str, one_of(*rules.STRATEGIES)] = "longest-idle-agent"
     record: _Count = 0
