@@ -1,0 +1,16 @@
+"""The rules of dialing campaigns: whom to call when, how many lines at once, and what the results mean. Pure.
+
+=====================  =============================================================================================
+settings               what a campaign may be: mode, hours, limits
+campaigns              states of a campaign and what changes them
+outcomes               what an attempt ended with, and the rule for the next one
+leads                  the state of a lead from its attempts; which lead is next
+hours                  time zones of numbers, and when they may be called
+estimates              what is measured of a campaign: who answers, how soon, how long talks take
+pacing                 how many calls to begin now
+abandonment            counts of answered and abandoned calls, and the cap on them
+=====================  =============================================================================================
+
+Nothing here reads a clock or a database: times are given, and the switch carries out what is decided
+(:mod:`trunkline.calls.switch.dialer`).
+"""
