@@ -75,7 +75,7 @@ def test_hours_may_pass_the_end_of_the_week() -> None:
     [
         ("12025550110", ("America/New_York",)),
         ("4930123456", ("Europe/Berlin",)),
-        ("97140000200", DUBAI),  # the zone of the account, because the number tells none
+        ("97140000200", DUBAI),  # the zone of the account, because none follows from the number
     ],
 )
 def test_the_zone_follows_from_the_number(number: str, zones: tuple[str, ...]) -> None:

@@ -32,7 +32,7 @@ def zones_of(number: str, default: str) -> tuple[str, ...]:
     """The time zones in which a number may be.
 
     :param number: digits of E.164.
-    :param default: the zone of a number that tells none, that of the account.
+    :param default: the zone that a number has when none follows from it: that of the account.
     """
     return _known_zones(number) or (default,)
 

@@ -3,7 +3,7 @@
 Progressive: one call for each free agent. Predictive: with A agents who are free or become free in time, and X calls that
 persons will answer, one more call is begun while P(X >= A) is at most the risk. The risk follows the results, so that the
 share of abandoned calls stays under its aim also when the estimates are wrong. Whatever they say: no call beyond the agents
-is begun unless the cap has room for its loss.
+is begun unless the cap permits its loss.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AIM_BELOW_LIMIT = 0.01
 GAIN = 0.2
 LEAST_RISK, MOST_RISK, FIRST_RISK = 0.005, 0.3, 0.02
 LEAST_BUDGET = 2
-"""With room for fewer abandoned calls than this, dialing is progressive."""
+"""When the cap permits fewer abandoned calls than this, dialing is progressive."""
 
 EXACT = 30
 """Up to so many agents and calls the probability is exact; with more the normal distribution is as good."""
@@ -73,7 +73,7 @@ def is_predictive(
     settings: CampaignSettings, situation: Situation, estimates: Estimates, budget: int
 ) -> bool:
     """Whether calls beyond the free agents may be begun: the campaign wants it, enough is known, enough agents are
-    there, and the cap has room.
+    there, and the cap permits it.
 
     :param budget: :meth:`trunkline.dialer.abandonment.Abandonment.budget`.
     """
