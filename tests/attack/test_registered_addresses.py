@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.attack.guesser import Guesser
-from tests.attack.test_replaced_calls import ADDRESS, Peer
+from tests.attack.test_replaced_calls import ADDRESS, Peer, tag_of
 from tests.telephony.conftest import NUMBER, Pbx
 from trunkline.core.engine_values import CallTag, DisplayName
 from trunkline.core.errors import EngineError
 from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.asterisk_correction import REGISTRAR, REGISTRAR_CORRECTIONS, is_registrar_corrected
 from trunkline.telephony.config import DefaultRoute, TrunkConfig, TrunkMode
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import Arrived, Channel, Connect, Endpoint, Originate, Registered, Target
@@ -28,14 +29,21 @@ CALLER = "12025550101"
 """Of the peer."""
 
 
+CORRECTED = pytest.mark.parametrize("pbx", ["corrected"], indirect=True)
+
+
 class Trap:
     """Where the calls shall go that the attacker steals: another tenant's carrier, which takes calls of this address."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.88", 0))
+        self._socket.bind(("127.0.0.88", port))
         self._socket.setblocking(False)
         self.port = self._socket.getsockname()[1]
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.bind(("127.0.0.88", self.port))
+        self._listener.listen()
+        self._listener.setblocking(False)
 
     def methods(self) -> set[str]:
         """Of the requests that came."""
@@ -46,8 +54,18 @@ class Trap:
             except BlockingIOError:
                 return found
 
+    def connections(self) -> int:
+        """How many connections over TCP came."""
+        count = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._listener.accept()[0].close()
+                count += 1
+        return count
+
     def close(self) -> None:
         self._socket.close()
+        self._listener.close()
 
 
 @pytest.fixture
@@ -57,9 +75,32 @@ def trap() -> Iterator[Trap]:
     trap.close()
 
 
-@pytest.fixture
-async def pbx(asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterator[Pbx]:
-    pbx = Pbx(asterisk_install, tmp_path)
+def uncorrected(install: AsteriskInstall, folder: Path) -> AsteriskInstall:
+    """With the registrar as Debian and the upstream source have it: it takes each Contact."""
+    folder.mkdir()
+    for module in install.modules_dir.iterdir():
+        (folder / module.name).symlink_to(module)
+    if is_registrar_corrected(install.modules_dir):
+        content = bytearray((folder / REGISTRAR).read_bytes())
+        for one in REGISTRAR_CORRECTIONS:
+            content[one.offset : one.offset + len(one.old)] = one.old
+        (folder / REGISTRAR).unlink()
+        (folder / REGISTRAR).write_bytes(content)
+    return replace(install, modules_dir=folder)
+
+
+@pytest.fixture(params=["any Asterisk"])
+async def pbx(
+    request: pytest.FixtureRequest, asterisk_install: AsteriskInstall, tmp_path: Path
+) -> AsyncIterator[Pbx]:
+    """What a test does not mark with :data:`CORRECTED` holds with an Asterisk whose registrar is not corrected."""
+    install = asterisk_install
+    if request.param == "corrected":
+        if not is_registrar_corrected(install.modules_dir):
+            pytest.skip("this machine has an Asterisk without a correction")
+    else:
+        install = uncorrected(install, tmp_path / "modules")
+    pbx = Pbx(install, tmp_path)
     pbx.directory = replace(
         pbx.directory,
         trunks=[TrunkConfig.of("7", TrunkMode.ADDRESS, ADDRESS, 5060, addresses=[ADDRESS])],
@@ -136,6 +177,66 @@ async def test_no_call_without_a_switch_leaves_by_the_address_of_a_phone(pbx: Pb
         assert "INVITE" not in trap.methods()
     finally:
         peer.close()
+
+
+@CORRECTED
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+async def test_a_phone_makes_asterisk_send_nothing_to_another_address(
+    pbx: Pbx, trap: Trap, transport: str
+) -> None:
+    """Not even OPTIONS, nor a connection: with a line's password, any service that the server reaches could be addressed."""
+    suffix = "" if transport == "udp" else f";transport={transport}"
+    carrier = f"127.0.0.88:{trap.port}{suffix}"
+    async with pbx.engine() as (engine, signals), Guesser(pbx.config.ports.udp) as phone:
+        for address in (
+            f"sip:x@127.0.0.1:5999>, <sip:x@{carrier}",
+            f"sip:x@127.0.0.1:5999>\r\nm: <sip:x@{carrier}",
+            f"tel:12025550101>, <sip:x@{carrier}",
+            f"sip:x@127.0.0.1:5999>;expires=0, <sip:x@{carrier}",
+            f"sip:x@127.0.0.1?Route=%3Csip:x%40{carrier.replace(';', '%3B').replace('=', '%3D')}%3Blr%3E",
+            f"sip:x@127.0.0.9:{trap.port};maddr=127.0.0.88{suffix}",
+            f"sips:x@127.0.0.9:{trap.port};MAddr=127.0.0.88",
+            f"sip:x@127.0.0.1:5999>, <sip:x@{carrier}>;expires=0, <sip:y@{carrier}",
+        ):
+            assert await phone.guess("1001", "secret", address) in (400, 416), address
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(1.5)
+        assert trap.methods() == set()
+        assert trap.connections() == 0
+        listed = await engine._ami.listing("PJSIPShowContacts")
+        assert not [one for one in listed if one.get("Endpoint") == "1001"]
+        # A phone whose address was changed on the way removes its former one and adds the new one in one request.
+        assert await phone.guess("1001", "secret") == 200
+        first = (await signals.wait(Registered)).contact_uri
+        moved = f"sip:moved@127.0.0.1:5998>, <{first}>;expires=0, <sip:gone@{carrier}>;expires=0\r\nX-End: <"
+        assert await phone.guess("1001", "secret", moved) == 200
+        listed = await engine._ami.listing("PJSIPShowContacts")
+        [left] = [one.get("Uri") for one in listed if one.get("Endpoint") == "1001"]
+        assert left == first.replace("sip:1001@", "sip:moved@")
+        assert trap.methods() == set()
+        assert trap.connections() == 0
+
+
+@CORRECTED
+async def test_a_request_within_a_call_goes_to_no_maddr(pbx: Pbx) -> None:
+    """Neither by the Contact of INVITE nor by its Record-Route."""
+    peer = Peer(pbx.config.ports.udp)
+    trap = Trap(peer.port)
+    route = f"Record-Route: <sip:{ADDRESS}:{peer.port};maddr=127.0.0.88;lr>\r\n"
+    try:
+        async with pbx.engine() as (engine, signals):
+            peer.send("INVITE", "routed", route, branch="routed")
+            arrived = await signals.wait(Arrived)
+            await engine.answer(arrived.channel)
+            tag = tag_of(await asyncio.to_thread(peer.final, "routed"))
+            peer.send("ACK", "routed", to_tag=tag, branch="ack")
+            await asyncio.sleep(0.3)
+            await engine.hangup(arrived.channel)
+            await asyncio.sleep(1)
+            assert trap.methods() == set()
+    finally:
+        peer.close()
+        trap.close()
 
 
 async def test_a_device_with_such_an_address_is_removed(pbx: Pbx, trap: Trap) -> None:

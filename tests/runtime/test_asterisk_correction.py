@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,19 @@ def test_corrections_replace_what_they_name() -> None:
         *asterisk_correction.CORRECTIONS,
         *asterisk_correction.TRANSFER_CORRECTIONS,
         *asterisk_correction.SIP_CORRECTIONS,
+        *asterisk_correction.REGISTRAR_CORRECTIONS,
     ):
         assert len(one.old) == len(one.new)
         assert one.old != one.new
         assert one.before != one.after
+
+
+def _undo(file: Path, corrections: Sequence[Correction]) -> None:
+    content = bytearray(file.read_bytes())
+    for one in corrections:
+        content[one.offset : one.offset + len(one.old)] = one.old
+    assert _digest(content) == corrections[0].before
+    file.write_bytes(content)
 
 
 @pytest.mark.engine
@@ -99,16 +109,16 @@ def test_a_copy_of_an_earlier_version_is_corrected(asterisk_install: AsteriskIns
     module.write_bytes(content)
     assert not asterisk_correction.are_transfers_corrected(module.parent)
     [library] = root.glob(f"usr/lib/*/{asterisk_correction.SIP_LIBRARY}")
-    [of_library] = asterisk_correction.SIP_CORRECTIONS
-    content = bytearray(library.read_bytes())
-    content[of_library.offset : of_library.offset + len(of_library.old)] = of_library.old
-    assert _digest(content) == of_library.before
-    library.write_bytes(content)
+    _undo(library, asterisk_correction.SIP_CORRECTIONS)
+    registrar = module.with_name(asterisk_correction.REGISTRAR)
+    _undo(registrar, asterisk_correction.REGISTRAR_CORRECTIONS)
+    assert not asterisk_correction.is_registrar_corrected(module.parent)
     marker = json.loads((root / "installed.json").read_text())
     assert marker.pop("corrections") == asterisk_correction.APPLIED
     (root / "installed.json").write_text(json.dumps(marker))
     assert asterisk.ensure(settings).version == asterisk_install.version
     assert _digest(program.read_bytes()) == correction.after
     assert asterisk_correction.are_transfers_corrected(module.parent)
-    assert _digest(library.read_bytes()) == of_library.after
+    assert _digest(library.read_bytes()) == asterisk_correction.SIP_CORRECTIONS[-1].after
+    assert asterisk_correction.is_registrar_corrected(module.parent)
     assert json.loads((root / "installed.json").read_text())["corrections"] == asterisk_correction.APPLIED

@@ -4,7 +4,8 @@ Debian's package has a patch that upstream does not have (``2016_opus_plc.patch`
 number is lower than the last one, and all that follow, for up to eleven minutes. So a carrier that changes its media gateway
 during a talk is not heard any more. No setting avoids it; decision 0034 has the measurements, 0042 the choice.
 Its module of transfers has five more (decision 0043); without the corrections it is not loaded. Its SIP library sends a
-response to the address in ``maddr`` of ``Via``, so an unknown client chose the destination.
+response to the address in ``maddr`` of ``Via``, so an unknown client chose the destination. Its registrar stores each
+``Contact`` of a REGISTER and sends OPTIONS there (decision 0050).
 
 A correction names the digest of the file before and after it, so it applies to that very build, or not at all.
 """
@@ -140,16 +141,89 @@ SIP_CORRECTIONS = (
         old=b"\x0f\x85\x19\x01\x00\x00",
         new=b"\x66\x0f\x1f\x44\x00\x00",
     ),
+    # pjsip_get_dest_info(), for sips and sip: `maddr` of `Contact` and `Record-Route` has no effect either; a request goes
+    # to the host of the address.
+    Correction(
+        before="9c7db9ac8bf2aea1585ce22acad09295ca732201123877903668552ddd2e6019",
+        after="2ebe1d7b1d55238626a96aab89467437c1ff784f08c34284766a691d44c5e39f",
+        offset=0x6B16E,
+        old=b"\x0f\x84\xe4\x00\x00\x00",
+        new=b"\xe9\xe5\x00\x00\x00\x90",
+    ),
+    Correction(
+        before="2ebe1d7b1d55238626a96aab89467437c1ff784f08c34284766a691d44c5e39f",
+        after="6c73def34e7f13c645cf1f0d655e4d061462517377d4328123e71da36e151035",
+        offset=0x6B226,
+        old=b"\x75\x48",
+        new=b"\x90\x90",
+    ),
 )
+
+REGISTRAR = "res_pjsip_registrar.so"
+"""The module of REGISTER, in the folder of modules."""
+
+_REGISTRAR_CORRECTED = "ef05fb67a731deba9f53b765d2f71f69b9fe7d20560b362f7cfc40482c91b5f0"
+
+_CHECK_OF_CONTACT = bytes.fromhex(
+    "0f8ddae0ffff4885db740a837d84000f85cbe0ffff4883ba80000000000f85bde0ffff488d82b8000000483940080f85"
+    "ace0ffffe907e0ffff"
+)
+"""What the check of a ``Contact`` refuses (400): a host that is too long, as before; one that is to be added and follows
+another; one with ``maddr``; one with headers. The instructions, in their order::
+
+    jge  refuse              # the comparison with the longest host that Asterisk allows
+    test rbx, rbx            # the Contact before this one
+    je   first
+    cmp  dword [rbp-0x7c], 0 # expiration of this one, seconds
+    jne  refuse
+    first:
+    cmp  qword [rdx+0x80], 0 # pjsip_sip_uri.maddr_param.slen
+    jne  refuse
+    lea  rax, [rdx+0xb8]     # pjsip_sip_uri.header_param, a list
+    cmp  [rax+8], rax
+    jne  refuse
+    jmp  back
+"""
+
+REGISTRAR_CORRECTIONS = (
+    # amd64, registrar_validate_contacts(): Asterisk sends OPTIONS to each Contact as soon as it is stored, and replaces the
+    # host of the first one only. So a phone chose where the server sends and connects. The instructions are in the rest of
+    # the last page of the module's code, which is loaded and empty.
+    Correction(
+        before="11dc98dfd2e35dbd24a50a4d3fb5bd1afaef0f4a2ea1747925df45ef847a1916",
+        after="11c1571f3ca6b27a9e0dac44b6c58b09f400872a57497d859a4e92713f5ff7f2",
+        offset=0x7C90,
+        old=bytes(len(_CHECK_OF_CONTACT)),
+        new=_CHECK_OF_CONTACT,
+    ),
+    Correction(
+        before="11c1571f3ca6b27a9e0dac44b6c58b09f400872a57497d859a4e92713f5ff7f2",
+        after=_REGISTRAR_CORRECTED,
+        offset=0x5CCA,
+        old=bytes.fromhex("0f8da0000000"),
+        new=bytes.fromhex("e9c11f000090"),
+    ),
+)
+"""In order; decision 0050."""
+
+
+def is_registrar_corrected(modules: Path) -> bool:
+    """Whether the module of REGISTER in this folder is the corrected one."""
+    return _has_digest(modules / REGISTRAR, _REGISTRAR_CORRECTED)
 
 
 def are_transfers_corrected(modules: Path) -> bool:
     """Whether the module of transfers in this folder is the corrected one."""
-    module = modules / TRANSFERS
-    return module.exists() and hashlib.sha256(module.read_bytes()).hexdigest() == _TRANSFERS_CORRECTED
+    return _has_digest(modules / TRANSFERS, _TRANSFERS_CORRECTED)
 
 
-APPLIED = [one.after for one in (*CORRECTIONS, *TRANSFER_CORRECTIONS, *SIP_CORRECTIONS)]
+def _has_digest(file: Path, digest: str) -> bool:
+    return file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() == digest
+
+
+APPLIED = [
+    one.after for one in (*CORRECTIONS, *TRANSFER_CORRECTIONS, *SIP_CORRECTIONS, *REGISTRAR_CORRECTIONS)
+]
 """What the marker of a copy holds after :func:`correct_copy` of this version."""
 
 
@@ -162,8 +236,9 @@ def correct_copy(root: Path, modules: Path) -> None:
     :raises SetupError: see :func:`correct`.
     """
     correct(root / PROGRAM)
-    if (modules / TRANSFERS).exists():
-        correct(modules / TRANSFERS, TRANSFER_CORRECTIONS)
+    for name, corrections in ((TRANSFERS, TRANSFER_CORRECTIONS), (REGISTRAR, REGISTRAR_CORRECTIONS)):
+        if (modules / name).exists():
+            correct(modules / name, corrections)
     library = modules.parent.parent / SIP_LIBRARY
     if library.exists():
         correct(library, SIP_CORRECTIONS)
