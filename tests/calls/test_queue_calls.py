@@ -13,10 +13,12 @@ from tests.calls.queue_node import QUEUE, QueueNode, with_queue
 from tests.calls.restarted_node import asterisk_names
 from trunkline.calls.effects import OriginateLeg
 from trunkline.calls.states import Forwarding, InQueue
-from trunkline.calls.switch.queue_commands import AgentCommands
+from trunkline.calls.switch.queue_commands import AgentCommands, Phones
+from trunkline.core import metrics
 from trunkline.core.errors import InvalidState, NotFound
 from trunkline.directory.model import CallQueue, CallRecording, Directory, EmployeeStatus
 from trunkline.queues import inputs as i
+from trunkline.queues.overview import Activity
 from trunkline.queues.states import AgentState, AgentStatus, CallerState
 from trunkline.telephony.port import Channel
 
@@ -581,10 +583,16 @@ async def test_agents_are_commanded_by_other_processes() -> None:
     [queue] = await commands.queues(c.ACCOUNT)
     assert (queue["waiting"], queue["on_break"], queue["agents"]) == (1, 1, {"Waiting": 1})
     assert queue["callers"][0]["number"] == c.CUSTOMER
+    assert (queue["name"], queue["longest_wait"], queue["service"]["offered"]) == ("Support", 0, 0)
     await commands.set_status(c.ACCOUNT, c.BORIS, AgentStatus.AVAILABLE)
     await one.settle()
     await one.answers(c.BORIS_LINE)
-    [view] = await commands.agents(c.ACCOUNT)
+    live = await commands.live(c.ACCOUNT)
+    [view] = live.agents
+    assert [view] == await commands.agents(c.ACCOUNT)
+    assert (view.activity, view.since, view.phones) == (Activity.TALKING, one.clock, Phones.BUSY)
+    assert view.name == "Dahl Boris"
+    assert live.queues[0]["service"]["answered"] == 1
     assert (view.state, view.queue_ids, view.queue_id) == (AgentState.IN_CALL, (QUEUE,), QUEUE)
     assert view.call_session_id in one.switch.sessions
     with pytest.raises(InvalidState):
@@ -598,6 +606,42 @@ async def test_agents_are_commanded_by_other_processes() -> None:
     assert one.rings() == [c.BORIS_LINE]
     with pytest.raises(NotFound):
         await commands.set_status(c.ACCOUNT, c.DORA, AgentStatus.AVAILABLE)
+
+
+async def test_the_figures_of_queues_are_metrics() -> None:
+    one = await node(c.BORIS)
+    one.queues.show_metrics()
+
+    def shown() -> dict[str, float]:
+        registry = metrics.registry_of("switch")
+        labels = {"account": str(c.ACCOUNT), "queue": str(QUEUE)}
+        names = [
+            declared.name for declared in metrics.declared() if declared.name.startswith("trunkline_queue_")
+        ]
+        return {
+            name.removeprefix("trunkline_queue_"): value
+            for name in names
+            if (value := registry.get_sample_value(name, labels)) is not None
+        }
+
+    assert shown() == {
+        "waiting": 0, "longest_wait_seconds": 0, "talking": 0, "agents_present": 1, "agents_free": 1,
+        "answered_today": 0, "abandoned_today": 0,
+    }  # fmt: skip
+    await one.call()
+    second = await one.call()
+    await one.wait(30)
+    await one.hangs_up(second)
+    await one.answers(c.BORIS_LINE)
+    await one.call()
+    await one.wait(4)
+    assert shown() == {
+        "waiting": 1, "longest_wait_seconds": 4, "talking": 1, "agents_present": 1, "agents_free": 0,
+        "answered_today": 1, "abandoned_today": 1, "service_level_today": 0,
+    }  # fmt: skip
+    one.directory = Directory({c.ACCOUNT: replace(with_queue(c.BORIS), queues={})})
+    one.queues.directory_changed(one.directory, frozenset({c.ACCOUNT}))
+    assert shown() == {}
 
 
 async def test_who_does_not_wish_to_be_disturbed_is_busy() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 import yaml
@@ -269,6 +272,80 @@ async def test_after_the_longest_wait_the_caller_leaves_a_message(setup: Setup, 
     row = await setup.row_with(before, "voice_mail_records")
     assert row["is_lost"]
     assert (await setup.voice_mail(row)).keys() == {call.tone}
+
+
+async def rest(setup: Setup, path: str, body: Any = None) -> Any:
+    """``data`` of a request to the Call Center API: GET, or PUT of a body."""
+    key = setup.account.keys["call_center"]
+    async with aiohttp.ClientSession() as session:
+        method = "GET" if body is None else "PUT"
+        url = f"{setup.installation.url}/api/{path}"
+        async with session.request(method, url, params={"api_key": key}, json=body) as response:
+            answer = await response.json()
+            assert response.status == 200, answer
+            return answer["data"]
+
+
+async def cli(setup: Setup, *arguments: str) -> Any:
+    account = str(setup.account.account_id)
+    return json.loads(await setup.installation.run(*arguments, "--account", account, "--json"))
+
+
+async def test_the_state_of_agents_and_queues_is_shown(setup: Setup, agents: Agents) -> None:
+    """An agent who does not answer gets a break, and everybody can see why; each call is counted once."""
+    anna, boris = agents.ids["anna"], agents.ids["boris"]
+
+    async def support() -> Any:
+        return next(one for one in await rest(setup, "cc_queue/live") if one["name"] == "Support")
+
+    async def doing(agent_id: int) -> Any:
+        return next(one for one in await rest(setup, "cc_agent/live") if one["user_id"] == agent_id)
+
+    setup.anna.on_call(Ignore())
+    setup.boris.on_call(Answer())
+    await rest(setup, f"user/{anna}", {"max_no_answer": 1})
+    try:
+        before = (await support())["today"]
+        await agents.free("anna")
+        call = await dial(setup, SUPPORT)
+        await (await setup.anna.next_call()).ringing()
+        ringing = await doing(anna)
+        assert (ringing["activity"], ringing["reason"]) == ("ringing", None)
+        shown = await cli(setup, "queue", "show", "Support")
+        [caller] = shown["callers"]
+        assert (shown["waiting"], caller["position"], caller["cid_num"]) == (1, 1, call.party)
+        assert shown["longest_wait"] == caller["waited"]
+        [live] = [one for one in await rest(setup, "cc_agent/active_calls") if one["uuid"] == caller["uuid"]]
+        assert live["queue_id"] == shown["id"]
+        await agents.until("anna", lambda one: one.status is AgentStatus.ON_BREAK)
+        listed = {one["user_id"]: one for one in await cli(setup, "agent", "list")}
+        stopped = listed[anna]
+        assert (stopped["activity"], stopped["reason"], stopped["pause_id"]) == (
+            "on_break",
+            "max_no_answer",
+            None,
+        )
+        assert time.time() - stopped["since"] < 10
+        assert listed[boris]["activity"] == "logged_out"
+        assert (await support())["available_agents"] == 0
+        await agents.set(boris=AgentStatus.AVAILABLE)
+        await (await setup.boris.next_call()).answered()
+        await agents.until("boris", lambda one: one.state is AgentState.IN_CALL)
+        talking = await support()
+        assert (talking["waiting"], talking["talking"], talking["longest_wait"]) == (0, 1, None)
+        [at_work] = [one for one in talking["agents"] if one["activity"] == "talking"]
+        assert (at_work["user_id"], at_work["uuid"]) == (boris, caller["uuid"])
+        page = await setup.installation.get(
+            f"http://127.0.0.1:{setup.installation.settings.metrics.switch_port}/metrics"
+        )
+        label = f'account="{setup.account.account_id}",queue="{shown["id"]}"'
+        assert f"trunkline_queue_talking{{{label}}} 1.0" in page[1].decode()
+        await end(call)
+        after = (await support())["today"]
+        assert after["answered"] == before["answered"] + 1
+        assert (after["offered"], after["abandoned"]) == (before["offered"] + 1, before["abandoned"])
+    finally:
+        await rest(setup, f"user/{anna}", {"max_no_answer": None})
 
 
 async def test_a_key_takes_the_caller_out(setup: Setup, agents: Agents) -> None:

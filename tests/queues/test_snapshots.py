@@ -110,6 +110,6 @@ def test_the_figures_of_a_queue() -> None:
     simulation.fail(BOB, Outcome.REJECTED)
     asked = simulation.join()
     simulation.give(i.RequestCallback(asked, "971500000001"))
-    found = figures(simulation.state, Q)
+    found = figures(simulation.state, Q, simulation.clock)
     assert (found.waiting, found.talking, found.callbacks, found.on_break) == (1, 1, 1, 1)
     assert found.agents == {AgentState.IN_CALL: 1, AgentState.WAITING: 2}

@@ -25,6 +25,8 @@ COMMANDS = {
     "ban": ("trunkline.cli.bans", "Addresses that are refused for guessing passwords of lines."),
     "calls": ("trunkline.cli.live", "Show live calls, or the last finished ones."),
     "lines": ("trunkline.cli.live", "Show registered devices: address, user agent, age."),
+    "queue": ("trunkline.cli.queues", "Queues: who waits, agents, the service level of today."),
+    "agent": ("trunkline.cli.queues", "Agents: what each is doing, since when and why."),
     "phone": ("trunkline.cli.phones", "Phones that fetch their configuration: add, list, QR code."),
     "certificate": ("trunkline.cli.certificates", "Put the certificate of TLS and HTTPS in place."),
     "tail": ("trunkline.cli.live", "Show the log of a call, an account, a process."),

@@ -5,18 +5,21 @@ comes, from state that the process has in memory anyway; figures of the database
 A scrape therefore runs no SQL and sends no command to Asterisk.
 
 The values of a label come from lists in the program (methods, finish reasons, effects), never from what a client sends: a
-label for numbers, lines or accounts would let tenants create any amount of series.
+label for numbers, lines or accounts would let tenants create any amount of series. The one exception are the figures of
+queues, by account and id, of :data:`MAX_QUEUES` queues at most.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 SWITCH, WEB, WORKER = "switch", "web", "worker"
 ROLES = (SWITCH, WEB, WORKER)
@@ -29,6 +32,9 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 _M = TypeVar("_M", bound=MetricWrapperBase)
 
+MAX_QUEUES = 500
+"""Queues of a switch that have series."""
+
 
 class Declared(NamedTuple):
     """A metric as the documentation has it; a counter's ``name`` ends in ``_total``."""
@@ -39,7 +45,7 @@ class Declared(NamedTuple):
     roles: tuple[str, ...]
 
 
-_all: list[tuple[MetricWrapperBase, Declared]] = []
+_all: list[tuple[Collector, Declared]] = []
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -62,6 +68,38 @@ def _histogram(
 ) -> Histogram:
     made = Histogram(PREFIX + name, text, labels, buckets=buckets, registry=None)
     return _declared(made, "histogram", labels, roles)
+
+
+class QueueGauge(Collector):
+    """A figure of each queue, read when a scrape comes; a removed queue has no series any more.
+
+    :ivar source: account, queue and value of each queue; None: there are none.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name, self._text = PREFIX + name, text
+        self.source: Callable[[], Iterable[tuple[int, int, float]]] | None = None
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily(self._name, self._text, labels=_QUEUE_LABELS)
+
+    def describe(self) -> Iterator[Metric]:
+        yield self._family()
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        for account_id, queue_id, value in self.source() if self.source is not None else ():
+            family.add_metric([str(account_id), str(queue_id)], value)
+        yield family
+
+
+_QUEUE_LABELS = ("account", "queue")
+
+
+def _of_queues(name: str, text: str) -> QueueGauge:
+    made = QueueGauge(name, text)
+    _all.append((made, Declared(PREFIX + name, "gauge", _QUEUE_LABELS, (SWITCH,))))
+    return made
 
 
 # Every role
@@ -111,6 +149,22 @@ TRUNK_REGISTRATIONS = _gauge(
 SIGNAL_PATH = _gauge("signal_path_ready", "1 while the signals of Asterisk arrive.", SWITCH)
 DISK_LEVEL = _gauge("disk_level", "0 enough, 1 alarm, 2 no recordings, 3 no calls.", SWITCH)
 DISK_FREE = _gauge("disk_free_bytes", "Free bytes of the fullest disk of the data folder.", SWITCH)
+QUEUE_WAITING = _of_queues("queue_waiting", "Callers who wait in a queue.")
+QUEUE_LONGEST_WAIT = _of_queues(
+    "queue_longest_wait_seconds", "How long the caller waits who joined first; 0: nobody waits."
+)
+QUEUE_TALKING = _of_queues("queue_talking", "Callers of a queue who talk with an agent.")
+QUEUE_AGENTS = _of_queues("queue_agents_present", "Agents of a queue who are not logged out.")
+QUEUE_FREE_AGENTS = _of_queues("queue_agents_free", "Agents of a queue who have neither a call nor a break.")
+QUEUE_ANSWERED = _of_queues(
+    "queue_answered_today", "Callers who were answered since midnight in the zone of the account."
+)
+QUEUE_ABANDONED = _of_queues(
+    "queue_abandoned_today", "Callers who left a queue unserved since midnight in the zone of the account."
+)
+QUEUE_LEVEL = _of_queues(
+    "queue_service_level_today", "Service level since then, 0 to 1; only of queues that have one."
+)
 
 # Web
 API_REQUESTS = _counter(

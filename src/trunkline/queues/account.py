@@ -9,6 +9,7 @@ from trunkline.core.clock import Instant
 from trunkline.core.errors import NotFound
 from trunkline.queues.agents import Agent
 from trunkline.queues.callers import NEVER, Caller, Place, Ticket
+from trunkline.queues.service_level import ServiceCounts
 from trunkline.queues.settings import QueueSettings
 
 
@@ -19,6 +20,7 @@ class Queue:
     :ivar empty_since: since when no agent is present; None: one is (9.4).
     :ivar pointer: the last agent that was called (6.4).
     :ivar tickets: open callbacks, by the id of the caller who has left.
+    :ivar served: counts of ended visits (:mod:`trunkline.queues.served`).
     :ivar is_music_broken: its hold music could not be played, which was reported (10.1).
     """
 
@@ -29,6 +31,7 @@ class Queue:
     callers: dict[int, Caller] = field(default_factory=dict)
     tickets: dict[int, Ticket] = field(default_factory=dict)
     is_music_broken: bool = False
+    served: dict[int, ServiceCounts] = field(default_factory=dict)
 
     def waiting(self) -> list[Caller]:
         """Callers in Waiting and Trying (10.3)."""

@@ -16,6 +16,9 @@ from trunkline.queues.states import (
     moved,
 )
 
+MAX_NO_ANSWER = "max_no_answer"
+"""``status_reason`` of an agent who did not answer too many offers in a row (7.4c)."""
+
 
 @dataclass(slots=True)
 class Tier:
@@ -55,11 +58,15 @@ class Agent:
 
     :ivar agent_id: grows with the creation of agents (section 6).
     :ivar status_reason: of a break, by the client that set it.
+    :ivar state_changed_at: when the state was entered.
     :ivar talk_time: seconds in queue calls since the last check-in (3.5a).
     :ivar no_answer_count: over all queues (7.4d).
     :ivar last_bridge_end: end of the last queue call; :data:`NEVER` before the first (6.2).
+    :ivar wrap_up_since: when the wrap-up began.
     :ivar ready_time: after failed offers (7.4b).
+    :ivar last_outcome: of the last offer that was not connected.
     :ivar external_calls: ids of tracked calls that are no queue calls (5.6).
+    :ivar external_changed_at: when the first of them began, or the last one ended.
     :ivar parks_afterwards: a command asked for Idle during an offer or a queue call: it applies when that has ended.
     :ivar is_removed: deleted while in a queue call, which is counted when it ends (section 12).
     """
@@ -70,6 +77,7 @@ class Agent:
     status_reason: str | None = None
     status_changed_at: Instant = NEVER
     state: AgentState = AgentState.WAITING
+    state_changed_at: Instant = NEVER
     talk_time: float = 0.0
     calls_answered: int = 0
     no_answer_count: int = 0
@@ -77,10 +85,13 @@ class Agent:
     last_bridge_end: Instant = NEVER
     last_offered_call: Instant = NEVER
     wrap_up_until: Instant = NEVER
+    wrap_up_since: Instant = NEVER
     ready_time: Instant = NEVER
+    last_outcome: str | None = None
     engagement: Engagement | None = None
     tiers: dict[int, Tier] = field(default_factory=dict)
     external_calls: set[str] = field(default_factory=set)
+    external_changed_at: Instant = NEVER
     parks_afterwards: bool = False
     is_removed: bool = False
 

@@ -87,6 +87,7 @@ class Caller:
     :ivar offers: in progress, by their ids.
     :ivar connected_offer: the offer that was answered and connected.
     :ivar is_announcement_broken: the announcement could not be played to this caller (10.2).
+    :ivar is_callback: asked to be called back: counted apart, whatever comes of it.
     """
 
     caller_id: int
@@ -109,6 +110,7 @@ class Caller:
     reason: LeavingReason | None = None
     exit_key: str | None = None
     is_announcement_broken: bool = False
+    is_callback: bool = False
 
     @property
     def is_in_queue(self) -> bool:

@@ -12,9 +12,11 @@ from typing import Any
 
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import Event, EventType
+from trunkline.queues import served
 from trunkline.queues.account import AccountQueues, Queue
 from trunkline.queues.agents import Agent, Engagement, Tier
-from trunkline.queues.callers import Caller, Offer, Place, Ticket
+from trunkline.queues.callers import Caller, Offer, Place, Ticket, exact
+from trunkline.queues.service_level import Visit
 from trunkline.queues.settings import AgentSettings, QueueSettings
 from trunkline.queues.snapshots import agent_of_data, queue_of_data
 from trunkline.queues.states import (
@@ -114,6 +116,7 @@ def _joined(queue: Queue, data: Data, at: Instant) -> None:
 
 def _resumed(queue: Queue, data: Data, at: Instant) -> None:
     caller = queue.callers[data["caller_id"]]
+    _uncount(queue, caller)
     caller.move(CallerState.WAITING)
     caller.call_session_id = data["call_session_id"]
     caller.attempt_started_at = caller.resumed_at = at
@@ -128,6 +131,7 @@ def _left(queue: Queue, data: Data, at: Instant) -> None:
     caller.abandoned_at = at
     caller.reason = LeavingReason(data["reason"])
     caller.exit_key = data["key"]
+    _count(queue, caller, data["waited"], at)
 
 
 def _removed(queue: Queue, data: Data, at: Instant) -> None:
@@ -168,6 +172,7 @@ def _connected(queue: Queue, data: Data, at: Instant) -> None:
         data["agent_id"],
         at,
     )
+    _count(queue, caller, data["waited"], at)
 
 
 def _failed(queue: Queue, data: Data, at: Instant) -> None:
@@ -179,6 +184,25 @@ def _failed(queue: Queue, data: Data, at: Instant) -> None:
 
 def _callback_requested(queue: Queue, data: Data, at: Instant) -> None:
     queue.tickets[data["caller_id"]] = Ticket(data["caller_id"], data["number"], at, at)
+    caller = queue.callers.get(data["caller_id"])
+    if caller is not None:
+        _uncount(queue, caller)
+        caller.is_callback = True
+        visit = Visit(0.0, LeavingReason.BREAK_OUT, is_callback=True)
+        served.count(queue.served, visit, caller.abandoned_at or at, queue.settings)
+
+
+def _count(queue: Queue, caller: Caller, waited: float, at: Instant) -> None:
+    """The visit has ended; that of a callback was counted when it was asked for."""
+    if not caller.is_callback and caller.reason is not None:
+        served.count(queue.served, Visit(waited, caller.reason), at, queue.settings)
+
+
+def _uncount(queue: Queue, caller: Caller) -> None:
+    """The visit of a caller who has left goes on, or becomes a callback."""
+    if not caller.is_callback and caller.reason is not None and caller.abandoned_at is not None:
+        visit = Visit(exact(caller.abandoned_at - caller.joined_at), caller.reason)
+        served.uncount(queue.served, visit, caller.abandoned_at, queue.settings)
 
 
 def _callback_dialled(queue: Queue, data: Data, at: Instant) -> None:
@@ -248,7 +272,10 @@ def _evolve_agent(state: AccountQueues, agent_id: int, event: Event) -> None:
         else:
             agent.is_removed = True
     elif (rule := _AGENT_RULES.get(event.type)) is not None:
+        before = agent.state
         rule(agent, event.data, event.at)
+        if agent.state is not before:
+            agent.state_changed_at = event.at
         if agent.is_removed and agent.engagement is None:
             del state.agents[agent_id]
 
@@ -278,14 +305,19 @@ def _state_changed(agent: Agent, data: Data, at: Instant) -> None:
 
 def _wrap_up_set(agent: Agent, data: Data, at: Instant) -> None:
     agent.wrap_up_until = Instant(data["until"])
+    agent.wrap_up_since = at
 
 
 def _call_started(agent: Agent, data: Data, at: Instant) -> None:
+    if not agent.external_calls:
+        agent.external_changed_at = at
     agent.external_calls.add(data["call"])
 
 
 def _call_ended(agent: Agent, data: Data, at: Instant) -> None:
     agent.external_calls.discard(data["call"])
+    if not agent.external_calls:
+        agent.external_changed_at = at
 
 
 def _reserved(agent: Agent, data: Data, at: Instant) -> None:
@@ -320,6 +352,7 @@ def _offer_connected(agent: Agent, data: Data, at: Instant) -> None:
 
 def _offer_ended(agent: Agent, data: Data, at: Instant) -> None:
     outcome = Outcome(data["outcome"])
+    agent.last_outcome = outcome.value
     after = TierState.NO_ANSWER if outcome is Outcome.NO_ANSWER else TierState.READY
     if outcome is Outcome.NO_ANSWER:
         agent.no_answer_count += 1
@@ -332,6 +365,7 @@ def _offer_ended(agent: Agent, data: Data, at: Instant) -> None:
 def _queue_call_ended(agent: Agent, data: Data, at: Instant) -> None:
     agent.last_bridge_end = at
     agent.wrap_up_until = Instant(data["wrap_up_until"])
+    agent.wrap_up_since = at
     agent.talk_time = round(agent.talk_time + data["seconds"], 6)
     _settle_tiers(agent, data["queue_id"], TierState.READY)
     if data["state"] == AgentState.IDLE:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from trunkline.core.errors import InvalidInput
 from trunkline.events.catalogue import EventType
-from trunkline.queues.agents import Agent
+from trunkline.queues.agents import MAX_NO_ANSWER, Agent
 from trunkline.queues.callers import Caller, Offer, after, exact
 from trunkline.queues.decision import Decision
 from trunkline.queues.effects import CancelOffer, Connect, StartOffer
@@ -240,7 +240,7 @@ def end(decision: Decision, caller: Caller, offer: Offer, outcome: Outcome) -> N
                 agent,
                 EventType.AGENT_STATUS_CHANGED,
                 status=status.value,
-                reason=None,
+                reason=MAX_NO_ANSWER,
                 previous=agent.status.value,
             )
 

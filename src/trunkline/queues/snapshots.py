@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from trunkline.core.clock import Instant
+from trunkline.queues import served
 from trunkline.queues.account import Queue
 from trunkline.queues.agents import Agent, Engagement, Tier
 from trunkline.queues.callers import NEVER, Caller, Offer, Place, Ticket
@@ -42,6 +43,7 @@ def data_of_queue(queue: Queue) -> dict[str, Any]:
             for caller in queue.callers.values()
         ],
         "tickets": [_plain(ticket) for ticket in queue.tickets.values()],
+        "served": served.data_of(queue.served),
     }
 
 
@@ -57,6 +59,7 @@ def queue_of_data(data: Data) -> Queue:
             "pointer": _place(data["pointer"]),
             "callers": {caller.caller_id: caller for caller in callers},
             "tickets": {ticket.caller_id: ticket for ticket in tickets},
+            "served": served.of_data(data.get("served") or []),
         }
     )
 

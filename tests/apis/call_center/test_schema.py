@@ -29,6 +29,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.apis.call_center.rest import Rest
 from tests.apis.call_center.test_agents import live
 from tests.apis.call_center.test_agents_at_work import VIEW
+from tests.apis.call_center.test_live import as_json
 from tests.apis.call_center.test_queues import SALES
 from tests.apis.call_center.test_users import JOHN
 from trunkline.apis.call_center.openapi import document
@@ -73,6 +74,8 @@ async def test_no_answer_is_outside_of_the_document(rest: Rest) -> None:
         "list_agent_calls": [LIVE],
         "set_agent_status": VIEW,
         "set_agent_wrap_up": VIEW,
+        "list_queues_live": as_json(),
+        "list_agents": {"agents": as_json()["agents"]},
     }
     # The session has a valid key; without these no other keys are made up, which would all be 401.
     del served["security"], served["components"]["securitySchemes"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trunkline.apis.call_center import (
     agents,
+    live,
     permission_groups,
     phone_lists,
     queues,
@@ -16,6 +17,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *phone_lists.OPERATIONS,
     *users.OPERATIONS,
     *agents.OPERATIONS,
+    *live.OPERATIONS,
     *queues.OPERATIONS,
     *recordings.OPERATIONS,
     *permission_groups.OPERATIONS,

@@ -9,13 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, tzinfo
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline.core.errors import InvalidInput, NotCarriedOut, NotFound, SwitchUnavailable
 from trunkline.queues import inputs as i
+from trunkline.queues import served
+from trunkline.queues.account import Queue
 from trunkline.queues.agents import Agent
 from trunkline.queues.callers import NEVER
-from trunkline.queues.overview import figures, waiting_list
+from trunkline.queues.overview import Activity, activity_of, figures, waiting_list
+from trunkline.queues.service_level import STRATEGIES
 from trunkline.queues.states import AgentState, AgentStatus
 
 if TYPE_CHECKING:
@@ -23,12 +28,23 @@ if TYPE_CHECKING:
     from trunkline.calls.switch.queues import CallQueues
 
 SET_STATUS, SET_STATE, SET_WRAP_UP = "set_agent_status", "set_agent_state", "set_agent_wrap_up"
-LIST_AGENTS, LIST_QUEUES = "list_agents", "list_queues"
-QUEUE_COMMANDS = frozenset({SET_STATUS, SET_STATE, SET_WRAP_UP, LIST_AGENTS, LIST_QUEUES})
+LIST_AGENTS, LIST_QUEUES, LIST_LIVE = "list_agents", "list_queues", "list_queues_live"
+_LISTS = frozenset({LIST_AGENTS, LIST_QUEUES, LIST_LIVE})
+QUEUE_COMMANDS = frozenset({SET_STATUS, SET_STATE, SET_WRAP_UP, *_LISTS})
 
 WRITE_TIMEOUT_SECONDS = 2.0
 DIRECTORY_SECONDS = 2.0
 """How long a command waits for an agent that was made a moment ago to reach the switch."""
+
+
+class Phones(StrEnum):
+    """Whether an offer to an agent would ring now."""
+
+    FREE = "free"
+    BUSY = "busy"
+    UNREACHABLE = "unreachable"
+    """No phone is registered, active and allowed to take calls."""
+    DO_NOT_DISTURB = "do_not_disturb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,12 @@ class AgentView:
     :ivar queue_ids: the queues of the agent.
     :ivar queue_id: of the present offer or queue call.
     :ivar call_session_id: of the present queue call or offer.
+    :ivar name: full name of the employee.
+    :ivar activity: what the agent is doing, in one word.
+    :ivar since: when the activity began.
+    :ivar until: when it ends by itself.
+    :ivar reason: of the activity: of a break, a log-out or a delay.
+    :ivar phones: whether the agent's phones can be called now; None: not known.
     """
 
     agent_id: int
@@ -59,6 +81,12 @@ class AgentView:
     queue_ids: tuple[int, ...]
     queue_id: int | None = None
     call_session_id: int | None = None
+    name: str = ""
+    activity: Activity = Activity.LOGGED_OUT
+    since: float | None = None
+    until: float | None = None
+    reason: str | None = None
+    phones: Phones | None = None
 
     @classmethod
     def of_json(cls, found: Mapping[str, Any]) -> AgentView:
@@ -69,8 +97,18 @@ class AgentView:
                 "status": AgentStatus(found["status"]),
                 "state": AgentState(found["state"]),
                 "queue_ids": tuple(found["queue_ids"]),
+                "activity": Activity(found.get("activity", Activity.LOGGED_OUT)),
+                "phones": Phones(found["phones"]) if found.get("phones") is not None else None,
             }
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LiveQueuesView:
+    """Agents and queues of an account at one moment."""
+
+    agents: list[AgentView]
+    queues: list[dict[str, Any]]
 
 
 class Commands(Protocol):
@@ -126,12 +164,18 @@ class AgentCommands:
         return [AgentView.of_json(one) for one in found["agents"]]
 
     async def queues(self, account_id: int) -> list[dict[str, Any]]:
-        """Figures of all queues of an account, by id: ``queue_id``, ``waiting``, ``talking``, ``callbacks``, ``agents``
-        (by state), ``on_break``, and ``callers`` who wait, in their order: ``caller_id``, ``call_session_id``, ``number``,
+        """Figures of all queues of an account, by id: ``queue_id``, ``name``, ``waiting``, ``longest_wait`` (seconds),
+        ``talking``, ``callbacks``, ``agents`` (present ones by state), ``on_break``, ``service`` (counts of today, see
+        :func:`service_today`), and ``callers`` who wait, in their order: ``caller_id``, ``call_session_id``, ``number``,
         ``position``, ``state``, ``score``, ``waited`` (seconds)."""
         found = await self._switch.command(account_id, LIST_QUEUES, {})
         queues: list[dict[str, Any]] = found["queues"]
         return queues
+
+    async def live(self, account_id: int) -> LiveQueuesView:
+        """Agents and queues at the same moment, so that their figures fit together."""
+        found = await self._switch.command(account_id, LIST_LIVE, {})
+        return LiveQueuesView([AgentView.of_json(one) for one in found["agents"]], found["queues"])
 
 
 async def execute_queue_command(
@@ -143,11 +187,11 @@ async def execute_queue_command(
     """
     if queues is None:
         raise NotCarriedOut("This switch runs no queues")
-    if name in (LIST_AGENTS, LIST_QUEUES):
+    if name in _LISTS:
         listed = await _owner(queues, account_id)
-        if name == LIST_AGENTS:
-            return {"agents": [view_of(listed, one) for one in _agents_of(listed)] if listed else []}
-        return {"queues": _queues_of(listed) if listed else []}
+        agents = [view_of(queues, listed, one) for one in _agents_of(listed)] if listed else []
+        found = {"agents": agents, "queues": _queues_of(queues, listed) if listed else []}
+        return {key: found[key] for key in found if name in (LIST_LIVE, f"list_{key}")}
     given = _input(name, params)
     owner = await _owner_of_agent(queues, account_id, given.agent_id)
     stored = owner.give(given)
@@ -157,7 +201,7 @@ async def execute_queue_command(
                 await asyncio.shield(stored)
         except TimeoutError:
             pass
-    return view_of(owner, owner.state.agent(given.agent_id))
+    return view_of(queues, owner, owner.state.agent(given.agent_id))
 
 
 def _input(name: str, params: Mapping[str, Any]) -> i.SetStatus | i.SetState | i.SetWrapUp:
@@ -216,8 +260,10 @@ def _agents_of(owner: QueueOwner) -> list[Agent]:
     return [agent for _, agent in sorted(owner.state.agents.items()) if not agent.is_removed]
 
 
-def view_of(owner: QueueOwner, agent: Agent) -> dict[str, Any]:
+def view_of(queues: CallQueues, owner: QueueOwner, agent: Agent) -> dict[str, Any]:
     """An agent as JSON."""
+    found = activity_of(agent, owner.now)
+    phones = queues.phones_of(owner.account_id, agent.agent_id)
     engagement = agent.engagement
     caller = None
     if engagement is not None and (queue := owner.state.queues.get(engagement.queue_id)) is not None:
@@ -236,6 +282,12 @@ def view_of(owner: QueueOwner, agent: Agent) -> dict[str, Any]:
         tuple(sorted(agent.tiers)),
         engagement.queue_id if engagement is not None else None,
         caller.call_session_id if caller is not None else None,
+        queues.employee_name(owner.account_id, agent.agent_id),
+        found.activity,
+        _instant(found.since),
+        found.until,
+        found.reason,
+        phones,
     )
     return asdict(view)
 
@@ -245,16 +297,41 @@ def _instant(at: float) -> float | None:
 
 
 def _figures(owner: QueueOwner, queue_id: int) -> dict[str, Any]:
-    found = figures(owner.state, queue_id)
+    found = figures(owner.state, queue_id, owner.now)
     return {**asdict(found), "agents": {state.value: count for state, count in found.agents.items()}}
 
 
-def _queues_of(owner: QueueOwner) -> list[dict[str, Any]]:
+def service_today(queue: Queue, now: float, zone: tzinfo) -> dict[str, Any]:
+    """Counts of the visits that ended since midnight in the zone of the account, each counted once.
+
+    ``since`` (Unix seconds), ``answer_time`` (seconds), ``formula``, ``level`` (0 to 1; None: nothing counts), ``offered``,
+    ``average_wait`` (seconds of the answered; None: nobody was answered) and the members of
+    :class:`~trunkline.queues.service_level.ServiceCounts`.
+    """
+    midnight = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    counts = served.since(queue.served, midnight.timestamp())
+    formula = STRATEGIES[queue.settings.sla_strategy]
+    average = counts.average_wait
+    return {
+        "since": int(midnight.timestamp()),
+        "answer_time": queue.settings.sla_answer_time,
+        "formula": formula.value,
+        "level": counts.level(formula),
+        "offered": counts.offered,
+        "average_wait": None if average is None else round(average, 1),
+        **asdict(counts),
+    }
+
+
+def _queues_of(queues: CallQueues, owner: QueueOwner) -> list[dict[str, Any]]:
     state = owner.state
+    zone = queues.zone_of(owner.account_id)
     return [
         {
             "queue_id": queue_id,
+            "name": queues.queue_name(owner.account_id, queue_id),
             **_figures(owner, queue_id),
+            "service": service_today(state.queues[queue_id], owner.now, zone),
             "callers": [asdict(one) for one in waiting_list(state, queue_id, owner.now)],
         }
         for queue_id in sorted(state.queues)

@@ -7,9 +7,11 @@ The rules are in :mod:`trunkline.queues`, the flow of one call in :mod:`trunklin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from trunkline.calls import rules
@@ -19,15 +21,19 @@ from trunkline.calls.flows import queueing
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.states import InQueue
 from trunkline.calls.switch.call_timers import CallLater
+from trunkline.calls.switch.queue_commands import Phones, service_today
 from trunkline.calls.switch.queue_facts import inputs_of, join_of, restarted
 from trunkline.calls.switch.queue_owner import QueueOwner
 from trunkline.calls.switch.queue_store import QueueStore
+from trunkline.core import metrics
 from trunkline.core.clock import Instant
 from trunkline.core.errors import InvalidInput, Refused
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
-from trunkline.directory.model import Account, CallQueue, Directory
+from trunkline.directory.model import Account, CallQueue, Directory, EmployeeStatus
+from trunkline.events.reasons import Reason
 from trunkline.queues import inputs as i
+from trunkline.queues.account import Queue
 from trunkline.queues.effects import (
     CancelDial,
     CancelOffer,
@@ -41,7 +47,9 @@ from trunkline.queues.effects import (
     StartOffer,
 )
 from trunkline.queues.offers import outcome_of_cause
+from trunkline.queues.rules import LiveQueues
 from trunkline.queues.settings import AgentSettings, QueueSettings
+from trunkline.queues.states import CallerState
 from trunkline.queues.steady_clock import SteadyClock
 
 if TYPE_CHECKING:
@@ -356,6 +364,38 @@ class CallQueues:
         is_configured = account is not None and bool(account.queues or account.agents)
         return is_configured or account_id in self._owners
 
+    def phones_of(self, account_id: int, employee_id: int) -> Phones | None:
+        """Whether an offer to an agent would ring now; None: there is no such employee."""
+        context = self._switch.context_of(account_id)
+        employee = context.account.employees.get(employee_id) if context is not None else None
+        if context is None or employee is None:
+            return None
+        if employee.status == EmployeeStatus.DO_NOT_DISTURB:
+            return Phones.DO_NOT_DISTURB
+        obstacles = [context.phone_obstacle(phone) for phone in employee.phones if phone.is_active]
+        if not employee.is_active or not obstacles:
+            return Phones.UNREACHABLE
+        if None in obstacles:
+            return Phones.FREE
+        return Phones.BUSY if Reason.OPERATOR_CHANNELS_BUSY in obstacles else Phones.UNREACHABLE
+
+    def employee_name(self, account_id: int, employee_id: int) -> str:
+        """Full name; empty: there is no such employee."""
+        account = self._directory().accounts.get(account_id)
+        employee = account.employees.get(employee_id) if account is not None else None
+        return employee.full_name if employee is not None else ""
+
+    def queue_name(self, account_id: int, queue_id: int) -> str:
+        """Empty: there is no such queue."""
+        account = self._directory().accounts.get(account_id)
+        queue = account.queues.get(queue_id) if account is not None else None
+        return queue.name if queue is not None else ""
+
+    def zone_of(self, account_id: int) -> tzinfo:
+        """The time zone of an account; UTC: there is no such account."""
+        account = self._directory().accounts.get(account_id)
+        return account.time_zone if account is not None else UTC
+
     async def wait_changed(self, seconds: float) -> None:
         """Until the directory changes or queues are in use again, at most so long."""
         try:
@@ -363,6 +403,47 @@ class CallQueues:
                 await self._changed.wait()
         except TimeoutError:
             pass
+
+    def show_metrics(self) -> None:
+        """Make the gauges of this process show the queues."""
+
+        def source(
+            value: Callable[[LiveQueues, Queue, QueueOwner], float | None],
+        ) -> Callable[[], Iterable[tuple[int, int, float]]]:
+            def read() -> Iterator[tuple[int, int, float]]:
+                for owner, queue in itertools.islice(self._live_queues(), metrics.MAX_QUEUES):
+                    found = value(owner.live, queue, owner)
+                    if found is not None:
+                        yield owner.account_id, queue.queue_id, found
+
+            return read
+
+        def today(owner: QueueOwner, queue: Queue) -> dict[str, Any]:
+            return service_today(queue, owner.now, self.zone_of(owner.account_id))
+
+        metrics.QUEUE_WAITING.source = source(lambda live, queue, _: len(queue.waiting()))
+        metrics.QUEUE_LONGEST_WAIT.source = source(
+            lambda live, queue, owner: max((owner.now - one.joined_at for one in queue.waiting()), default=0)
+        )
+        metrics.QUEUE_TALKING.source = source(
+            lambda live, queue, _: sum(one.state is CallerState.ANSWERED for one in queue.callers.values())
+        )
+        metrics.QUEUE_AGENTS.source = source(
+            lambda live, queue, _: sum(live.index.views[queue.queue_id].present.values())
+        )
+        metrics.QUEUE_FREE_AGENTS.source = source(
+            lambda live, queue, _: sum(map(len, live.index.views[queue.queue_id].free.values()))
+        )
+        metrics.QUEUE_ANSWERED.source = source(lambda live, queue, owner: today(owner, queue)["answered"])
+        metrics.QUEUE_ABANDONED.source = source(lambda live, queue, owner: today(owner, queue)["abandoned"])
+        metrics.QUEUE_LEVEL.source = source(lambda live, queue, owner: today(owner, queue)["level"])
+
+    def _live_queues(self) -> Iterator[tuple[QueueOwner, Queue]]:
+        """Those that are in use, in the order of accounts and queues."""
+        for _, owner in sorted(self._owners.items()):
+            if owner.is_live:
+                for queue_id in sorted(owner.state.queues):
+                    yield owner, owner.state.queues[queue_id]
 
     def status(self) -> dict[str, Any]:
         """Figures for ``trunkline status``."""
@@ -463,6 +544,7 @@ async def running_queues(
     unsubscribe = subscribe(queues.directory_changed)
     try:
         await queues.start()
+        queues.show_metrics()
         yield queues
     finally:
         unsubscribe()

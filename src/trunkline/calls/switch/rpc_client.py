@@ -68,6 +68,7 @@ REPEATABLE = frozenset(
         "set_agent_wrap_up",
         "list_agents",
         "list_queues",
+        "list_queues_live",
         *LISTS,
     }
 )
