@@ -490,6 +490,4 @@ async def test_only_a_count_after_much_time_needs_the_time_that_is_left(
 
     monkeypatch.setattr(psycopg.AsyncConnection, "execute", noted)
     assert (await ask(db, {"limit": limit})).total_items == 3
-    begin, *others = sent
-    assert begin.startswith("begin")
-    assert ["statement_timeout" in other for other in others] == [True] * limits
+    assert ["statement_timeout" in statement for statement in sent] == [True] * limits

@@ -20,9 +20,10 @@ from tests.reports.company import ACCOUNT
 from trunkline.bench import synthetic
 from trunkline.bench.questions import questions
 from trunkline.db.pool import Database
-from trunkline.db.query import page
+from trunkline.db.query import Page, fetch_page
 from trunkline.db.query.compiler import CompiledQuery
 from trunkline.db.row_security import TENANT
+from trunkline.reports import reader
 
 SESSIONS = 12_000
 ALL = (ACCOUNT, 901, 902, 903, 904)
@@ -37,13 +38,12 @@ async def test_usual_reports_read_only_the_months_that_are_asked_for_by_an_index
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[CompiledQuery] = []
-    read_rows = page._rows
 
-    async def noted(connection: Any, query: CompiledQuery, params: dict[str, Any]) -> Any:
+    async def noted(db: Database, query: CompiledQuery) -> Page:
         asked.append(query)
-        return await read_rows(connection, query, params)
+        return await fetch_page(db, query)
 
-    monkeypatch.setattr(page, "_rows", noted)
+    monkeypatch.setattr(reader, "fetch_page", noted)
     now = datetime(2026, 6, 17, 12, tzinfo=UTC)
     async with await Database.open(database) as db:
         client = await open_client(db)

@@ -33,6 +33,7 @@ from psycopg_pool import AsyncConnectionPool
 from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.db import row_security
+from trunkline.db.one_trip import BoundStatement, RawRow, run_in_one_trip
 from trunkline.db.waiting import EventConnection, check_when_readable
 
 Row: TypeAlias = DictRow
@@ -53,6 +54,9 @@ _LONGEST_PAUSE = 5.0
 _RECONNECT = 2.0
 """Seconds after which the pool gives up one series of attempts; the next request begins another. A longer
 series, whose pauses double, would keep requests waiting long after the server is back."""
+
+_READING: LiteralString = "isolation level repeatable read, read only"
+_BEGIN_READING = f"begin {_READING}".encode()
 
 # A call's events are read several times after the call, so a faster JSON parser is worthwhile.
 set_json_loads(orjson.loads)
@@ -223,9 +227,27 @@ class Database:
         with translated_errors():
             async with self._pool.connection() as connection:
                 settings = {**await self._settings(connection), "statement_timeout": str(timeout_ms)}
-                mode = "isolation level repeatable read, read only"
-                async with _begun(connection, row_security.begin(settings, mode)):
+                async with _begun(connection, row_security.begin(settings, _READING)):
                     yield connection
+
+    @asynccontextmanager
+    async def reading_first(
+        self, timeout_ms: int, first: BoundStatement, *, any_values: bool = False
+    ) -> AsyncIterator[tuple[Connection, list[RawRow]]]:
+        """As :meth:`reading`, and the rows of the first statement, which is sent with the beginning of the transaction.
+
+        :param any_values: the server may use one plan for all values of the statement, and does not plan it again; only for
+            statements that every plan runs quickly.
+        """
+        with translated_errors():
+            async with self._pool.connection() as connection:
+                settings = {
+                    **await self._settings(connection),
+                    "statement_timeout": str(timeout_ms),
+                    "plan_cache_mode": "force_generic_plan" if any_values else "force_custom_plan",
+                }
+                begin = row_security.local_settings_statement(settings)
+                yield connection, await run_in_one_trip(connection, _BEGIN_READING, (begin, first))
 
     async def _settings(self, connection: Connection) -> Mapping[str, str]:
         """Settings that each transaction begins with."""

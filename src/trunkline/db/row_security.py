@@ -21,11 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+
+from trunkline.db.one_trip import BoundStatement
 
 TENANT = "trunkline_tenant"
 AGENT = "trunkline_agent"
@@ -251,6 +253,18 @@ def local_settings_query(settings: Mapping[str, str]) -> sql.Composed:
         for name, value in settings.items()
     ]
     return sql.SQL("select {}").format(sql.SQL(", ").join(calls))
+
+
+def local_settings_statement(settings: Mapping[str, str]) -> BoundStatement:
+    """The same as a statement that can be kept prepared: its text does not depend on the values."""
+    values = {f"s{number}": value for number, value in enumerate(settings.values())}
+    return BoundStatement(_settings_text(tuple(settings)), values)
+
+
+@cache
+def _settings_text(names: tuple[str, ...]) -> bytes:
+    calls = [f"set_config('{name}', %(s{n})s, true)" for n, name in enumerate(names)]
+    return f"select {', '.join(calls)}".encode()
 
 
 def _name(name: str) -> sql.Composable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,6 +14,7 @@ from psycopg.types.string import ByteaBinaryLoader
 
 from trunkline.core.errors import TooExpensive
 from trunkline.core.patterns import Pattern, in_thread
+from trunkline.db.one_trip import BoundStatement, RawRow
 from trunkline.db.query.compiler import CompiledQuery, PatternLookup
 
 if TYPE_CHECKING:
@@ -55,20 +57,34 @@ async def fetch_page(
     """
     budget = _Budget(time.monotonic() + timeout_ms / 1000, timeout_ms / 1000)
     try:
-        async with database.reading(timeout_ms) as connection:
-            params = dict(query.params)
-            for lookup in query.lookups:
-                params |= await _matching(connection, lookup, query.params, budget)
-            if query.lookups:
-                await budget.bind(connection)
-            rows, count = await _rows(connection, query, params)
+        if query.lookups:
+            return await _with_patterns(database, query, timeout_ms, budget)
+        first = BoundStatement(query.rows.as_bytes(), query.params)
+        async with database.reading_first(timeout_ms, first, any_values=query.is_short) as (connection, raw):
+            rows, count = _joined(raw)
             total = _shown_total(query, count)
             if total is None:
                 if budget.is_much_spent():
                     await budget.bind(connection)
-                total = await _total(connection, query, params)
+                total = await _total(connection, query, query.params)
     except psycopg.errors.QueryCanceled as error:
         raise _too_long() from error
+    return Page(rows, count, total)
+
+
+async def _with_patterns(database: Database, query: CompiledQuery, timeout_ms: int, budget: _Budget) -> Page:
+    """As :func:`fetch_page`, of a query with patterns: the values that match are found first."""
+    async with database.reading(timeout_ms) as connection:
+        params = dict(query.params)
+        for lookup in query.lookups:
+            params |= await _matching(connection, lookup, query.params, budget)
+        await budget.bind(connection)
+        rows, count = await _rows(connection, query, params)
+        total = _shown_total(query, count)
+        if total is None:
+            if budget.is_much_spent():
+                await budget.bind(connection)
+            total = await _total(connection, query, params)
     return Page(rows, count, total)
 
 
@@ -141,6 +157,19 @@ def _too_long() -> TooExpensive:
     return TooExpensive(text, params={"error_message": text})
 
 
+def _joined(raw: list[RawRow]) -> tuple[tuple[bytes, ...], int]:
+    """The pieces of the page and the number of its rows, of the rows of :attr:`CompiledQuery.rows`."""
+    chunks = []
+    count = 0
+    for chunk, rows in raw:
+        assert chunk is not None
+        assert rows is not None
+        chunks += [b"," if count else b"[", chunk]
+        count += int.from_bytes(rows, "big")
+    chunks.append(b"]" if count else b"[]")
+    return tuple(chunks), count
+
+
 async def _rows(
     connection: Connection, query: CompiledQuery, params: dict[str, Any]
 ) -> tuple[tuple[bytes, ...], int]:
@@ -160,7 +189,7 @@ def _shown_total(query: CompiledQuery, count: int) -> int | None:
     return query.offset + count if count < query.limit and (count or not query.offset) else None
 
 
-async def _total(connection: Connection, query: CompiledQuery, params: dict[str, Any]) -> int:
+async def _total(connection: Connection, query: CompiledQuery, params: Mapping[str, Any]) -> int:
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(query.count, params, prepare=False)
         return int(await cursor.fetchone() or 0)
