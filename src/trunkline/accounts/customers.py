@@ -19,6 +19,7 @@ from trunkline.accounts.administration import AccountProfile, add_account
 from trunkline.accounts.support import add_contact_person
 from trunkline.contract.columns import FieldSql, field, listed, optional_field
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
+from trunkline.core.names import is_email
 from trunkline.db.pool import Connection, Database, Row
 from trunkline.db.query import Listing
 from trunkline.db.rows import transaction
@@ -41,6 +42,13 @@ _MOVES: Mapping[CustomerStatus, frozenset[CustomerStatus]] = {
     CustomerStatus.ARCHIVE: frozenset({CustomerStatus.MANUAL_LOCK}),
 }
 """What a partner may set, and from where."""
+
+MAX_NAME, MAX_DESCRIPTION, MAX_EMAIL = 255, 2000, 100
+"""Characters."""
+MAX_NOTIFY_EMAILS = 5
+MAX_AMOUNT = 10**12
+"""Of a limit, in the currency of the customer."""
+MAX_CALLS = 2**31 - 1
 
 SETTINGS = (
     "description",
@@ -148,10 +156,12 @@ async def create_customer(
     address is on its allow-list yet.
 
     :param settings: values for :data:`SETTINGS`; ``email`` and ``tariff_plan_id`` among them.
-    :raises InvalidInput: ``already_in_use``: another user has this address as login; a password too short or long.
+    :raises InvalidInput: ``already_in_use``: another user has this address as login; a text that is no e-mail address;
+        a password too short or long.
     :raises NotFound: the agent has no such tariff plan.
     """
     passwords.check_strength(password)
+    _check_emails(settings)
     async with transaction(database) as connection:
         await _check_plan(connection, agent_id, settings)
         profile = await _profile_like(connection, agent_id, name)
@@ -184,6 +194,7 @@ async def update_customer(
     """
     if "password" in changes:
         passwords.check_strength(changes["password"])
+    _check_emails(changes)
     async with transaction(database) as connection:
         if await _status_of(connection, agent_id, customer_id, "id") is CustomerStatus.ARCHIVE:
             raise _no_customer(customer_id, "id")
@@ -264,6 +275,18 @@ async def _check_plan(connection: Connection, agent_id: int, settings: Mapping[s
         raise NotFound(
             f"there is no tariff plan {plan} here: see get.tariff_plans", field="tariff_plan_id", value=plan
         )
+
+
+def _check_emails(settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        addresses = [value] if name == "email" else value if name.endswith("_emails") else []
+        for address in addresses or ():
+            if address is not None and not is_email(address):
+                raise InvalidInput(
+                    f"{address!r} is not an e-mail address; send for example layla@example.com",
+                    field=name,
+                    value=value,
+                )
 
 
 async def _profile_like(connection: Connection, agent_id: int, name: str) -> AccountProfile:

@@ -10,6 +10,7 @@ import click
 from pydantic import ValidationError
 
 from trunkline.accounts.administration import Administration
+from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
@@ -185,12 +186,10 @@ def call(phone: str, account_id: int | None, by: int | None, language: str) -> N
 
     async def work(db: Database) -> None:
         whose = await chosen(Administration(db), account_id)
-        code = await verification.new_code(db, whose, phone, datetime.now(UTC))
-        text = verification.message(code, language)
-        file = await SpokenTexts(EspeakSpeech(), settings.media_dir).file_of(text, language)
+        speaker = SpokenTexts(EspeakSpeech(), settings.media_dir)
         async with switch_client(settings) as switch:
-            params = verification.call_params(phone, text, file)
-            await switch.command(caller, "start_informer_call", params)
+            how = verification.Caller(caller, switch.command, speaker.file_of, CHECK)
+            await verification.start(db, whose, phone, language, how)
 
     with_database(work)
     click.echo("the number is being called; then: trunkline numbers confirm NUMBER CODE")

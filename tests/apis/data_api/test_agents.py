@@ -357,6 +357,10 @@ async def test_an_invalid_customer_account_is_refused_with_mnemonic_and_field(ag
         ({"name": None}, ("required_parameter_missed", "name")),
         ({"daily_calls_notify_emails": None}, ("required_parameter_missed", "daily_calls_notify_emails")),
         (
+            {"email": "b@palm.example", "daily_calls_notify_emails": ["palm"]},
+            ("invalid_parameter_value", "daily_calls_notify_emails"),
+        ),
+        (
             {"daily_calls_notify_emails": ["a@palm.example"] * 6},
             ("invalid_parameter_value", "daily_calls_notify_emails"),
         ),

@@ -148,3 +148,16 @@ async def test_by_the_api(claimant: DataApiClient) -> None:
     assert wrong == ("invalid_parameter_value", "code")
     await claimant.do("confirm.virtual_number", virtual_phone_number=PHONE, code=code)
     assert await is_verified(claimant)
+
+
+async def test_a_refused_call_makes_no_code_and_is_not_counted(claimant: DataApiClient) -> None:
+    async def refuses(account_id: int, name: str, params: dict[str, Any]) -> None:
+        raise NotFound(f"{name} of {account_id}: the account has no number")
+
+    caller = verification.Caller(1000, refuses, Voice().file_of, CHECK)
+    with pytest.raises(NotFound, match="has no number"):
+        await verification.start(claimant.db, ACCOUNT, PHONE, "en", caller)
+    counted = await claimant.db.fetch_one(
+        "select count(*) as calls from number_verification_calls where account_id = %s", (ACCOUNT,)
+    )
+    assert counted == {"calls": 0}

@@ -118,7 +118,7 @@ _THROUGH_SCENARIO = Form(
 async def _start_simple_call(request: RequestContext, params: Params) -> Result:
     if "operator" not in params:
         return await starting.start(request, "start_vnumber_call", params)
-    starting.check_rules(request, params, ours="operator")
+    starting.check(request, params)
     return await starting.start(request, "start_simple_call", params)
 
 

@@ -24,9 +24,9 @@ from trunkline.apis.jsonrpc import (
 from trunkline.apis.jsonrpc.declare import Handler
 from trunkline.apis.jsonrpc.derive import Given, envelope_for, fields_for, given, params_for
 from trunkline.apis.service.repeated_changes import request_hash
+from trunkline.calls.flows import start_requests
 from trunkline.core.errors import (
     DatabaseUnavailable,
-    InvalidInput,
     PermissionDenied,
     Refused,
     SwitchInterrupted,
@@ -57,19 +57,17 @@ def start_method(
     components: tuple[Component, ...],
     errors: tuple[ErrorSpec, ...],
     form: Form,
-    ours: str = "employee",
     handler: Handler | None = None,
 ) -> Method:
     """Declare a method that starts a call and answers with its session.
 
     :param form: its looser form.
-    :param ours: the value of ``first_call`` that means the operator's side.
     :param handler: None: checks the rules between parameters and has the switch do the command of that name.
     """
     command = name.replace(".", "_")
 
     async def checked(request: RequestContext, asked: Params) -> Result:
-        check_rules(request, asked, ours=ours)
+        check(request, asked)
         return await start(request, command, asked)
 
     return Method(
@@ -88,19 +86,12 @@ def start_method(
     )
 
 
-def check_rules(request: RequestContext, params: Params, *, ours: str) -> None:
-    """Rules between parameters.
+def check(request: RequestContext, params: Params) -> None:
+    """What needs no switch: rules between parameters, and components of parameters.
 
-    :param ours: the value of ``first_call`` that means the operator's side.
     :raises TrunklineError: ``invalid_parameters_combination``, ``component_disabled``.
     """
-    if params.get("early_switching") and params.get("switch_at_once") and params["first_call"] == ours:
-        raise InvalidInput(
-            "early_switching cannot go with switch_at_once when our own side is called first",
-            mnemonic="invalid_parameters_combination",
-            field="early_switching",
-            value=True,
-        )
+    start_requests.check_options(params)
     if (
         params["virtual_phone_usage_rule"] != "fixed"
         and NUMBER_MANAGEMENT.name not in request.caller.components

@@ -7,11 +7,10 @@ of a client's user (``user_id``), with that client's allow-list, rights, limits 
 from __future__ import annotations
 
 import dataclasses
-import re
 from decimal import Decimal
 from typing import Any
 
-from trunkline.accounts import customers, support
+from trunkline.accounts import customers, passwords, support
 from trunkline.accounts.customers import CustomerStatus
 from trunkline.apis.data_api.change_methods import ID, change_method, create_method
 from trunkline.apis.data_api.lists import list_method
@@ -31,27 +30,18 @@ from trunkline.apis.jsonrpc import (
 from trunkline.apis.jsonrpc.derive import contract_method, given
 from trunkline.core.errors import PermissionDenied
 
-_EMAIL = r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+"
-_MOST_EMAILS = 5
-_MOST_MONEY = 10**12
-_MOST_CALLS = 2**31 - 1
-
 _INVALID_STATE = ErrorSpec(
     -32602, "invalid_state", "An attempt was made to use a status that is not correct in this state"
 )
-
-
-def _emails(values: list[Any]) -> list[str] | None:
-    return values if all(re.fullmatch(_EMAIL, value) for value in values) else None
 
 
 def _limits(*, emails_required: bool) -> tuple[Param, ...]:
     return tuple(
         param
         for name, most, fractional in (
-            ("monthly_base", _MOST_MONEY, True),
-            ("monthly_calls", _MOST_CALLS, False),
-            ("daily_calls", _MOST_CALLS, False),
+            ("monthly_base", customers.MAX_AMOUNT, True),
+            ("monthly_calls", customers.MAX_CALLS, False),
+            ("daily_calls", customers.MAX_CALLS, False),
         )
         for param in (
             *(
@@ -72,8 +62,7 @@ def _limits(*, emails_required: bool) -> tuple[Param, ...]:
                 required=emails_required,
                 nullable=not emails_required,
                 items=ParamType.STRING,
-                maximum=_MOST_EMAILS,
-                convert=_emails,
+                maximum=customers.MAX_NOTIFY_EMAILS,
                 description="E-mail addresses notified before the limit is reached.",
             ),
         )
@@ -144,11 +133,11 @@ def _of_agents(method: Method) -> Method:
     return dataclasses.replace(method, params=params, handler=guarded)
 
 
-_NAME = given("name", maximum=255, description="Name of the customer.")
-_DESCRIPTION = given("description", nullable=True, maximum=2000)
+_NAME = given("name", maximum=customers.MAX_NAME, description="Name of the customer.")
+_DESCRIPTION = given("description", nullable=True, maximum=customers.MAX_DESCRIPTION)
 _PLAN = given("tariff_plan_id", description="See get.tariff_plans.")
-_LOGIN = given("email", pattern=_EMAIL, maximum=100, description="The customer's owner logs in with it.")
-_PASSWORD = given("password", minimum=8, maximum=200, secret=True)
+_LOGIN = given("email", maximum=customers.MAX_EMAIL, description="The customer's owner logs in with it.")
+_PASSWORD = given("password", minimum=passwords.SHORTEST, maximum=passwords.LONGEST, secret=True)
 _CUSTOMER = given("customer_id", description="Number of the customer.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from trunkline.apis.data_api.change_methods import change_method
@@ -23,7 +24,6 @@ from trunkline.apis.jsonrpc import (
 )
 from trunkline.apis.jsonrpc.derive import contract_method, given
 from trunkline.calls.switch.rpc_client import CHECK
-from trunkline.core.errors import InvalidInput, PermissionDenied
 from trunkline.db.query import Page
 from trunkline.directory.numbers import changes, listing, private, verification
 from trunkline.directory.numbers.changes import Chosen
@@ -79,32 +79,12 @@ _PURPOSE = given(
 
 
 def _chosen(params: Params) -> Chosen:
-    """The numbers of the request, from one of its two parameters."""
-    phone, ids = params.get("virtual_phone_number"), params.get("number_capacity_ids")
-    if phone is not None and ids is not None:
-        raise InvalidInput(
-            "send virtual_phone_number or number_capacity_ids, not both",
-            mnemonic="invalid_parameters_combination",
-            field="number_capacity_ids",
-        )
-    if phone is None and not ids:
-        raise InvalidInput(
-            "send virtual_phone_number or number_capacity_ids",
-            mnemonic="required_parameter_missed",
-            field="virtual_phone_number",
-        )
-    return Chosen(phone, tuple(ids or ()))
+    return Chosen.of(params.get("virtual_phone_number"), params.get("number_capacity_ids"))
 
 
 async def _enable(request: RequestContext, params: Params) -> dict[str, bool]:
-    chosen, asked = _chosen(params), params.get("number_capacity_component")
-    if chosen.ids and asked is None:
-        raise InvalidInput(
-            "send the purpose of the numbers",
-            mnemonic="required_parameter_missed",
-            field="number_capacity_component",
-        )
-    purpose = changes.purpose_for(request.caller.components, asked, "number_capacity_component")
+    chosen, field = _chosen(params), "number_capacity_component"
+    purpose = changes.purpose_for(chosen, request.caller.components, params.get(field), field)
     await changes.enable_numbers(request.services.db, request.account_id, chosen, purpose)
     return {"success": True}
 
@@ -122,15 +102,15 @@ async def _enable_private(request: RequestContext, params: Params) -> dict[str, 
         port=params["port"],
         address=params.get("resolved_server_address"),
     )
-    asked = "va" if params["is_used_for_va"] else "call_tracking"
-    purpose = changes.purpose_for(request.caller.components, asked, "is_used_for_va")
+    chosen, asked = _chosen(params), "va" if params["is_used_for_va"] else "call_tracking"
+    purpose = changes.purpose_for(chosen, request.caller.components, asked, "is_used_for_va")
     services = request.services
     sip = services.settings.sip
     await private.enable_private(
         services.db,
         services.secrets,
         request.account_id,
-        _chosen(params),
+        chosen,
         provider,
         purpose,
         own=own_addresses(sip.bind, sip.external_address),
@@ -139,24 +119,15 @@ async def _enable_private(request: RequestContext, params: Params) -> dict[str, 
 
 
 async def _start_verification(request: RequestContext, params: Params) -> dict[str, bool]:
-    services, phone = request.services, params["virtual_phone_number"]
-    caller = services.settings.numbers.verification_account
-    if caller is None:
-        raise PermissionDenied(
-            "This installation does not verify numbers by calls. Ask its administrator to assign the number.",
-            mnemonic="tariff_restrictions",
-            field="virtual_phone_number",
-        )
-    language = params["language"]
-    unspoken = verification.call_params(phone, "", "")
-    request_id = str(request.api_request_id)
-    check = {**unspoken, "command": "start_informer_call"}
-    await services.switch.command(caller, CHECK, check, request_id=request_id)
-    code = await verification.new_code(services.db, request.account_id, phone, datetime.now(UTC))
-    text = verification.message(code, language)
-    file = await services.speaker.file_of(text, language, account_id=request.account_id)
-    command = verification.call_params(phone, text, file)
-    await services.switch.command(caller, "start_informer_call", command, request_id=request_id)
+    services = request.services
+    account_id = services.settings.numbers.verification_account
+    caller = None
+    if account_id is not None:
+        command = partial(services.switch.command, request_id=str(request.api_request_id))
+        caller = verification.Caller(account_id, command, services.speaker.file_of, CHECK)
+    await verification.start(
+        services.db, request.account_id, params["virtual_phone_number"], params["language"], caller
+    )
     return {"success": True}
 
 

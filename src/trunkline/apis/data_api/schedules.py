@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
@@ -12,23 +13,24 @@ from trunkline.apis.jsonrpc import Params, ParamType, RequestContext
 from trunkline.apis.jsonrpc.derive import given
 from trunkline.core.errors import InvalidInput
 from trunkline.db.query import is_moment
-from trunkline.directory.model.hours import DayKind, are_days, clock, minutes
+from trunkline.directory.model.hours import DayKind, clock, minutes
 from trunkline.directory.schedules import changes as schedules
+from trunkline.directory.schedules.rules import MAX_DAYS, MAX_RULES, check_dates, check_days, check_times
 
 _STRING, _ARRAY = ParamType.STRING, ParamType.ARRAY
 _NAME = given("name", maximum=255)
-_MAX_RULES = 100
+_COMBINATION = "invalid_parameters_combination"
 _RULES = given(
     "schedules",
-    maximum=_MAX_RULES,
+    maximum=MAX_RULES,
     params=(
         given(
             "activity_days",
-            params=(given("days", items=ParamType.NUMBER, maximum=31),),
+            params=(given("days", items=ParamType.NUMBER, maximum=MAX_DAYS),),
         ),
         given(
             "activity_time",
-            maximum=_MAX_RULES,
+            maximum=MAX_RULES,
             params=(
                 given("time_from", description="HH:MM."),
                 given("time_till", description="HH:MM, later; 24:00 is midnight."),
@@ -63,18 +65,11 @@ async def _delete(request: RequestContext, params: Params) -> None:
 def _rule(values: Mapping[str, Any], today: date) -> dict[str, Any]:
     """As the table keeps it. A cycle begins with its first day, else with the day it was made."""
     kind, days = DayKind(values["activity_days"]["type"]), values["activity_days"]["days"]
-    if not are_days(kind, days):
-        raise InvalidInput(
-            f"these are no days of the type {kind.value}", field="schedules.activity_days.days", value=days
-        )
+    with _refusing("activity_days.days", days):
+        check_days(kind, days)
     first, last = _date(values, "activity_date_from"), _date(values, "activity_date_till")
-    if first and last and last < first:
-        raise InvalidInput(
-            "activity_date_till is before activity_date_from",
-            mnemonic="invalid_parameters_combination",
-            field="schedules.activity_date_till",
-            value=values["activity_date_till"],
-        )
+    with _refusing("activity_date_till", values.get("activity_date_till"), _COMBINATION):
+        check_dates(first, last)
     return {
         "type": kind.value,
         "days": days,
@@ -87,41 +82,38 @@ def _rule(values: Mapping[str, Any], today: date) -> dict[str, Any]:
 
 def _time_range(values: Mapping[str, str]) -> dict[str, str]:
     since, till = _time(values, "time_from"), _time(values, "time_till")
-    if till <= since:
-        raise InvalidInput(
-            "time_till must be later than time_from; write a night as two ranges",
-            mnemonic="invalid_parameters_combination",
-            field="schedules.activity_time.time_till",
-            value=values["time_till"],
-        )
+    with _refusing("activity_time.time_till", values["time_till"], _COMBINATION):
+        check_times(since, till)
     return {"from": clock(since), "till": clock(till)}
 
 
-def _time(values: Mapping[str, str], name: str) -> int:
+@contextmanager
+def _refusing(field: str, value: Any, mnemonic: str | None = None) -> Iterator[None]:
+    """What a rule of schedules refuses is the error of this parameter."""
     try:
-        return minutes(values[name])
+        yield
     except ValueError as error:
-        field = f"schedules.activity_time.{name}"
-        raise InvalidInput(
-            str(error), mnemonic="invalid_date_time", field=field, value=values[name]
-        ) from error
+        raise InvalidInput(str(error), mnemonic=mnemonic, field=f"schedules.{field}", value=value) from error
+
+
+def _time(values: Mapping[str, str], name: str) -> int:
+    with _refusing(f"activity_time.{name}", values[name], "invalid_date_time"):
+        return minutes(values[name])
 
 
 def _date(values: Mapping[str, Any], name: str) -> date | None:
     text = values.get(name)
     if text is None:
         return None
-    try:
-        if len(text) != len("YYYY-MM-DD") and not is_moment(text):
-            raise ValueError(text)
-        return date.fromisoformat(text[: len("YYYY-MM-DD")])
-    except ValueError as error:
-        raise InvalidInput(
-            f"{text!r} is not a date; write YYYY-MM-DD, or an ISO 8601 time, whose date counts",
-            mnemonic="invalid_date_time",
-            field=f"schedules.{name}",
-            value=text,
-        ) from error
+    with _refusing(name, text, "invalid_date_time"):
+        try:
+            if len(text) != len("YYYY-MM-DD") and not is_moment(text):
+                raise ValueError(text)
+            return date.fromisoformat(text[: len("YYYY-MM-DD")])
+        except ValueError:
+            raise ValueError(
+                f"{text!r} is not a date; write YYYY-MM-DD, or an ISO 8601 time, whose date counts"
+            ) from None
 
 
 METHODS = (

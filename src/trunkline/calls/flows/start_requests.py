@@ -24,6 +24,24 @@ Params = Mapping[str, Any]
 INFORMER_RING_SECONDS = 30
 
 
+def check_options(params: Params) -> None:
+    """Rules between options of a call with two parties.
+
+    :raises InvalidInput: ``invalid_parameters_combination``.
+    """
+    if (
+        params.get("early_switching")
+        and params.get("switch_at_once")
+        and params.get("first_call") != "contact"
+    ):
+        raise InvalidInput(
+            "early_switching and switch_at_once exclude each other when the operator's side is called first: send one",
+            mnemonic="invalid_parameters_combination",
+            field="early_switching",
+            value=True,
+        )
+
+
 def start_employee_call(account: Account, params: Params) -> StartCall:
     """``start.employee_call``."""
     number = _virtual_number(account, params)
@@ -276,6 +294,7 @@ def _request(
     *,
     operator: str | None = None,
 ) -> StartCall:
+    check_options(params)
     calling = {"kind": "contact", "number": contact}
     contact_first = params["first_call"] == "contact"
     return StartCall(

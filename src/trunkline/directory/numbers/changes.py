@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg import errors, sql
 
-from trunkline.core.errors import NotFound, PermissionDenied
+from trunkline.core.errors import InvalidInput, NotFound, PermissionDenied
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Connection, Database, Row
 from trunkline.db.rows import lock_row, transaction, update
@@ -28,6 +28,26 @@ class Chosen:
 
     phone_number: str | None = None
     ids: Sequence[int] = ()
+
+    @classmethod
+    def of(cls, phone_number: str | None, ids: Sequence[int] | None) -> Chosen:
+        """The numbers of a request, which names them in one of two ways.
+
+        :raises InvalidInput: ``invalid_parameters_combination``: in both; ``required_parameter_missed``: in none.
+        """
+        if phone_number is not None and ids is not None:
+            raise InvalidInput(
+                "send virtual_phone_number or number_capacity_ids, not both",
+                mnemonic="invalid_parameters_combination",
+                field="number_capacity_ids",
+            )
+        if phone_number is None and not ids:
+            raise InvalidInput(
+                "send virtual_phone_number or number_capacity_ids",
+                mnemonic="required_parameter_missed",
+                field="virtual_phone_number",
+            )
+        return cls(phone_number, tuple(ids or ()))
 
     @property
     def digits(self) -> str | None:
@@ -51,11 +71,16 @@ class Chosen:
         )
 
 
-def purpose_for(components: Collection[str], asked: str | None, field: str) -> str:
+def purpose_for(chosen: Chosen, components: Collection[str], asked: str | None, field: str) -> str:
     """What numbers will be used for: as asked, else the first of :data:`PURPOSES` that the account has.
 
+    :raises InvalidInput: ``required_parameter_missed``: numbers that are named by ids need a purpose.
     :raises PermissionDenied: ``tariff_restrictions``: the account does not have that component.
     """
+    if chosen.ids and asked is None:
+        raise InvalidInput(
+            "send the purpose of the numbers", mnemonic="required_parameter_missed", field=field
+        )
     purpose = asked or next((each for each in PURPOSES if each in components), None)
     if purpose is None or purpose not in components:
         raise PermissionDenied(

@@ -10,12 +10,14 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import errors
 
-from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
+from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound, PermissionDenied
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import one_at_a_time
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
@@ -30,6 +32,48 @@ CALLS_OF_NUMBER = 3
 CALLS_OF_ACCOUNT = 10
 """In :data:`WINDOW`."""
 RING_SECONDS = 40
+_COMMAND = "start_informer_call"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a call with a code needs.
+
+    :ivar account_id: whose trunk and default number are used.
+    :ivar command: sends a command of an account to the switch.
+    :ivar file_of: the sound file of a text in a language.
+    :ivar check: the switch's command that only checks the command which it is given.
+    """
+
+    account_id: int
+    command: Callable[[int, str, dict[str, Any]], Awaitable[Any]]
+    file_of: Callable[..., Awaitable[str]]
+    check: str
+
+
+async def start(
+    database: Database, account_id: int, phone_number: str, language: str, caller: Caller | None
+) -> None:
+    """Call a number and announce a code. The code is made after the switch has checked the call, because a code counts as
+    a call of the number.
+
+    :param caller: None: the installation makes no such calls.
+    :raises PermissionDenied: ``tariff_restrictions``: there is no caller.
+    :raises TrunklineError: the switch refuses the call, or :func:`new_code` the code.
+    """
+    if caller is None:
+        raise PermissionDenied(
+            "This installation does not verify numbers by calls: its administrator assigns the number, or sets"
+            " numbers.verification_account.",
+            mnemonic="tariff_restrictions",
+            field="virtual_phone_number",
+        )
+    unspoken = {**call_params(phone_number, "", ""), "command": _COMMAND}
+    await caller.command(caller.account_id, caller.check, unspoken)
+    code = await new_code(database, account_id, phone_number, datetime.now(UTC))
+    text = message(code, language)
+    file = await caller.file_of(text, language, account_id=account_id)
+    await caller.command(caller.account_id, _COMMAND, call_params(phone_number, text, file))
 
 
 async def new_code(database: Database, account_id: int, phone_number: str, now: datetime) -> str:

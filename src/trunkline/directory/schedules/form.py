@@ -12,7 +12,8 @@ from pydantic import Field, field_serializer, model_validator
 from trunkline.db.pool import Row
 from trunkline.directory.forms.entity import Elsewhere, Entity, Json, ReadContext
 from trunkline.directory.forms.fields import DAYS, Days, Item, TimeOfDay
-from trunkline.directory.model.hours import DayKind, are_days
+from trunkline.directory.model.hours import DayKind, minutes
+from trunkline.directory.schedules.rules import MAX_DAYS, check_dates, check_days, check_times
 
 if TYPE_CHECKING:
     from trunkline.directory.forms.write_context import WriteContext
@@ -53,8 +54,7 @@ class TimesForm(Item):
 
     @model_validator(mode="after")
     def _forward(self) -> Self:
-        if self.till <= self.from_:
-            raise ValueError("till must be later than from; write a night as two ranges")
+        check_times(minutes(self.from_), minutes(self.till))
         return self
 
 
@@ -62,7 +62,7 @@ class DayRuleForm(Item):
     """Open at these times (none: all day) of the days chosen by ``type``, see :class:`.hours.DayKind`."""
 
     type: DayKind
-    days: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=31)]
+    days: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=MAX_DAYS)]
     times: tuple[TimesForm, ...] = ()
     first: date | None = None
     last: date | None = None
@@ -71,10 +71,8 @@ class DayRuleForm(Item):
 
     @model_validator(mode="after")
     def _days(self) -> Self:
-        if not are_days(self.type, self.days):
-            raise ValueError(f"these are no days of the type {self.type.value}")
-        if self.first and self.last and self.last < self.first:
-            raise ValueError("last is before first")
+        check_days(self.type, self.days)
+        check_dates(self.first, self.last)
         return self
 
 
