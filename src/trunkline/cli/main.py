@@ -45,6 +45,10 @@ COMMANDS = {
         "State of trunks; addresses that they may have although the rules refuse them.",
     ),
     "tariff": ("trunkline.cli.tariffs", "Plans and prices, their accounts, monthly statements."),
+    "campaign": (
+        "trunkline.cli.campaigns",
+        "Dialing campaigns: create, start, stop, results; numbers that are not called.",
+    ),
     "lists": ("trunkline.cli.lists", "Auto call campaigns, segments and events from a YAML file."),
     "support": ("trunkline.cli.support", "Support tickets and the contact persons of accounts."),
     "retention": ("trunkline.cli.retention", "For how many days recordings, calls and logs are kept."),

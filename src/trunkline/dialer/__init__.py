@@ -1,4 +1,4 @@
-"""The rules of dialing campaigns: whom to call when, how many lines at once, and what the results mean. Pure.
+"""The rules of dialing campaigns: whom to call when, how many lines at once, and what the results mean.
 
 =====================  =============================================================================================
 settings               what a campaign may be: mode, hours, limits
@@ -9,8 +9,9 @@ hours                  time zones of numbers, and when they may be called
 estimates              what is measured of a campaign: who answers, how soon, how long talks take
 pacing                 how many calls to begin now
 abandonment            counts of answered and abandoned calls, and the cap on them
+store                  campaigns, leads and attempts in PostgreSQL
 =====================  =============================================================================================
 
-Nothing here reads a clock or a database: times are given, and the switch carries out what is decided
+All but the store is pure: times are given, and the switch carries out what is decided
 (:mod:`trunkline.calls.switch.dialer`).
 """

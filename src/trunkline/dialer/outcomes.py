@@ -52,6 +52,8 @@ class Closing(StrEnum):
     INVALID = "invalid"
     DO_NOT_CALL = "do_not_call"
     ATTEMPTS_USED = "attempts_used"
+    REMOVED = "removed"
+    """It is in no list of the campaign any more."""
     OUTCOME_REPEATED = "outcome_repeated"
     """The same outcome came more often than its rule permits."""
 

@@ -76,7 +76,6 @@ class CampaignSettings:
     :ivar max_attempts: calls to one lead in all.
     :ivar max_per_day: calls to one number within 24 hours, over all campaigns of the account.
     :ivar least_agents: with fewer agents a predictive campaign dials progressively.
-    :ivar detect_machines: ask Asterisk whether a person has answered.
     """
 
     mode: Mode = Mode.PROGRESSIVE
@@ -88,7 +87,6 @@ class CampaignSettings:
     max_attempts: int = 5
     max_per_day: int = 2
     least_agents: int = 6
-    detect_machines: bool = False
     spans: Hours = field(init=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,695 @@
+"""Campaigns, their leads and attempts, and the numbers that are not called, in PostgreSQL.
+
+An attempt is a row before its call begins (:func:`claim`), with the id of the call. So a process that is killed leaves no
+call without a row, and no row without an end: its call is looked up when the switch starts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from trunkline.core.clock import Instant, to_datetime, to_instant
+from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFound
+from trunkline.core.phone import in_full
+from trunkline.db.pool import Connection, Database, Row
+from trunkline.db.rows import delete, insert, transaction, update
+from trunkline.dialer.abandonment import Counts
+from trunkline.dialer.campaigns import Action, CampaignState, moved
+from trunkline.dialer.hours import zones_of
+from trunkline.dialer.leads import Attempt, Lead, progress
+from trunkline.dialer.outcomes import NOT_CALLED, Closing, Outcome
+from trunkline.dialer.settings import CampaignSettings
+
+CHANNEL = "trunkline_dialer"
+"""NOTIFY channel: the id of an account whose campaigns changed."""
+
+SYNC_LEADS = 5000
+"""Leads of the lists that one statement adds to a campaign."""
+
+_TABLE, _ID = "dial_campaigns", "campaign_id"
+_NOT_CALLED = [one.value for one in NOT_CALLED]
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One campaign.
+
+    :ivar virtual_phone_number: shown to leads; None: the default number of the account.
+    :ivar abandoned_scenario_id: what an abandoned person hears.
+    """
+
+    account_id: int
+    campaign_id: int
+    name: str
+    state: CampaignState
+    queue_id: int
+    virtual_phone_number: str | None
+    abandoned_scenario_id: int | None
+    settings: CampaignSettings
+    time_zone: str
+
+
+# --- campaigns
+
+_CAMPAIGNS = """
+select c.account_id, c.campaign_id, c.name, c.state, c.queue_id, c.virtual_phone_number, c.abandoned_scenario_id, c.settings,
+    a.time_zone
+from dial_campaigns c join accounts a on a.account_id = c.account_id
+where c.account_id = %(account_id)s and (%(campaign_id)s::bigint is null or c.campaign_id = %(campaign_id)s)
+order by c.campaign_id
+"""
+
+
+async def campaigns(db: Database, account_id: int) -> list[Campaign]:
+    """All campaigns of an account, by id."""
+    rows = await db.fetch_all(_CAMPAIGNS, {"account_id": account_id, "campaign_id": None})
+    return [_campaign(row) for row in rows]
+
+
+async def campaign(db: Database, account_id: int, campaign_id: int) -> Campaign:
+    """One campaign.
+
+    :raises NotFound: no such campaign.
+    """
+    row = await db.fetch_one(_CAMPAIGNS, {"account_id": account_id, "campaign_id": campaign_id})
+    if row is None:
+        raise _no_campaign(campaign_id)
+    return _campaign(row)
+
+
+async def create_campaign(
+    db: Database,
+    account_id: int,
+    *,
+    name: str,
+    queue_id: int,
+    phone_list_ids: Sequence[int],
+    settings: Mapping[str, Any] | None = None,
+    virtual_phone_number: str | None = None,
+    abandoned_scenario_id: int | None = None,
+) -> int:
+    """Add a campaign; its id. It calls nobody before it is started.
+
+    :param settings: of :class:`~trunkline.dialer.settings.CampaignSettings`.
+    :raises Duplicate: the account has a campaign of this name.
+    :raises InvalidInput: no name, no list, or a setting that cannot be.
+    :raises NotFound: a queue, phone list, number or scenario that is not there.
+    """
+    CampaignSettings.of(settings or {})
+    if not name.strip():
+        raise InvalidInput("A campaign needs a name", field="name", value=name)
+    if not phone_list_ids:
+        raise InvalidInput("A campaign needs at least one phone list", field="phone_list_ids")
+    async with transaction(db) as connection:
+        number = in_full(virtual_phone_number, "virtual_phone_number") if virtual_phone_number else None
+        await _require(connection, account_id, queue_id, number, abandoned_scenario_id)
+        cursor = await connection.execute(
+            "select from dial_campaigns where account_id = %s and name = %s", (account_id, name.strip())
+        )
+        if await cursor.fetchone() is not None:
+            raise Duplicate(
+                f"The account has a campaign {name.strip()} already: choose another name.", field="name"
+            )
+        campaign_id = await insert(
+            connection,
+            _TABLE,
+            _ID,
+            account_id,
+            {
+                "name": name.strip(),
+                "queue_id": queue_id,
+                "virtual_phone_number": number,
+                "abandoned_scenario_id": abandoned_scenario_id,
+                "settings": Jsonb(dict(settings or {})),
+            },
+        )
+        for phone_list_id in dict.fromkeys(phone_list_ids):
+            cursor = await connection.execute(
+                "insert into dial_campaign_lists (account_id, campaign_id, phone_list_id)"
+                " select %(account_id)s, %(campaign_id)s, p.phone_list_id from phone_lists p"
+                " where p.account_id = %(account_id)s and p.phone_list_id = %(list_id)s",
+                {"account_id": account_id, "campaign_id": campaign_id, "list_id": phone_list_id},
+            )
+            if cursor.rowcount == 0:
+                raise NotFound(
+                    f"There is no phone list {phone_list_id}.", field="phone_list_ids", value=phone_list_id
+                )
+    return campaign_id
+
+
+async def _require(
+    connection: Connection, account_id: int, queue_id: int, number: str | None, scenario_id: int | None
+) -> None:
+    cursor = await connection.execute(
+        "select (select count(*) from queues q where q.account_id = %(account_id)s and q.queue_id = %(queue_id)s) as queues,"
+        " (select count(*) from virtual_numbers n where n.account_id = %(account_id)s and n.phone_number = %(number)s)"
+        " as numbers,"
+        " (select count(*) from scenarios s where s.account_id = %(account_id)s and s.scenario_id = %(scenario_id)s)"
+        " as scenarios",
+        {"account_id": account_id, "queue_id": queue_id, "number": number, "scenario_id": scenario_id},
+    )
+    found = await cursor.fetchone()
+    assert found is not None  # a select without "from" has one row
+    if not found["queues"]:
+        raise NotFound(f"There is no queue {queue_id}.", field="queue_id", value=queue_id)
+    if number is not None and not found["numbers"]:
+        raise NotFound(f"The account has no number {number}.", field="virtual_phone_number", value=number)
+    if scenario_id is not None and not found["scenarios"]:
+        raise NotFound(
+            f"There is no scenario {scenario_id}.", field="abandoned_scenario_id", value=scenario_id
+        )
+
+
+async def queue_by_name(db: Database, account_id: int, name: str) -> int:
+    """Id of a queue.
+
+    :raises NotFound: no such queue.
+    """
+    row = await db.fetch_one(
+        "select queue_id from queues where account_id = %s and (name = %s or key = %s)",
+        (account_id, name, name),
+    )
+    if row is None:
+        raise NotFound(f"There is no queue {name}.", field="queue", value=name)
+    return int(row["queue_id"])
+
+
+async def change_state(db: Database, account_id: int, campaign_id: int, action: Action) -> CampaignState:
+    """Start or stop a campaign; its new state.
+
+    After a stop no further call begins: each looks at the state in the transaction in which it is recorded.
+
+    :raises NotFound: no such campaign.
+    :raises InvalidState: the action is not possible.
+    """
+    async with transaction(db) as connection:
+        cursor = await connection.execute(
+            "select state from dial_campaigns where account_id = %s and campaign_id = %s for update",
+            (account_id, campaign_id),
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            raise _no_campaign(campaign_id)
+        state = moved(CampaignState(row["state"]), action)
+        columns: dict[str, Any] = {"state": state.value}
+        await update(connection, _TABLE, _ID, account_id, campaign_id, columns)
+        await connection.execute(
+            "update dial_campaigns set changed_at = now(), started_at = case when state = 'running'"
+            " then coalesce(started_at, now()) else started_at end where account_id = %s and campaign_id = %s",
+            (account_id, campaign_id),
+        )
+    return state
+
+
+async def delete_campaign(db: Database, account_id: int, campaign_id: int) -> None:
+    """Delete a campaign with its results.
+
+    :raises NotFound: no such campaign.
+    :raises InvalidState: it is running.
+    """
+    async with transaction(db) as connection:
+        cursor = await connection.execute(
+            "select state from dial_campaigns where account_id = %s and campaign_id = %s for update",
+            (account_id, campaign_id),
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            raise _no_campaign(campaign_id)
+        if row["state"] == CampaignState.RUNNING:
+            raise InvalidState("A campaign that is running cannot be deleted: stop it first", field="state")
+        await delete(connection, _TABLE, _ID, account_id, campaign_id)
+
+
+# --- numbers that are not called
+
+
+async def forbid_numbers(
+    db: Database, account_id: int, phones: Sequence[str], reason: str | None = None
+) -> int:
+    """Add numbers that no campaign calls from now on; how many are new.
+
+    :raises InvalidInput: a number that is none.
+    """
+    digits = sorted({in_full(one, "phone") for one in phones})
+    return await db.execute(
+        "insert into do_not_call (account_id, phone, reason)"
+        " select %(account_id)s, phone, %(reason)s from unnest(%(phones)s::text[]) as given(phone)"
+        " on conflict (account_id, phone) do nothing",
+        {"account_id": account_id, "phones": digits, "reason": reason},
+    )
+
+
+async def allow_numbers(db: Database, account_id: int, phones: Sequence[str]) -> int:
+    """Remove numbers from those that are not called; how many there were.
+
+    :raises InvalidInput: a number that is none.
+    """
+    digits = sorted({in_full(one, "phone") for one in phones})
+    return await db.execute(
+        "delete from do_not_call where account_id = %s and phone = any(%s)", (account_id, digits)
+    )
+
+
+async def forbidden_numbers(db: Database, account_id: int) -> list[Row]:
+    """``phone``, ``reason`` and ``added_at`` of all numbers that are not called, by number."""
+    return await db.fetch_all(
+        "select phone, reason, added_at from do_not_call where account_id = %s order by phone", (account_id,)
+    )
+
+
+# --- for the switch
+
+_TAKE_OVER = """
+update dial_campaigns c set node = %(node)s
+where c.state = 'running' and c.node is distinct from %(node)s and (c.node is null or not exists (
+    select from switch_leases l where l.node = c.node and l.expires_at > now() - interval '60 seconds'))
+"""
+
+_RUNNING = """
+select c.account_id, c.campaign_id, c.name, c.state, c.queue_id, c.virtual_phone_number, c.abandoned_scenario_id, c.settings,
+    a.time_zone
+from dial_campaigns c join accounts a on a.account_id = c.account_id
+where c.state = 'running' and c.node = %(node)s order by c.account_id, c.campaign_id
+"""
+
+
+async def running_campaigns(db: Database, node: int) -> list[Campaign]:
+    """The campaigns that this node dials, those without a node included: they are its own from now on."""
+    await db.execute(_TAKE_OVER, {"node": node})
+    found = []
+    for row in await db.fetch_all(_RUNNING, {"node": node}):
+        try:
+            found.append(_campaign(row))
+        except InvalidInput:
+            continue  # settings of another version
+    return found
+
+
+async def sync_leads(db: Database, one: Campaign) -> int:
+    """Add the leads of the lists that the campaign does not have yet; how many."""
+    params: dict[str, Any] = {
+        "account_id": one.account_id, "campaign_id": one.campaign_id, "limit": SYNC_LEADS
+    }  # fmt: skip
+    count = 0
+    while True:
+        rows = await db.fetch_all(
+            """
+            select l.phone, max(l.priority) as priority
+            from dial_campaign_lists m join leads l on l.account_id = m.account_id and l.phone_list_id = m.phone_list_id
+            where m.account_id = %(account_id)s and m.campaign_id = %(campaign_id)s and not exists (
+                select from dial_leads d where d.account_id = m.account_id and d.campaign_id = m.campaign_id
+                    and d.phone = l.phone)
+            group by l.phone order by l.phone limit %(limit)s""",
+            params,
+        )
+        if rows:
+            given = [
+                {"phone": r["phone"], "priority": r["priority"], "zones": zones_of(r["phone"], one.time_zone)}
+                for r in rows
+            ]
+            await db.execute(
+                """
+                insert into dial_leads (account_id, campaign_id, phone, zones, priority)
+                select %(account_id)s, %(campaign_id)s, g.phone, g.zones, g.priority
+                from jsonb_to_recordset(%(given)s) as g(phone text, zones text[], priority int)
+                on conflict do nothing""",
+                {**params, "given": Jsonb(given)},
+            )
+        count += len(rows)
+        if len(rows) < SYNC_LEADS:
+            return count
+
+
+async def due_leads(db: Database, one: Campaign, until: Instant, limit: int) -> list[Lead]:
+    """Leads whose time comes up to ``until``, in the order in which they are called."""
+    rows = await db.fetch_all(
+        """
+        select d.phone, d.zones, d.priority, d.attempts, d.next_at, d.is_callback from dial_leads d
+        where d.account_id = %(account_id)s and d.campaign_id = %(campaign_id)s and d.closed is null
+            and d.next_at <= %(until)s and not exists (select from dial_attempts a
+                where a.account_id = d.account_id and a.phone = d.phone and a.outcome is null)
+        order by d.is_callback desc, d.priority desc, d.attempts, d.next_at, d.phone limit %(limit)s""",
+        {
+            "account_id": one.account_id,
+            "campaign_id": one.campaign_id,
+            "until": to_datetime(until),
+            "limit": limit,
+        },
+    )
+    return [
+        Lead(
+            r["phone"],
+            tuple(r["zones"]),
+            r["priority"],
+            r["attempts"],
+            _instant(r["next_at"]),
+            r["is_callback"],
+        )
+        for r in rows
+    ]
+
+
+async def postpone(db: Database, one: Campaign, phone: str, until: Instant) -> None:
+    """A lead is not called before that."""
+    await db.execute(
+        "update dial_leads set next_at = %s where account_id = %s and campaign_id = %s and phone = %s",
+        (to_datetime(until), one.account_id, one.campaign_id, phone),
+    )
+
+
+async def has_open_leads(db: Database, one: Campaign) -> bool:
+    """Whether a lead is not closed."""
+    row = await db.fetch_one(
+        "select from dial_leads where account_id = %s and campaign_id = %s and closed is null limit 1",
+        (one.account_id, one.campaign_id),
+    )
+    return row is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A lead whose attempt is recorded, to be called now."""
+
+    attempt_id: int
+    lead_id: str | None
+    name: str | None
+
+
+_CHECKED = """
+select c.state, c.node,
+    exists (select from do_not_call n where n.account_id = c.account_id and n.phone = %(phone)s) as is_forbidden,
+    (select count(*) from dial_attempts a where a.account_id = c.account_id and a.phone = %(phone)s
+        and a.started_at > now() - interval '24 hours'
+        and (a.outcome is null or a.outcome <> all(%(not_called)s))) as today
+from dial_campaigns c where c.account_id = %(account_id)s and c.campaign_id = %(campaign_id)s for share of c
+"""
+
+_SOURCE = """
+select d.closed, l.lead_id, l.name, l.phone as listed from dial_leads d
+left join lateral (select l.phone, l.lead_id, l.name from dial_campaign_lists m
+    join leads l on l.account_id = m.account_id and l.phone_list_id = m.phone_list_id
+    where m.account_id = d.account_id and m.campaign_id = d.campaign_id and l.phone = d.phone limit 1) l on true
+where d.account_id = %(account_id)s and d.campaign_id = %(campaign_id)s and d.phone = %(phone)s for update of d
+"""
+
+
+async def claim(db: Database, one: Campaign, phone: str, call_session_id: int, node: int) -> Claimed | None:
+    """Record the attempt of a lead at the moment of dialling; None: it is not called now.
+
+    In one transaction: the campaign runs on this node, the lead is in a list and open, its number is not forbidden, was not
+    called too often within 24 hours by any campaign, and has no other call of a campaign.
+    """
+    params: dict[str, Any] = {
+        "account_id": one.account_id, "campaign_id": one.campaign_id, "phone": phone, "not_called": _NOT_CALLED,
+        "call_session_id": call_session_id, "node": node,
+    }  # fmt: skip
+    async with db.connection() as connection:
+        checked = await (await connection.execute(_CHECKED, params)).fetchone()
+        if checked is None or checked["state"] != CampaignState.RUNNING or checked["node"] != node:
+            return None
+        source = await (await connection.execute(_SOURCE, params)).fetchone()
+        if source is None or source["closed"] is not None:
+            return None
+        if source["listed"] is None:
+            await _set_lead(connection, params, {"closed": Closing.REMOVED.value})
+            return None
+        if checked["is_forbidden"]:
+            await connection.execute(
+                "insert into dial_attempts (account_id, campaign_id, phone, call_session_id, node, ended_at, outcome)"
+                " values (%(account_id)s, %(campaign_id)s, %(phone)s, 0, %(node)s, now(), 'do_not_call')",
+                params,
+            )
+            await _set_lead(
+                connection,
+                params,
+                {"closed": Closing.DO_NOT_CALL.value, "last_outcome": Outcome.DO_NOT_CALL.value},
+            )
+            return None
+        if checked["today"] >= one.settings.max_per_day:
+            await connection.execute(
+                "update dial_leads set next_at = coalesce((select max(a.started_at) from dial_attempts a"
+                " where a.account_id = %(account_id)s and a.phone = %(phone)s) + interval '22 hours',"
+                " now() + interval '1 hour') where account_id = %(account_id)s and campaign_id = %(campaign_id)s"
+                " and phone = %(phone)s",
+                params,
+            )
+            return None
+        made = await (
+            await connection.execute(
+                "insert into dial_attempts (account_id, campaign_id, phone, call_session_id, node)"
+                " values (%(account_id)s, %(campaign_id)s, %(phone)s, %(call_session_id)s, %(node)s)"
+                " on conflict do nothing returning attempt_id",
+                params,
+            )
+        ).fetchone()
+        if made is None:
+            return None
+        return Claimed(made["attempt_id"], source["lead_id"], source["name"])
+
+
+async def _set_lead(connection: Connection, params: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    await connection.execute(
+        "update dial_leads set closed = coalesce(%(closed)s, closed),"
+        " last_outcome = coalesce(%(last_outcome)s, last_outcome)"
+        " where account_id = %(account_id)s and campaign_id = %(campaign_id)s and phone = %(phone)s",
+        {**params, "closed": None, "last_outcome": None, **values},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of an attempt.
+
+    :ivar employee_id: the agent who talked.
+    :ivar cause: Q.850, of a call that was not answered.
+    """
+
+    outcome: Outcome
+    ended_at: Instant
+    answered_at: Instant | None = None
+    connected_at: Instant | None = None
+    employee_id: int | None = None
+    cause: int | None = None
+
+
+async def finish(db: Database, account_id: int, attempt_id: int, result: Result) -> None:
+    """Record the end of an attempt, and what follows for the lead. A second end of one attempt changes nothing."""
+    async with db.connection() as connection:
+        cursor = await connection.execute(
+            "update dial_attempts set outcome = %(outcome)s, ended_at = %(ended_at)s, answered_at = %(answered_at)s,"
+            " connected_at = %(connected_at)s, employee_id = %(employee_id)s, cause = %(cause)s"
+            " where account_id = %(account_id)s and attempt_id = %(attempt_id)s and outcome is null"
+            " returning campaign_id, phone",
+            {
+                "account_id": account_id,
+                "attempt_id": attempt_id,
+                "outcome": result.outcome.value,
+                "ended_at": to_datetime(result.ended_at),
+                "answered_at": _datetime(result.answered_at),
+                "connected_at": _datetime(result.connected_at),
+                "employee_id": result.employee_id,
+                "cause": result.cause,
+            },
+        )
+        made = await cursor.fetchone()
+        if made is not None:
+            await _progress(connection, account_id, made["campaign_id"], made["phone"], result.outcome)
+
+
+async def _progress(
+    connection: Connection, account_id: int, campaign_id: int, phone: str, outcome: Outcome
+) -> None:
+    """Write what follows from the attempts of a lead."""
+    params = {"account_id": account_id, "campaign_id": campaign_id, "phone": phone}
+    cursor = await connection.execute(
+        "select settings from dial_campaigns where account_id = %(account_id)s and campaign_id = %(campaign_id)s",
+        params,
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # an attempt refers to it
+    cursor = await connection.execute(
+        "select ended_at, outcome, next_at from dial_attempts where account_id = %(account_id)s"
+        " and campaign_id = %(campaign_id)s and phone = %(phone)s and outcome is not null order by ended_at, attempt_id",
+        params,
+    )
+    history = [
+        Attempt(
+            to_instant(one["ended_at"]),
+            Outcome(one["outcome"]),
+            one["next_at"] and to_instant(one["next_at"]),
+        )
+        for one in await cursor.fetchall()
+    ]
+    after = progress(history, CampaignSettings.of(row["settings"]))
+    await connection.execute(
+        "update dial_leads set attempts = %(attempts)s, next_at = %(next_at)s, closed = %(closed)s,"
+        " last_outcome = %(outcome)s, is_callback = %(is_callback)s"
+        " where account_id = %(account_id)s and campaign_id = %(campaign_id)s and phone = %(phone)s",
+        {
+            **params,
+            "attempts": after.attempts,
+            "next_at": to_datetime(after.next_at),
+            "closed": after.closed.value if after.closed is not None else None,
+            "outcome": outcome.value,
+            "is_callback": outcome is Outcome.CALLBACK,
+        },
+    )
+
+
+async def forget_attempt(db: Database, account_id: int, attempt_id: int) -> None:
+    """An attempt whose call did not begin is none."""
+    await db.execute(
+        "delete from dial_attempts where account_id = %s and attempt_id = %s and outcome is null",
+        (account_id, attempt_id),
+    )
+
+
+async def open_attempts(db: Database, node: int) -> list[Row]:
+    """``account_id``, ``attempt_id``, ``campaign_id``, ``phone``, ``call_session_id`` and ``started_at`` of the attempts
+    of a node that have no end."""
+    return await db.fetch_all(
+        "select account_id, attempt_id, campaign_id, phone, call_session_id, started_at from dial_attempts"
+        " where node = %s and outcome is null order by account_id, attempt_id",
+        (node,),
+    )
+
+
+async def answered_counts(db: Database, one: Campaign) -> list[tuple[Instant, Counts]]:
+    """Answered and abandoned calls of the last 30 days by minute, the oldest first."""
+    rows = await db.fetch_all(
+        """
+        select date_trunc('minute', ended_at) as minute, count(*) as answered,
+            count(*) filter (where outcome = 'abandoned') as abandoned
+        from dial_attempts where account_id = %(account_id)s and campaign_id = %(campaign_id)s
+            and outcome in ('answered', 'abandoned') and ended_at > now() - interval '30 days'
+        group by 1 order by 1""",
+        {"account_id": one.account_id, "campaign_id": one.campaign_id},
+    )
+    return [(to_instant(r["minute"]), Counts(r["answered"], r["abandoned"])) for r in rows]
+
+
+async def last_attempts(db: Database, one: Campaign, limit: int) -> list[Row]:
+    """The newest attempts that have ended, the oldest of them first: ``outcome``, seconds ``ringing`` and ``talking``."""
+    rows = await db.fetch_all(
+        """
+        select outcome, extract(epoch from coalesce(answered_at, ended_at) - started_at)::float8 as ringing,
+            extract(epoch from ended_at - connected_at)::float8 as talking
+        from dial_attempts where account_id = %(account_id)s and campaign_id = %(campaign_id)s and outcome is not null
+            and outcome <> all(%(not_called)s)
+        order by ended_at desc limit %(limit)s""",
+        {
+            "account_id": one.account_id,
+            "campaign_id": one.campaign_id,
+            "limit": limit,
+            "not_called": _NOT_CALLED,
+        },
+    )
+    return rows[::-1]
+
+
+# --- results
+
+_RESULTS = """
+select outcome, count(*) as attempts, count(distinct phone) as leads,
+    count(*) filter (where ended_at > now() - interval '24 hours') as today,
+    coalesce(sum(extract(epoch from ended_at - connected_at)), 0)::float8 as talk_seconds
+from dial_attempts where account_id = %(account_id)s and campaign_id = %(campaign_id)s and outcome is not null
+group by outcome order by outcome
+"""
+
+_LEADS = """
+select coalesce(closed, case when attempts = 0 then 'new' else 'open' end) as status, count(*) as leads
+from dial_leads where account_id = %(account_id)s and campaign_id = %(campaign_id)s group by 1 order by 1
+"""
+
+
+async def results(db: Database, account_id: int, campaign_id: int) -> dict[str, Any]:
+    """Results of a campaign: ``outcomes`` (attempts by outcome), ``leads`` (by status: ``new``, ``open``, or why closed),
+    ``calls`` that go on, ``talk_seconds``, and ``abandoned`` with the shares of the last 24 hours and 30 days.
+
+    :raises NotFound: no such campaign.
+    """
+    params = {"account_id": account_id, "campaign_id": campaign_id}
+    await campaign(db, account_id, campaign_id)
+    outcomes = await db.fetch_all(_RESULTS, params)
+    leads = await db.fetch_all(_LEADS, params)
+    live = await db.fetch_one(
+        "select count(*) as calls from dial_attempts where account_id = %(account_id)s and campaign_id = %(campaign_id)s"
+        " and outcome is null",
+        params,
+    )
+    rates = await db.fetch_one(
+        """
+        select count(*) filter (where ended_at > now() - interval '24 hours') as answered_day,
+            count(*) filter (where outcome = 'abandoned' and ended_at > now() - interval '24 hours') as abandoned_day,
+            count(*) as answered_30_days, count(*) filter (where outcome = 'abandoned') as abandoned_30_days
+        from dial_attempts where account_id = %(account_id)s and campaign_id = %(campaign_id)s
+            and outcome in ('answered', 'abandoned') and ended_at > now() - interval '30 days'""",
+        params,
+    )
+    assert live is not None  # counts have one row
+    assert rates is not None
+    return {
+        "outcomes": {row["outcome"]: row["attempts"] for row in outcomes},
+        "leads": {row["status"]: row["leads"] for row in leads},
+        "calls": live["calls"],
+        "talk_seconds": round(sum(row["talk_seconds"] for row in outcomes)),
+        "abandoned": {
+            "share_24_hours": Counts(rates["answered_day"], rates["abandoned_day"]).rate,
+            "share_30_days": Counts(rates["answered_30_days"], rates["abandoned_30_days"]).rate,
+        },
+    }
+
+
+async def lead_results(db: Database, account_id: int, campaign_id: int) -> list[Row]:
+    """Each lead of a campaign that was called, by phone: ``phone``, ``attempts``, ``last_outcome``, ``closed``, ``next_at``
+    and ``last_call_session_id``.
+
+    :raises NotFound: no such campaign.
+    """
+    await campaign(db, account_id, campaign_id)
+    return await db.fetch_all(
+        """
+        select d.phone, d.attempts, d.last_outcome, d.closed, case when d.closed is null then d.next_at end as next_at,
+            (select max(nullif(a.call_session_id, 0)) from dial_attempts a where a.account_id = d.account_id
+                and a.campaign_id = d.campaign_id and a.phone = d.phone) as last_call_session_id
+        from dial_leads d
+        where d.account_id = %(account_id)s and d.campaign_id = %(campaign_id)s and d.last_outcome is not null
+        order by d.phone""",
+        {"account_id": account_id, "campaign_id": campaign_id},
+    )
+
+
+def _campaign(row: Row) -> Campaign:
+    return Campaign(
+        row["account_id"],
+        row["campaign_id"],
+        row["name"],
+        CampaignState(row["state"]),
+        row["queue_id"],
+        row["virtual_phone_number"],
+        row["abandoned_scenario_id"],
+        CampaignSettings.of(row["settings"]),
+        row["time_zone"],
+    )
+
+
+def _no_campaign(campaign_id: int) -> NotFound:
+    return NotFound(
+        f"There is no campaign {campaign_id}: `trunkline campaign list` lists them.",
+        field="campaign_id",
+        value=campaign_id,
+    )
+
+
+def _datetime(at: Instant | None) -> datetime | None:
+    return None if at is None else to_datetime(at)
+
+
+def _instant(at: datetime) -> Instant:
+    return to_instant(at)
