@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.drills.own_server import fill, needs_root, small_disk
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import EndpointName
 from trunkline.telephony import cel_log
@@ -109,6 +110,58 @@ def test_damaged_lines_are_skipped(garbage: list[str]) -> None:
         cel_log.signals([entry])
 
 
+@pytest.mark.durability
+@given(cut=st.integers(1, len(CALL[6]) - 2), after=st.sampled_from(CALL))
+def test_an_entry_behind_one_that_was_cut_off_is_read(cut: int, after: str) -> None:
+    """A full disk ends a line in its middle, and Asterisk appends the next one to it."""
+    bad: list[str] = []
+    before = CALL[0]
+    found = list(cel_log.parse([before, CALL[6][:cut] + after, before], bad.append))
+    assert [cel_log.signals([one]) for one in found] == [
+        cel_log.signals(list(cel_log.parse([line]))) for line in (before, after, before)
+    ]
+    assert bad == [CALL[6][:cut]]
+
+
+@pytest.mark.parametrize(
+    "name", ["ANSWER", 'x""ANSWER"",""1.5"",""1.2"",""1.1', 'ANSWER","1.5","1.2","1.1","PJSIP/1001-0000000b']
+)
+def test_what_a_phone_sent_is_no_entry_within_a_damaged_line(name: str) -> None:
+    """Its quotation marks are doubled; a field that looks like the start of an entry has too few fields behind it."""
+    sent = row("CHAN_START", 1.0, "1.1", "PJSIP/trunk-7-0000000a", "1.5").replace(
+        "12025550110", name.replace('"', '""')
+    )
+    damaged = sent.replace('"CHAN_START"', '"CHAN', 1)
+    assert list(cel_log.parse([CALL[0], damaged, damaged.rstrip() + damaged])) == list(
+        cel_log.parse([CALL[0]])
+    )
+
+
+@needs_root
+@pytest.mark.durability
+def test_entries_are_written_on_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "log", 12) as disk:
+        path = disk / "cel.csv"
+        assert cel_log.reserve(path)
+        assert path.stat().st_size == 0
+        ballast = fill(disk)
+        with path.open("a") as file:
+            file.writelines(CALL)
+        for _ in range(5000):
+            with path.open("a") as file:  # as Asterisk does
+                file.writelines(CALL[-1:])
+        assert len(cel_log.read(path, Instant(0.0))) == len(CALL) + 5000
+        with pytest.raises(OSError, match="No space"):  # what is reserved is not given up for a new file
+            cel_log.rotate(path, larger_than=10)
+        assert sorted(one.name for one in disk.iterdir()) == ["ballast", "cel.csv"]
+        ballast.unlink()
+        assert cel_log.rotate(path, larger_than=10)
+        fill(disk)
+        with path.open("a") as file:
+            file.writelines(CALL)
+        assert len(cel_log.read(path, Instant(0.0))) == 2 * len(CALL) + 5000
+
+
 def test_reading_from_an_instant_over_a_rotation(tmp_path: Path) -> None:
     path = tmp_path / "cel_log.csv"
     assert cel_log.read(path, Instant(0.0)) == []
@@ -116,7 +169,7 @@ def test_reading_from_an_instant_over_a_rotation(tmp_path: Path) -> None:
     path.write_text("".join(CALL[:4]))
     assert not cel_log.rotate(path, larger_than=1 << 20)
     assert cel_log.rotate(path, larger_than=10)
-    assert not path.exists()
+    assert path.stat().st_size == 0
     path.write_text("".join(CALL[4:]) + CALL[0][:20])
     assert len(cel_log.read(path, Instant(0.0))) == len(CALL)
     assert [entry.at for entry in cel_log.read(path, Instant(12.1))] == [12.1, 20.0, 20.1, 20.2, 20.3]

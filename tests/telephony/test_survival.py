@@ -18,13 +18,16 @@ from tests.telephony.test_calls import BY_ADDRESS, CUSTOMER, LINE
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, MediaPath
 from trunkline.core.errors import ConfigurationError
-from trunkline.core.settings import Settings
+from trunkline.core.settings import DiskSettings, Settings
 from trunkline.demo import outside
 from trunkline.demo.outside import OutsideWorld, Registrar
 from trunkline.demo.tones import heard as heard_tones
 from trunkline.demo.tones import read_raw, read_wav, sine, write_wav
 from trunkline.runtime import certificates
 from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.full_disk import FullDiskGuard
+from trunkline.runtime.instance import set_disk_full
+from trunkline.runtime.secrets import Login
 from trunkline.telephony.config import Directory
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
@@ -125,6 +128,42 @@ async def test_new_call_waits_for_the_switch(setup: TelephonySetup) -> None:
     async with setup.pbx.engine() as (_, signals):
         arrival = await signals.wait(Arrived)
         assert arrival.at > arrival.started_at
+
+
+@pytest.mark.durability
+async def test_on_a_full_disk_a_call_that_no_switch_takes_is_refused(
+    setup: TelephonySetup, tmp_path: Path
+) -> None:
+    """Such a call could not be stored; when there is space again, the default line rings."""
+    phone = await setup.world.phone("1001", "secret")
+    phone.on_call(outside.Answer(after=0.2))
+    customer = await setup.world.customer(CUSTOMER)
+    await setup.signals.wait(Registered)
+    await setup.engine.__aexit__(None, None, None)
+    secrets = setup.pbx.config.secrets
+    free, said = [1 << 30], list[str]()
+    guard = FullDiskGuard(
+        [tmp_path],
+        DiskSettings(),
+        lambda value: set_disk_full(
+            setup.pbx.config.ports.ari, Login(secrets.ari_user, secrets.ari_password), value
+        ),
+        said.append,
+        probe=lambda _: free[0],
+    )
+    guard.check()
+    for _ in range(2):
+        free[0] = 0
+        guard.check()
+        call = await customer.dial(NUMBER)
+        await call.ended()
+        assert (call.cause, phone.calls) == (34, [])
+        free[0] = 1 << 30
+        guard.check()
+    call = await customer.dial(NUMBER)
+    await call.hears(phone.tone)
+    await call.hangup()
+    assert [line.startswith("the disk is full") for line in said] == [True, True]
 
 
 async def test_new_call_goes_to_the_default_line_when_nobody_comes(setup: TelephonySetup) -> None:

@@ -17,6 +17,9 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import ClassVar, Self
 from urllib.parse import quote
 
+DISK_FULL = "TL_DISK_FULL"
+"""Global variable of the dialplan: "1" while the disk is full, because a call could not be stored."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line separators and halves of surrogates: not valid in any place."""
 

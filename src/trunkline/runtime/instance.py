@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic import BaseModel, SecretStr
 
 from trunkline import __version__
+from trunkline.core.disk import folders_of
+from trunkline.core.engine_values import DISK_FULL
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
@@ -30,6 +33,7 @@ from trunkline.runtime import certificates, handshakes, listen_queue, postgres, 
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.background_ask import BackgroundAsk
 from trunkline.runtime.files import PRIVATE, private_folder
+from trunkline.runtime.full_disk import FullDiskGuard
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.ports import check_free, media_ports, ports_of
 from trunkline.runtime.priority import NICENESS
@@ -120,7 +124,21 @@ def run(settings: Settings, install: AsteriskInstall, parts: Parts, say: Say) ->
         with media_ports(settings) as overlaps:
             for sentence in overlaps:
                 say(f"warning: {sentence}")
-            asyncio.run(supervisor.run(parts.on_up))
+            asyncio.run(_supervise(supervisor, settings, parts, say))
+
+
+async def _supervise(supervisor: Supervisor, settings: Settings, parts: Parts, say: Say) -> None:
+    guard = FullDiskGuard(
+        folders_of(settings),
+        settings.disk,
+        lambda value: set_disk_full(settings.engine.ari_port, secrets.load(settings).ari, value),
+        say,
+    )
+    guarding = asyncio.create_task(guard.run())
+    try:
+        await supervisor.run(parts.on_up)
+    finally:
+        guarding.cancel()
 
 
 def _check_restored(settings: Settings) -> None:
@@ -257,13 +275,32 @@ def role_service(settings: Settings, role: str, needs: Sequence[str] = ()) -> Se
 
 def engine_answers(port: int, login: Login) -> bool:
     """Whether the Asterisk on this loopback port is fully up."""
+    try:
+        return _ask_engine("GET", "/ari/asterisk/ping", port, login) == http.HTTPStatus.OK
+    except OSError:
+        return False
+
+
+def set_disk_full(port: int, login: Login, value: str) -> None:
+    """Set the variable of the dialplan. Blocks.
+
+    :raises OSError: Asterisk does not respond, or refuses.
+    """
+    path = f"/ari/asterisk/variable?{urlencode({'variable': DISK_FULL, 'value': value})}"
+    status = _ask_engine("POST", path, port, login)
+    if status >= http.HTTPStatus.BAD_REQUEST:
+        raise OSError(f"Asterisk responds with status {status}")
+
+
+def _ask_engine(method: str, path: str, port: int, login: Login) -> int:
+    """Status of the response of the Asterisk on this loopback port; raises OSError when it does not respond."""
     word = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/ari/asterisk/ping", headers={"Authorization": f"Basic {word}"})
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
+        connection.request(method, path, headers={"Authorization": f"Basic {word}"})
+        return connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise OSError(f"no response of HTTP: {error!r}") from error
     finally:
         connection.close()
 

@@ -3,12 +3,18 @@
 Asterisk appends one line for each start, answer, bridging and end of a channel (channel event logging), with
 microseconds, also without connected clients. A restarted switch reads the missed entries: exact times and causes,
 also of channels that are gone. The file is rotated by the reader and so stays small.
+
+Space is reserved behind the end of the file, so that the ends of calls are also written on a full disk.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +38,17 @@ from trunkline.telephony.port import (
 
 ROTATE_BYTES = 32 << 20
 """Rotated when larger; one older file is kept, so that this much is always readable."""
+RESERVED_BYTES = 4 << 20
+"""Reserved behind the end of the file: some 20 000 entries, several for each call that is up when the disk becomes full."""
+_KEEP_SIZE = 1
+"""``FALLOC_FL_KEEP_SIZE`` of fallocate(2): blocks are allocated and the size of the file stays."""
+_BLOCK = 512
+"""Unit of ``st_blocks``, in bytes."""
+_NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _FIELD = r'"((?:[^"]|"")*)"'
-_ENTRY = re.compile(",".join([r'"([A-Z_]+)"', r'"([0-9]{1,12}\.[0-9]{1,17})"', *([_FIELD] * 8)]) + r"\r?\n?")
+_ENTRY = re.compile(
+    ",".join([r'"([A-Z_]+)"', r'"([0-9]{1,12}\.[0-9]{1,17})"', *([_FIELD] * 8)]) + r"(?:\r?\n|\Z)"
+)
 _BEGINS = re.compile(r'"[A-Z_]+","[0-9]')
 """The start of an entry. A number that a caller sent may have line ends, and so continue on further lines; but all its
 quotation marks are doubled, so none of these lines looks like a start, nor is any of them an entry by itself."""
@@ -66,7 +81,8 @@ def _ignore(_lines: str) -> None:
 
 
 def parse(lines: Iterable[str], bad: Callable[[str], None] = _ignore) -> Iterator[Entry]:
-    """Entries of CEL lines. A damaged one (a line cut off by a crash) is passed to ``bad``.
+    """Entries of CEL lines. A damaged one (a line cut off by a crash or a full disk) is passed to ``bad``; the entry that
+    Asterisk appended to it, without a line end between them, is read.
 
     Lines before the first start of an entry belong to one that is not among ``lines``, and are skipped.
     """
@@ -83,12 +99,23 @@ def parse(lines: Iterable[str], bad: Callable[[str], None] = _ignore) -> Iterato
 
 
 def _parsed(text: str, bad: Callable[[str], None]) -> Iterator[Entry]:
-    found = _ENTRY.fullmatch(text)
-    if found is None:
-        bad(text)
-        return
-    event, at, *fields = found.groups()
-    yield Entry(event, Instant(float(at)), *(field.replace('""', '"') for field in fields))
+    """The entries of what begins like one: more than one when a line was cut off and has no line end."""
+    end = 0
+    for begin in _BEGINS.finditer(text):
+        if begin.start() < end:
+            continue
+        # What a phone sent is no entry: its fields are the last ones, so too few follow before the end of the line.
+        found = _ENTRY.match(text, begin.start())
+        if found is None:
+            continue
+        if begin.start() > end:
+            bad(text[end : begin.start()])
+        event, at, *fields = found.groups()
+        yield Entry(event, Instant(float(at)), *(field.replace('""', '"') for field in fields))
+        end = found.end()
+        if end == len(text):
+            return
+    bad(text[end:])
 
 
 def read(path: Path, since: Instant, bad: Callable[[str], None] = _ignore) -> list[Entry]:
@@ -136,14 +163,53 @@ def _time_of_next(file: BinaryIO) -> tuple[Instant | None, int]:
             return entry.at, begin
 
 
+def reserve(path: Path, size: int = RESERVED_BYTES) -> bool:
+    """Reserve space behind the end of the file, which is made if there is none, when less than half of ``size`` is left.
+
+    :param size: bytes.
+    :returns: False when the file system cannot reserve space.
+    :raises OSError: there is no space, or no permission.
+    """
+    # Not truncated and not written to: Asterisk may append to it at the same moment.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        stat = os.fstat(descriptor)
+        if stat.st_blocks * _BLOCK - stat.st_size >= size // 2:
+            return True
+        libc = ctypes.CDLL(None, use_errno=True)
+        try:
+            allocate = libc.fallocate64  # glibc: offsets of 64 bits on each machine
+        except AttributeError:
+            allocate = libc.fallocate
+        offset, length = ctypes.c_int64(stat.st_size), ctypes.c_int64(size)
+        if allocate(descriptor, _KEEP_SIZE, offset, length) == 0:
+            return True
+        error = ctypes.get_errno()
+        if error in _NOT_SUPPORTED:
+            return False
+        raise OSError(error, os.strerror(error), str(path))
+    finally:
+        os.close(descriptor)
+
+
 def rotate(path: Path, larger_than: int = ROTATE_BYTES) -> bool:
-    """Start a new file when this one is too large. Asterisk opens it for each line, so nothing is lost."""
+    """Start a new file when this one is too large. Asterisk opens it for each line, so nothing is lost.
+
+    :raises OSError: there is no space for the new file; the present one, which has space reserved, stays.
+    """
     try:
         if path.stat().st_size <= larger_than:
             return False
     except FileNotFoundError:
         return False
-    path.replace(_older(path))
+    new = path.with_suffix(".new.csv")
+    try:
+        reserve(new)
+        path.replace(_older(path))
+        with contextlib.suppress(FileExistsError):  # Asterisk has made it meanwhile
+            os.link(new, path)
+    finally:
+        new.unlink(missing_ok=True)
     return True
 
 

@@ -163,7 +163,7 @@ class AsteriskEngine(Conversations):
             core_task(self._pump_ari(), name="ari-signals"),
             core_task(self._pump_ami(), name="ami-signals"),
             core_task(self._pump_failures(), name="ami-failed-logins"),
-            core_task(self._trim_cel_log(), name="cel-log-rotation"),
+            core_task(self._keep_cel_log(), name="cel-log-rotation"),
             core_task(self._contacts.follow_refreshes(), name="registration-refreshes"),
         ]
         return self
@@ -573,11 +573,25 @@ class AsteriskEngine(Conversations):
     def _bad_cel(self, lines: str) -> None:
         self._bad.add("cel", lines, "not an entry of the CEL log")
 
-    async def _trim_cel_log(self) -> None:
-        """Keep the CEL log small while the switch is connected; otherwise it is kept completely."""
+    async def _keep_cel_log(self) -> None:
+        """Keep the CEL log small, and space reserved for it. Without a switch it is kept completely."""
+        path, reported = self._config.paths.cel_log, ""
         while True:
+            try:
+                await asyncio.to_thread(cel_log.rotate, path)
+                reason = "" if await asyncio.to_thread(cel_log.reserve, path) else "not supported"
+            except OSError as error:
+                reason = error.strerror or str(error)
+            if reason and reason != reported:
+                _log.warning(
+                    "cel_log_not_reserved",
+                    file=str(path),
+                    reason=reason,
+                    consequence="when the disk is full and no switch runs, the ends of calls may be lost",
+                    remedy="free space; the data folder needs a file system with fallocate (ext4, XFS, Btrfs)",
+                )
+            reported = reason
             await asyncio.sleep(_TRIM_SECONDS)
-            await asyncio.to_thread(cel_log.rotate, self._config.paths.cel_log)
 
     def _seen(
         self, channel: ChannelSnapshot, tag: str, bridge: str | None, linked: str

@@ -2,7 +2,8 @@
 
 Without a switch it works as far as possible: a call that no switch takes gets ring-back, then rings the default
 line of its number, or goes to an emergency number by the route of its line; a live call needs no switch until it
-is over. Variables that
+is over. While the disk is full (:mod:`trunkline.runtime.full_disk`) a call that no switch takes is refused, except to an
+emergency number. Variables that
 :meth:`AsteriskEngine.connect` sets:
 
 ``TL_DIAL`` what to dial, ``TL_RING`` seconds, ``TL_OPTS`` options of ``Dial``, ``TL_REC`` file of
@@ -16,6 +17,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 
+from trunkline.core.engine_values import DISK_FULL
 from trunkline.telephony.config.model import DefaultRoute, EmergencyRoute, EngineConfig, WatchedExtension
 from trunkline.telephony.config.pjsip import BROWSER_PREFIX, CONTEXT, WATCHED
 
@@ -81,6 +83,8 @@ _EMERGENCY_WAIT = 2.0
 """Seconds that a call to an emergency number waits for a switch before the dialplan places it by itself: a switch that
 reconnects is back sooner, and one that was killed starts for longer."""
 _EMERGENCY_RING = 120
+_CONGESTION = 34
+"""Cause that Asterisk sends as SIP 503."""
 # What was dialled, without dressing; empty when it has characters that an emergency number cannot have.
 _DIGITS = "${IF($[${LEN(${FILTER(a-zA-Z*#,${EXTEN})})} = 0]?${FILTER(0-9,${EXTEN})})}"
 
@@ -133,11 +137,14 @@ exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
  same => n,Set(TL_TRIES=$[0${{TL_TRIES}} + 1])
  same => n,GosubIf($[{emergency}]?{_EMERGENCY},${{TL_EMERGENCY}},1({_DIGITS}))
  same => n,GotoIf($[${{TL_TRIES}} >= {tries}]?alone)
+ same => n,GotoIf($["${{GLOBAL({DISK_FULL})}}" = "1" & ${{TL_TRIES}} >= {emergency_tries}]?full)
  same => n,Ringing()
  same => n,Wait({_RETRY})
  same => n,Goto(again)
- same => n(alone),Goto(tl-default,${{FILTER(a-z0-9,${{CHANNEL(endpoint)}})}}~${{FILTER(0-9,${{EXTEN}})}},1)
+ same => n(alone),GotoIf($["${{GLOBAL({DISK_FULL})}}" = "1"]?full)
+ same => n,Goto(tl-default,${{FILTER(a-z0-9,${{CHANNEL(endpoint)}})}}~${{FILTER(0-9,${{EXTEN}})}},1)
  same => n(over),Hangup()
+ same => n(full),Hangup({_CONGESTION})
 ; What follows a hang-up ends here, and who dials it: the steps of the pattern above would follow the first one. No
 ; cause: it would become that of each call.
 exten => h,1,Hangup()
