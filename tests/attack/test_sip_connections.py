@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 import ssl
@@ -360,8 +361,13 @@ def _silent(port: int, count: int, sources: int) -> Iterator[subprocess.Popen[st
 
 
 def _options(port: int, *, over: str, source: str = "127.0.0.41", seconds: float = 5.0) -> float | None:
-    """Seconds until an OPTIONS is answered over a new connection (or UDP); None when it is not."""
+    """Seconds until an OPTIONS is answered over a new connection (or UDP); None when it is not.
+
+    Over UDP it is repeated as clients do (RFC 3261, 17.1.2.2): while Asterisk's queues are full it leaves new requests
+    without a response, and the kernel drops what does not fit into the receive queue.
+    """
     began = time.monotonic()
+    waits = itertools.takewhile(lambda one: one < seconds, (0.5 * 2**number for number in range(8)))
     kind = socket.SOCK_DGRAM if over == "UDP" else socket.SOCK_STREAM
     trust = ssl.create_default_context()
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
@@ -371,8 +377,17 @@ def _options(port: int, *, over: str, source: str = "127.0.0.41", seconds: float
             plain.bind((source, 0))
             plain.connect(("127.0.0.1", port))
             with trust.wrap_socket(plain) if over == "TLS" else plain as phone:
-                phone.sendall(_request("OPTIONS", over, began))
-                return time.monotonic() - began if phone.recv(4000) else None
+                request = _request("OPTIONS", over, began)
+                if over != "UDP":
+                    phone.sendall(request)
+                    return time.monotonic() - began if phone.recv(4000) else None
+                for wait in [*waits, seconds]:
+                    plain.settimeout(min(wait, began + seconds - time.monotonic()))
+                    plain.sendall(request)
+                    with contextlib.suppress(TimeoutError):
+                        plain.recv(4000)
+                        return time.monotonic() - began
+                return None
     except OSError:
         return None
 

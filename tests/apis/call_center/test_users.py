@@ -23,7 +23,7 @@ from trunkline.core.settings import Settings
 JOHN = {"name": "John Smith", "username": "Jonh123", "password": "Ab123456", "email": "usersmail@example.com"}
 
 SETTINGS: dict[str, Any] = {
-    "timezone": "Asia/Jerusalem", "sites": [1, 2], "intercept_groups": [3], "intercept_other_groups": [4],
+    "timezone": "Asia/Jerusalem", "sites": [1, 2], "intercept_groups": [], "intercept_other_groups": [],
     "follow_me": 5, "dr_id": 6, "call_timeout": 30, "vm_id": 7, "override_device": True, "ecnam": "Palm",
     "ecnum": "12025550110", "ocnam": "Ida", "ocnum": "101", "user_record": 1, "cnum_by_country": False,
     "blf_ext": "102", "rec_inb_ext": 1, "rec_out_ext": 0, "rec_inb_int": 1, "rec_out_int": 0,
@@ -114,7 +114,9 @@ async def test_values_that_cannot_be(rest: Rest) -> None:
     for body, status in (
         ({"email": "no address"}, 400), ({"timezone": "Mars/Olympus"}, 400), ({"geo_limit": "ILL"}, 400),
         ({"username": "two words"}, 400), ({"username": "SECOND"}, 409), ({"username": "palm"}, 409),
-        ({"groups": [77]}, 404), ({"wrap_up_time": 86_401}, 400), ({"wrap_up_time": -1}, 400), ({"active": 2}, 400),
+        ({"groups": [77]}, 404), ({"intercept_groups": [77]}, 404), ({"intercept_other_groups": [77]}, 404),
+        ({"timezone": "posixrules"}, 400), ({"timezone": "localtime"}, 400), ({"timezone": "Factory"}, 400),
+        ({"wrap_up_time": 86_401}, 400), ({"wrap_up_time": -1}, 400), ({"active": 2}, 400),
         ({"ext_user_id": "7"}, 409), ({"permissions": {"nothing": ["select"]}}, 400), ({"name": "  "}, 400),
         ({"permissions": {"queues": ["erase"]}}, 400), ({"sites": "a,b"}, 400), ({"session_ttl": 1}, 400),
         ({"permissions": {"queues": [["select"]]}}, 400), ({"name": None}, 400), ({"username": None}, 400),
@@ -274,6 +276,12 @@ async def test_two_companies_with_equal_users_never_meet(rest: Rest) -> None:
     group = await data_api(rest, "create.group_employees", name="Desk", members=[])
     refused = await rest.ask("PUT", f"/api/user/{theirs_id}", {"groups": [group["data"]["id"]]}, key=theirs)
     assert refused.status == 404
+    for setting in ("intercept_groups", "intercept_other_groups"):
+        wanted = {setting: [group["data"]["id"]]}
+        refused = await rest.ask("PUT", f"/api/user/{theirs_id}", wanted, key=theirs)
+        assert refused.status == 404, refused
+        assert (await rest.put(f"/api/user/{ours['id']}", wanted))[setting] == [group["data"]["id"]]
+        ours = await rest.put(f"/api/user/{ours['id']}", {setting: None})
     assert (await rest.ask("DELETE", f"/api/user/{theirs_id}", key=theirs)).status == 200
     assert await rest.get(f"/api/user/{ours['id']}") == ours
 

@@ -11,7 +11,8 @@ from psycopg.types.json import Jsonb
 
 from trunkline.core.errors import Duplicate, InvalidInput
 from trunkline.db.pool import Connection
-from trunkline.directory.agents.rules import checked_settings
+from trunkline.db.rows import lock_rows
+from trunkline.directory.agents.rules import GROUP_SETTINGS, checked_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ async def put_agent(connection: Connection, account_id: int, employee_id: int, w
     """Write settings of an employee.
 
     :raises InvalidInput: a setting that cannot be.
+    :raises NotFound: a group that is not there.
     :raises Duplicate: ``ext_user_id`` of another employee.
     """
     columns = dict(wanted.columns)
@@ -48,6 +50,8 @@ async def put_agent(connection: Connection, account_id: int, employee_id: int, w
         settings = checked_settings(wanted.settings)
     except ValueError as error:
         raise InvalidInput(f"{error}.") from error
+    for name in GROUP_SETTINGS & settings.keys():
+        await lock_rows(connection, "employee_groups", "group_id", account_id, settings[name], field=name)
     await connection.execute(
         "insert into agents (account_id, employee_id) values (%s, %s) on conflict do nothing",
         (account_id, employee_id),

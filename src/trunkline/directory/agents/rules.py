@@ -94,7 +94,13 @@ SETTINGS: Mapping[str, Setting] = {
     "call_waiting": _flag("Whether a second call is announced."),
     "wrap_up_out": _flag("Whether wrap-up follows calls that the agent makes."),
 }
-"""Settings that are kept and returned, and that calls do not use yet, by their names in the Call Center API."""
+"""Settings that are kept and returned, and that calls do not use yet, by their names in the Call Center API.
+
+Ids of what Trunkline does not have (offices, dial rules, voice mail boxes, devices of browsers) name nothing of any account.
+"""
+
+GROUP_SETTINGS = frozenset({"intercept_groups", "intercept_other_groups"})
+"""Settings with ids of groups of employees: of the account."""
 
 _INTEGER = re.compile(r"[0-9]{1,16}\Z")
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
