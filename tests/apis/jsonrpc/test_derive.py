@@ -134,11 +134,6 @@ IN_FULL = {
         "the sample has it, or visits share it, which the page does not describe",
     ),
     "call_api/hold_and_transfer.py": ({"to"}, _FORMS),
-    "call_api/start_by_scenario.py": ({"dialing_timeout", "scenario_id"}, _FORMS),
-    "call_api/start_calls.py": (
-        {"employee", "first_call", "id", "operator", "operator_confirmation", "phone_number"},
-        _FORMS,
-    ),
 }
 """Parameters in full although a page has them, and why."""
 

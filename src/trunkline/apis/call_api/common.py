@@ -7,7 +7,7 @@ from typing import Any
 
 from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext, Result
 from trunkline.apis.jsonrpc.chunks import Chunks
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import Given, given
 from trunkline.core.phone import normalise
 
 _LINE = re.compile(r"[0-9]{3,15}\Z", re.ASCII)
@@ -24,87 +24,68 @@ def any_number(text: str) -> str | None:
     return normalise(text) or (text if _SHORT.match(text) else None)
 
 
+def message_override(name: str) -> Given:
+    """A message for one party: ``{"type": "media" | "tts", "value": id or text}``."""
+    return given(
+        name,
+        params=(given("value", description="Id of a media file, or text to say."),),
+        description="Played to that party when it answered.",
+    )
+
+
 CALL_SESSION_ID = Param(
     "call_session_id", ParamType.NUMBER, required=True, minimum=1, description="The call session."
 )
+START_OVERRIDES = (
+    given("media_file_id", minimum=1, description="Music while dialling; else the system's."),
+    given(
+        "virtual_phone_number",
+        convert=number_or_line,
+        description="A virtual number of the account: the caller id.",
+    ),
+    given(
+        "virtual_phone_usage_rule",
+        enum=("fixed", "fixed_for_numa", "random", "regional_random", "regional_fixed_for_numa"),
+        default="fixed",
+        description="How another virtual number may be chosen instead.",
+    ),
+    given(
+        "show_virtual_phone_number",
+        default=True,
+        description="Show the virtual number to the operator's side, too; else the contact's.",
+    ),
+    given(
+        "contact",
+        convert=number_or_line,
+        description="Whom to call: an E.164 number or the number of a SIP line.",
+    ),
+    given("external_id", maximum=1024, description="Name of the call in the caller's own system."),
+    given(
+        "dtmf_string",
+        pattern=r"[0-9*#.]+",
+        maximum=255,
+        description="Keys sent to the contact after the answer; a dot waits one second.",
+    ),
+    given("first_call", description="Who is called first."),
+    given("direction", default="in", description="How reports count the call."),
+    given(
+        "switch_at_once",
+        default=False,
+        description="Connect as soon as both answered, cutting messages short.",
+    ),
+    given(
+        "early_switching",
+        default=False,
+        description="Let the first party hear the second one's line while it is dialled.",
+    ),
+    *(message_override(name) for name in ("contact_message", "employee_message", "operator_message")),
+)
+"""What the pages do not say about parameters of methods that start a call, for all these methods."""
+
 MEDIA_FILE_ID = Param(
     "media_file_id", ParamType.NUMBER, minimum=1, description="Music while dialling; else the system's."
 )
-VIRTUAL_PHONE_NUMBER = Param(
-    "virtual_phone_number",
-    ParamType.STRING,
-    required=True,
-    convert=number_or_line,
-    description="A virtual number of the account: the caller id.",
-)
-USAGE_RULE = Param(
-    "virtual_phone_usage_rule",
-    ParamType.STRING,
-    enum=("fixed", "fixed_for_numa", "random", "regional_random", "regional_fixed_for_numa"),
-    default="fixed",
-    description="How another virtual number may be chosen instead.",
-)
-SHOW_VIRTUAL_PHONE_NUMBER = Param(
-    "show_virtual_phone_number",
-    ParamType.BOOLEAN,
-    default=True,
-    description="Show the virtual number to our own side, too; else the contact's.",
-)
-CONTACT = Param(
-    "contact",
-    ParamType.STRING,
-    required=True,
-    convert=number_or_line,
-    description="Whom to call: an E.164 number or the number of a SIP line.",
-)
-EXTERNAL_ID = Param(
-    "external_id", ParamType.STRING, maximum=1024, description="Name of the call in the caller's own system."
-)
-DTMF_STRING = Param(
-    "dtmf_string",
-    ParamType.STRING,
-    pattern=r"[0-9*#.]+",
-    maximum=255,
-    description="Keys sent to the contact after the answer; a dot waits one second.",
-)
-FIRST_CALL = Param(
-    "first_call",
-    ParamType.STRING,
-    required=True,
-    enum=("contact", "employee"),
-    description="Who is called first.",
-)
-DIRECTION = Param(
-    "direction", ParamType.STRING, enum=("in", "out"), default="in", description="How reports count the call."
-)
-SWITCH_AT_ONCE = Param(
-    "switch_at_once",
-    ParamType.BOOLEAN,
-    default=False,
-    description="Connect as soon as both answered, cutting messages short.",
-)
-EARLY_SWITCHING = Param(
-    "early_switching",
-    ParamType.BOOLEAN,
-    default=False,
-    description="Let the first party hear the second one's line while it is dialled.",
-)
-
-
-def message(name: str, *, required: bool = False) -> Param:
-    """A message for one party: ``{"type": "media" | "tts", "value": id or text}``."""
-    return Param(
-        name,
-        ParamType.OBJECT,
-        required=required,
-        params=(
-            Param("type", ParamType.STRING, required=True, enum=("media", "tts")),
-            Param(
-                "value", ParamType.STRING, required=True, description="Id of a media file, or text to say."
-            ),
-        ),
-        description="Played to that party when it answered.",
-    )
+"""Of methods whose page does not have it."""
 
 
 SUCCESS = given("success", description="The text true.")

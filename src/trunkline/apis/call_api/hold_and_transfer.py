@@ -8,7 +8,8 @@ from typing import Any
 
 from trunkline.apis.call_api import common, errors
 from trunkline.apis.call_api.on_a_call import ON_A_CALL, call_method
-from trunkline.apis.jsonrpc import Form, Param, Params, ParamType
+from trunkline.apis.jsonrpc import Api, Form, Param, Params, ParamType
+from trunkline.apis.jsonrpc.derive import param_for
 
 _TO = Param(
     "to",
@@ -18,7 +19,7 @@ _TO = Param(
     description="Whom to call: a short number, an employee's number, a SIP line, or an E.164 number.",
 )
 _CONTACT = dataclasses.replace(_TO, name="contact")
-_TO_MESSAGE = common.message("to_message")
+_TO_MESSAGE = common.message_override("to_message")
 
 
 def _to_of_contact(params: Params) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def _to_of_contact(params: Params) -> dict[str, Any]:
 _MAKE_CALL_TO_CONTACT = Form(
     description="contact in place of to.",
     applies=lambda sent: "contact" in sent and "to" not in sent,
-    params=(*ON_A_CALL, _CONTACT, _TO_MESSAGE),
+    params=(*ON_A_CALL, _CONTACT, param_for(Api.CALL, "make.call", _TO_MESSAGE)),
     rewrite=_to_of_contact,
     fields={"to": "contact"},
 )
@@ -45,7 +46,7 @@ METHODS = (
     call_method(
         "hold.call",
         "Puts the contact on hold: it hears the message, then music.",
-        common.message("contact_message", required=True),
+        common.message_override("contact_message"),
         errors=(errors.INVALID_STATE, *errors.MESSAGE_ERRORS),
     ),
     call_method(

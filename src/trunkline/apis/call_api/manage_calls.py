@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from trunkline.apis.call_api import common
 from trunkline.apis.call_api.components import BASE, MANAGEMENT
 from trunkline.apis.call_api.on_a_call import call_method
@@ -31,9 +29,11 @@ METHODS = (
         summary="Lists the calls that live now, with their participants.",
         params=(
             ACCESS_TOKEN,
-            dataclasses.replace(common.DIRECTION, default=None, description="Only these calls."),
-            dataclasses.replace(
-                common.VIRTUAL_PHONE_NUMBER, required=False, description="Only calls by this virtual number."
+            given("direction", description="Only these calls."),
+            given(
+                "virtual_phone_number",
+                convert=common.number_or_line,
+                description="Only calls by this virtual number.",
             ),
         ),
         result=(given("start_time", description="YYYY-MM-DD hh:mm:ss in the account's zone."),),

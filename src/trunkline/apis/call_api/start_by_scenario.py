@@ -4,84 +4,39 @@ written down already, in a scenario or in a message."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from trunkline.apis.call_api import common, errors, starting
 from trunkline.apis.call_api.components import BASE, INFORMER, SCENARIO
-from trunkline.apis.jsonrpc import (
-    ACCESS_TOKEN,
-    Form,
-    Param,
-    Params,
-    ParamType,
-)
+from trunkline.apis.jsonrpc import Form, Param, Params, ParamType
+from trunkline.apis.jsonrpc.derive import given
+from trunkline.calls.flows.start_requests import INFORMER_RING_SECONDS
 
-_SHOW_VIRTUAL_PHONE_NUMBER = dataclasses.replace(
-    common.SHOW_VIRTUAL_PHONE_NUMBER,
-    default=None,
-    description="Show the virtual number to our own side; else as the scenario says.",
-)
-
-_SCENARIO_ID = Param(
-    "scenario_id",
-    ParamType.NUMBER,
-    required=True,
-    minimum=1,
-    description="The scenario the contact goes through.",
-)
-
-_SCENARIO_CALL_PARAMS = (
-    common.VIRTUAL_PHONE_NUMBER,
-    common.USAGE_RULE,
-    common.EXTERNAL_ID,
-    common.DTMF_STRING,
-    common.CONTACT,
-    common.FIRST_CALL,
-    common.SWITCH_AT_ONCE,
-    common.EARLY_SWITCHING,
+_SCENARIO_CALL_PARAMS = starting.start_params(
+    "start.scenario_call",
+    given("scenario_id", minimum=1, description="The scenario the contact goes through."),
     common.MEDIA_FILE_ID,
-    _SCENARIO_ID,
-    common.DIRECTION,
-    common.message("contact_message"),
-    common.message("employee_message"),
 )
 
-_VNUMBER_CALL_PARAMS = (
-    common.VIRTUAL_PHONE_NUMBER,
-    common.USAGE_RULE,
-    _SHOW_VIRTUAL_PHONE_NUMBER,
-    common.EXTERNAL_ID,
-    common.DTMF_STRING,
-    common.DIRECTION,
-    common.CONTACT,
-    common.FIRST_CALL,
-    common.SWITCH_AT_ONCE,
-    common.EARLY_SWITCHING,
-    common.MEDIA_FILE_ID,
-    common.message("contact_message"),
-)
-
-_INFORMER_CALL_PARAMS = (
-    common.VIRTUAL_PHONE_NUMBER,
-    common.USAGE_RULE,
-    common.EXTERNAL_ID,
-    common.DTMF_STRING,
-    common.DIRECTION,
-    common.CONTACT,
+_VNUMBER_CALL_PARAMS = starting.start_params(
+    "start.vnumber_call",
     Param(
+        "show_virtual_phone_number",
+        ParamType.BOOLEAN,
+        description="Show the virtual number to the operator's side; else as the scenario says.",
+    ),
+    common.MEDIA_FILE_ID,
+)
+
+_INFORMER_CALL_PARAMS = starting.start_params(
+    "start.informer_call",
+    given(
         "dialing_timeout",
-        ParamType.NUMBER,
         minimum=1,
         maximum=120,
-        default=30,
+        default=INFORMER_RING_SECONDS,
         description="Seconds to wait for the contact's answer.",
     ),
-    common.message("contact_message", required=True),
-)
-
-_OPTIONAL_NUMBER = dataclasses.replace(
-    common.VIRTUAL_PHONE_NUMBER, required=False, description="Unless sent, the account's default number."
 )
 
 
@@ -96,44 +51,39 @@ def _informer_of_file(params: Params) -> dict[str, Any]:
     return {"virtual_phone_number": None, **rest, "contact_message": message}
 
 
-def _with(params: tuple[Param, ...], changes: Mapping[str, Param]) -> tuple[Param, ...]:
-    return tuple(changes.get(param.name, param) for param in params)
+def _of_file(param: Param) -> Param:
+    """The parameter in the form with a media file in place of the message."""
+    match param.name:
+        case "virtual_phone_number":
+            return dataclasses.replace(
+                param, required=False, description="Unless sent, the account's default number."
+            )
+        case "contact_message":
+            return dataclasses.replace(
+                common.MEDIA_FILE_ID, required=True, description="What is played to the contact."
+            )
+    return param
 
 
 _SCENARIO_FROM_DEFAULT_NUMBER = Form(
     description="Neither first_call nor virtual_phone_number: the contact is called first, from the account's"
     " default number.",
     applies=lambda sent: "first_call" not in sent and "virtual_phone_number" not in sent,
-    params=(
-        ACCESS_TOKEN,
-        *(
-            param
-            for param in _SCENARIO_CALL_PARAMS
-            if param.name not in ("first_call", "virtual_phone_number")
-        ),
-    ),
+    params=starting.without(_SCENARIO_CALL_PARAMS, "first_call", "virtual_phone_number"),
     rewrite=_from_default_number,
 )
 
 _VNUMBER_ALONE = Form(
     description="contact and virtual_phone_number alone: the contact is called first.",
     applies=lambda sent: set(sent) - {"access_token"} == {"contact", "virtual_phone_number"},
-    params=(ACCESS_TOKEN, common.VIRTUAL_PHONE_NUMBER, common.CONTACT),
+    params=starting.some_of(_VNUMBER_CALL_PARAMS, "access_token", "virtual_phone_number", "contact"),
     rewrite=lambda params: {**params, **starting.CONTACT_FIRST},
 )
 
 _INFORMER_OF_FILE = Form(
     description="media_file_id in place of contact_message; from the account's default number by default.",
     applies=lambda sent: "media_file_id" in sent and "contact_message" not in sent,
-    params=_with(
-        (ACCESS_TOKEN, *_INFORMER_CALL_PARAMS),
-        {
-            "virtual_phone_number": _OPTIONAL_NUMBER,
-            "contact_message": dataclasses.replace(
-                common.MEDIA_FILE_ID, required=True, description="What is played to the contact."
-            ),
-        },
-    ),
+    params=tuple(_of_file(param) for param in _INFORMER_CALL_PARAMS),
     rewrite=_informer_of_file,
     fields={"contact_message.value": "media_file_id"},
 )

@@ -8,7 +8,6 @@ from typing import Any
 from trunkline.apis.call_api import common, errors, starting
 from trunkline.apis.call_api.components import BASE
 from trunkline.apis.jsonrpc import (
-    ACCESS_TOKEN,
     Form,
     Param,
     Params,
@@ -16,68 +15,37 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
+from trunkline.apis.jsonrpc.derive import given
 from trunkline.core.phone import normalise
 
-_CALL_PARAMS = (
-    common.SWITCH_AT_ONCE,
-    common.EARLY_SWITCHING,
-    common.MEDIA_FILE_ID,
-    common.VIRTUAL_PHONE_NUMBER,
-    common.USAGE_RULE,
-    common.SHOW_VIRTUAL_PHONE_NUMBER,
-    common.CONTACT,
-    common.EXTERNAL_ID,
-    common.DTMF_STRING,
-    common.DIRECTION,
-)
-"""Of both methods."""
-
-_SIMPLE_CALL_PARAMS = (
-    Param(
-        "first_call",
-        ParamType.STRING,
-        required=True,
-        enum=("contact", "operator"),
-        description="Who is called first.",
-    ),
-    *_CALL_PARAMS,
-    Param(
+_SIMPLE_CALL_PARAMS = starting.start_params(
+    "start.simple_call",
+    given(
         "operator",
-        ParamType.STRING,
-        required=True,
         convert=normalise,
-        description="Our side: an E.164 number; it is no employee and none in reports.",
+        description="The operator's side: an E.164 number; it is no employee and none in reports.",
     ),
-    Param(
+    given(
         "operator_confirmation",
-        ParamType.STRING,
         pattern=r"[0-9*#]|any",
         description="The key by which the operator takes the call.",
     ),
-    common.message("contact_message"),
-    common.message("operator_message"),
 )
 
-_EMPLOYEE_CALL_PARAMS = (
-    common.FIRST_CALL,
-    *_CALL_PARAMS,
-    Param(
+_EMPLOYEE_CALL_PARAMS = starting.start_params(
+    "start.employee_call",
+    given(
         "employee",
-        ParamType.OBJECT,
-        required=True,
         params=(
-            Param("id", ParamType.NUMBER, required=True, minimum=1, description="The employee."),
-            Param(
+            given("id", minimum=1, description="The employee."),
+            given(
                 "phone_number",
-                ParamType.STRING,
                 convert=common.any_number,
                 description="One of the employee's active numbers; else all of them, in turn.",
             ),
         ),
         description="Whom the contact is connected with.",
     ),
-    common.message("contact_message"),
-    common.message("employee_message"),
 )
 
 
@@ -86,16 +54,13 @@ def _flat_employee(params: Params) -> dict[str, Any]:
     return {**rest, "employee": {"id": params["employee_id"]}}
 
 
-_FLAT_EMPLOYEE_PARAMS = (
-    ACCESS_TOKEN,
-    *(
-        dataclasses.replace(param, required=False, default="employee")
-        if param.name == "first_call"
-        else Param("employee_id", ParamType.NUMBER, required=True, minimum=1)
-        if param.name == "employee"
-        else param
-        for param in _EMPLOYEE_CALL_PARAMS
-    ),
+_FLAT_EMPLOYEE_PARAMS = tuple(
+    dataclasses.replace(param, required=False, default="employee")
+    if param.name == "first_call"
+    else Param("employee_id", ParamType.NUMBER, required=True, minimum=1)
+    if param.name == "employee"
+    else param
+    for param in _EMPLOYEE_CALL_PARAMS
 )
 
 _FLAT_EMPLOYEE = Form(
@@ -110,7 +75,7 @@ _FLAT_EMPLOYEE = Form(
 _THROUGH_SCENARIO = Form(
     description="contact and virtual_phone_number alone: the contact is called and goes through the number's scenario.",
     applies=lambda sent: set(sent) - {"access_token"} == {"contact", "virtual_phone_number"},
-    params=(ACCESS_TOKEN, common.VIRTUAL_PHONE_NUMBER, common.CONTACT),
+    params=starting.some_of(_SIMPLE_CALL_PARAMS, "access_token", "virtual_phone_number", "contact"),
     rewrite=lambda params: {**params, **starting.CONTACT_FIRST},
 )
 

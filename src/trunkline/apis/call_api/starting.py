@@ -25,6 +25,7 @@ from trunkline.apis.jsonrpc.declare import Handler
 from trunkline.apis.jsonrpc.derive import Given, envelope_for, fields_for, given, params_for
 from trunkline.apis.service.repeated_changes import request_hash
 from trunkline.calls.flows import start_requests
+from trunkline.contract import params_of
 from trunkline.core.errors import (
     DatabaseUnavailable,
     PermissionDenied,
@@ -49,10 +50,31 @@ CONTACT_FIRST: Mapping[str, Any] = {
 """Default values of the further accepted forms."""
 
 
+def start_params(name: str, *overrides: Param | Given) -> tuple[Param, ...]:
+    """The parameters of a method that starts a call: those of its page, and what the page does not say.
+
+    :param overrides: in addition to :data:`~.common.START_OVERRIDES`, or in their place.
+    """
+    own = {one.name for one in overrides}
+    shared = {fact.name for fact in params_of(Api.CALL, name)} - own
+    common_overrides = (one for one in common.START_OVERRIDES if one.name in shared)
+    return params_for(Api.CALL, name, (ACCESS_TOKEN, *common_overrides, *overrides))
+
+
+def some_of(params: tuple[Param, ...], *names: str) -> tuple[Param, ...]:
+    """The parameters with these names, in their order."""
+    return tuple(param for param in params if param.name in names)
+
+
+def without(params: tuple[Param, ...], *names: str) -> tuple[Param, ...]:
+    """The other parameters."""
+    return tuple(param for param in params if param.name not in names)
+
+
 def start_method(
     name: str,
     summary: str,
-    params: tuple[Param | Given, ...],
+    params: tuple[Param, ...],
     *,
     components: tuple[Component, ...],
     errors: tuple[ErrorSpec, ...],
@@ -61,6 +83,7 @@ def start_method(
 ) -> Method:
     """Declare a method that starts a call and answers with its session.
 
+    :param params: see :func:`start_params`.
     :param form: its looser form.
     :param handler: None: checks the rules between parameters and has the switch do the command of that name.
     """
@@ -74,7 +97,7 @@ def start_method(
         api=Api.CALL,
         name=name,
         summary=summary,
-        params=params_for(Api.CALL, name, (ACCESS_TOKEN, *params)),
+        params=params,
         result=fields_for(Api.CALL, name, RESULT),
         envelope=envelope_for(Api.CALL, name),
         components=components,

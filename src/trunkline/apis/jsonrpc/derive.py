@@ -68,6 +68,14 @@ def params_for(api: str, method: str, declared: Iterable[Param | Given]) -> tupl
     return _params(params_of(api, method), declared)
 
 
+def param_for(api: str, method: str, declared: Given) -> Param:
+    """One parameter of a method's page, for a further form of its parameters.
+
+    :raises ValueError: the page does not have it.
+    """
+    return next(param for param in params_for(api, method, (declared,)) if param.name == declared.name)
+
+
 def fields_for(api: str, method: str, declared: Iterable[Field | Given] = ()) -> tuple[Field, ...]:
     """The fields of a method's result, as :func:`params_for` makes parameters."""
     return _fields(fields_of(api, method), declared)
