@@ -38,7 +38,7 @@ class Fact:
 
     :ivar name: without the names of what holds it.
     :ivar type: in the usual words of the reference; what is no type is kept as it is.
-    :ivar required: None where the page does not say.
+    :ivar required: None where the page does not name it.
     :ivar is_default: returned when the request names no fields; true for all fields of a page without that column.
     :ivar enum: values; () where the page has none, or describes characters instead.
     :ivar inner: what it holds.
@@ -96,7 +96,7 @@ def fields_of(api: str, method: str) -> tuple[Fact, ...]:
 
 
 def envelope_of(api: str, method: str) -> str | None:
-    """Where the result has its fields, in the words of the facts; None where the page does not say."""
+    """Where the result has its fields, in the words of the facts; None where the page does not name it."""
     return next((page["envelope"] for page in pages_of(api, method) if page["envelope"]), None)
 
 

@@ -58,11 +58,11 @@ def listed(method: str, *columns: Column | FieldSql) -> tuple[Column, ...]:
 
 
 def with_uses(
-    method: str, known: Mapping[str, Column], *, inside: frozenset[str] = frozenset()
+    method: str, known: Mapping[str, Column], *, nested_names: frozenset[str] = frozenset()
 ) -> tuple[Column, ...]:
     """Those of ``known`` columns that are on the method's page, in its order, with the uses that the page permits.
 
-    :param inside: names that the page has as fields although another field contains them.
+    :param nested_names: names that the page has as fields although another field contains them.
     :raises KeyError: a field of the page is not among them.
     """
     return tuple(
@@ -73,7 +73,7 @@ def with_uses(
             default=fact.is_default,
         )
         for fact in fields_of(_API, method)
-        if fact.name not in inside
+        if fact.name not in nested_names
     )
 
 

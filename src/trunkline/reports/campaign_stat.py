@@ -151,7 +151,7 @@ CAMPAIGN_DAYS = Listing(
     table=f"{_DAYS} d",
     where="d.account_id = %(account_id)s",
     order="d.day, d.campaign_id",
-    columns=pick("get.campaign_daily_stat", _STAT, inside=_OF_COMMUNICATIONS),
+    columns=pick("get.campaign_daily_stat", _STAT, nested_names=_OF_COMMUNICATIONS),
 )
 
 

@@ -30,16 +30,19 @@ def catalogue(*columns: Column) -> dict[str, Column]:
 
 
 def pick(
-    method: str, known: Catalogue, more: str = "", *, inside: frozenset[str] = frozenset()
+    method: str, known: Catalogue, more: str = "", *, nested_names: frozenset[str] = frozenset()
 ) -> tuple[Column, ...]:
     """The columns of the method's page, in its order and with the uses that it permits, then those of ``more``.
 
     :param more: fields that the page does not have, as ``name:uses``, where uses are letters: ``f`` filter by it, ``s`` sort
         by it, ``d`` return it when the request names no fields.
-    :param inside: names that the page has as fields although another field contains them.
+    :param nested_names: names that the page has as fields although another field contains them.
     :raises KeyError: ``known`` lacks a field of the page.
     """
-    return (*with_uses(method, known, inside=inside), *(_picked(known, word) for word in more.split()))
+    return (
+        *with_uses(method, known, nested_names=nested_names),
+        *(_picked(known, word) for word in more.split()),
+    )
 
 
 def _picked(known: Catalogue, word: str) -> Column:

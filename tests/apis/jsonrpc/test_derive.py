@@ -11,7 +11,7 @@ import pytest
 from trunkline import apis
 from trunkline.apis.catalogue import SERVICE_SPECS
 from trunkline.apis.jsonrpc import Api, Envelope, Field, FieldType, Method, Param, ParamType
-from trunkline.apis.jsonrpc.derive import envelope_for, fields_for, given, params_for
+from trunkline.apis.jsonrpc.derive import envelope_for, fields_for, override, params_for
 from trunkline.contract import Fact, params_of
 
 DECLARED = [method for service_spec in SERVICE_SPECS for method in service_spec.methods]
@@ -30,19 +30,19 @@ def test_parameters_that_are_not_named_come_from_the_page() -> None:
 
 def test_what_is_named_is_added() -> None:
     [*_, groups] = params_for(
-        Api.DATA, "create.contacts", (given("groups", items=ParamType.NUMBER, nullable=True),)
+        Api.DATA, "create.contacts", (override("groups", items=ParamType.NUMBER, nullable=True),)
     )
     assert groups == Param("groups", ParamType.ARRAY, items=ParamType.NUMBER, nullable=True)
 
 
 def test_a_shared_difference_can_be_extended() -> None:
-    shared = given("groups", maximum=5)
-    params = _by_name(params_for(Api.DATA, "update.contacts", (shared.but(nullable=True),)))
+    shared = override("groups", maximum=5)
+    params = _by_name(params_for(Api.DATA, "update.contacts", (shared.changed(nullable=True),)))
     assert (params["groups"].maximum, params["groups"].nullable) == (5, True)
 
 
 def test_whether_a_parameter_is_required_depends_on_the_method() -> None:
-    name = given("last_name", maximum=9)
+    name = override("last_name", maximum=9)
     assert _by_name(params_for(Api.DATA, "create.contacts", (name,)))["last_name"].required
     assert not _by_name(params_for(Api.DATA, "update.contacts", (name,)))["last_name"].required
 
@@ -55,7 +55,7 @@ def test_a_parameter_in_full_replaces_that_of_the_page_or_follows() -> None:
 
 
 def test_what_an_object_contains_comes_from_the_page() -> None:
-    declared = given("extension", params=(given("extension_phone_number", maximum=4),))
+    declared = override("extension", params=(override("extension_phone_number", maximum=4),))
     extension = _by_name(params_for(Api.DATA, "create.employees", (declared,)))["extension"]
     assert _by_name(extension.params)["extension_phone_number"].maximum == 4
     assert _by_name(extension.params)["extension_voice_mail_enabled"].type is ParamType.BOOLEAN
@@ -63,23 +63,23 @@ def test_what_an_object_contains_comes_from_the_page() -> None:
 
 def test_a_name_that_the_page_does_not_have_is_refused() -> None:
     with pytest.raises(ValueError, match="no nick: declare it in full"):
-        params_for(Api.DATA, "create.contacts", (given("nick"),))
+        params_for(Api.DATA, "create.contacts", (override("nick"),))
     with pytest.raises(ValueError, match="no nick: declare it in full"):
-        fields_for(Api.DATA, "create.contacts", (given("nick"),))
+        fields_for(Api.DATA, "create.contacts", (override("nick"),))
 
 
 def test_a_field_in_full_inside_one_of_the_page_is_refused() -> None:
     inner: Any = Field("extension_phone_number", FieldType.STRING)
-    declared = given("extension", params=(inner,))
+    declared = override("extension", params=(inner,))
     with pytest.raises(ValueError, match="extension: declare the field in full"):
         fields_for(Api.DATA, "get.employees", (declared,))
 
 
 def test_a_field_can_only_be_described() -> None:
-    [made] = fields_for(Api.DATA, "create.contacts", (given("id", description="Its number."),))
+    [made] = fields_for(Api.DATA, "create.contacts", (override("id", description="Its number."),))
     assert made == Field("id", FieldType.NUMBER, description="Its number.")
     with pytest.raises(ValueError, match="declare the field in full"):
-        fields_for(Api.DATA, "create.contacts", (given("id", required=True),))
+        fields_for(Api.DATA, "create.contacts", (override("id", required=True),))
 
 
 def test_a_name_that_the_page_has_elsewhere_is_declared_once() -> None:

@@ -11,7 +11,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import contract_method, given
+from trunkline.apis.jsonrpc.derive import contract_method, override
 
 
 async def _login(request: RequestContext, _params: Params) -> Result:
@@ -30,8 +30,8 @@ METHODS = (
         summary="Opens a session of one hour.",
         params=LOGIN_PARAMS,
         result=(
-            given("access_token", description="Session key."),
-            given("expire_at", description="Unix time when the session ends."),
+            override("access_token", description="Session key."),
+            override("expire_at", description="Unix time when the session ends."),
         ),
         components=(BASE,),
         identify=identify_by_password,

@@ -7,7 +7,7 @@ from typing import Any
 
 from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext, Result
 from trunkline.apis.jsonrpc.chunks import Chunks
-from trunkline.apis.jsonrpc.derive import Given, given
+from trunkline.apis.jsonrpc.derive import Override, override
 from trunkline.core.phone import normalise
 
 _LINE = re.compile(r"[0-9]{3,15}\Z", re.ASCII)
@@ -24,11 +24,11 @@ def any_number(text: str) -> str | None:
     return normalise(text) or (text if _SHORT.match(text) else None)
 
 
-def message_override(name: str) -> Given:
+def message_override(name: str) -> Override:
     """A message for one party: ``{"type": "media" | "tts", "value": id or text}``."""
-    return given(
+    return override(
         name,
-        params=(given("value", description="Id of a media file, or text to say."),),
+        params=(override("value", description="Id of a media file, or text to say."),),
         description="Played to that party when it answered.",
     )
 
@@ -37,50 +37,50 @@ CALL_SESSION_ID = Param(
     "call_session_id", ParamType.NUMBER, required=True, minimum=1, description="The call session."
 )
 START_OVERRIDES = (
-    given("media_file_id", minimum=1, description="Music while dialling; else the system's."),
-    given(
+    override("media_file_id", minimum=1, description="Music while dialling; else the system's."),
+    override(
         "virtual_phone_number",
         convert=number_or_line,
         description="A virtual number of the account: the caller id.",
     ),
-    given(
+    override(
         "virtual_phone_usage_rule",
         enum=("fixed", "fixed_for_numa", "random", "regional_random", "regional_fixed_for_numa"),
         default="fixed",
         description="How another virtual number may be chosen instead.",
     ),
-    given(
+    override(
         "show_virtual_phone_number",
         default=True,
         description="Show the virtual number to the operator's side, too; else the contact's.",
     ),
-    given(
+    override(
         "contact",
         convert=number_or_line,
         description="Whom to call: an E.164 number or the number of a SIP line.",
     ),
-    given("external_id", maximum=1024, description="Name of the call in the caller's own system."),
-    given(
+    override("external_id", maximum=1024, description="Name of the call in the caller's own system."),
+    override(
         "dtmf_string",
         pattern=r"[0-9*#.]+",
         maximum=255,
         description="Keys sent to the contact after the answer; a dot waits one second.",
     ),
-    given("first_call", description="Who is called first."),
-    given("direction", default="in", description="How reports count the call."),
-    given(
+    override("first_call", description="Who is called first."),
+    override("direction", default="in", description="How reports count the call."),
+    override(
         "switch_at_once",
         default=False,
         description="Connect as soon as both answered, cutting messages short.",
     ),
-    given(
+    override(
         "early_switching",
         default=False,
         description="Let the first party hear the second one's line while it is dialled.",
     ),
     *(message_override(name) for name in ("contact_message", "employee_message", "operator_message")),
 )
-"""What the pages do not say about parameters of methods that start a call, for all these methods."""
+"""What declarations of methods that start a call add to the parameters of their pages."""
 
 MEDIA_FILE_ID = Param(
     "media_file_id", ParamType.NUMBER, minimum=1, description="Music while dialling; else the system's."
@@ -88,7 +88,7 @@ MEDIA_FILE_ID = Param(
 """Of methods whose page does not have it."""
 
 
-SUCCESS = given("success", description="The text true.")
+SUCCESS = override("success", description="The text true.")
 """Management methods of the Call API return the text ``"true"``; ``logout.user`` returns ``true``."""
 
 DONE = Result({"success": "true"})

@@ -6,7 +6,7 @@ from __future__ import annotations
 from trunkline.apis.call_api import common, errors
 from trunkline.apis.call_api.on_a_call import call_method
 from trunkline.apis.jsonrpc import Param, Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.core.errors import Refused
 from trunkline.directory.blacklist.changes import block_digits
 
@@ -36,25 +36,25 @@ METHODS = (
     call_method(
         "disconnect.leg",
         "Takes one party out of a call.",
-        given("leg_id", minimum=1, description="The party, as in list.calls."),
+        override("leg_id", minimum=1, description="The party, as in list.calls."),
         errors=(errors.LEG_NOT_FOUND, errors.INVALID_STATE),
     ),
     call_method(
         "send.dtmf",
         "Sends a key to the contact, or calls the talk option of that key.",
-        given("dtmf_string", pattern=r"[0-9*#]", description="One key."),
+        override("dtmf_string", pattern=r"[0-9*#]", description="One key."),
         errors=(errors.INVALID_STATE, *errors.TALK_OPTION_ERRORS),
     ),
     call_method(
         "tag.call",
         "Puts a tag on a live call.",
-        given("tag_id", minimum=1, description="The tag."),
+        override("tag_id", minimum=1, description="The tag."),
         errors=(errors.TAG_NOT_FOUND, errors.DUPLICATE_TAG, errors.INVALID_STATE),
     ),
     call_method(
         "record.call",
         "Switches the recording of a live call on or off.",
-        given("action"),
+        override("action"),
         errors=(
             errors.FORBIDDEN,
             errors.RECORD_ALREADY_STARTED,
@@ -65,7 +65,7 @@ METHODS = (
     call_method(
         "add.coach",
         "Calls a coach into a talk.",
-        given(
+        override(
             "phone_number",
             convert=common.any_number,
             description="The coach's number; else the coach in the employee's settings.",

@@ -12,7 +12,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import contract_method, given
+from trunkline.apis.jsonrpc.derive import contract_method, override
 
 
 async def _list_calls(request: RequestContext, params: Params) -> Result:
@@ -29,14 +29,14 @@ METHODS = (
         summary="Lists the calls that live now, with their participants.",
         params=(
             ACCESS_TOKEN,
-            given("direction", description="Only these calls."),
-            given(
+            override("direction", description="Only these calls."),
+            override(
                 "virtual_phone_number",
                 convert=common.number_or_line,
                 description="Only calls by this virtual number.",
             ),
         ),
-        result=(given("start_time", description="YYYY-MM-DD hh:mm:ss in the account's zone."),),
+        result=(override("start_time", description="YYYY-MM-DD hh:mm:ss in the account's zone."),),
         components=(MANAGEMENT,),
         handler=_list_calls,
     ),

@@ -18,7 +18,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import Given, contract_method
+from trunkline.apis.jsonrpc.derive import Override, contract_method
 
 ON_A_CALL = (ACCESS_TOKEN, common.CALL_SESSION_ID)
 """What names the call."""
@@ -27,7 +27,7 @@ ON_A_CALL = (ACCESS_TOKEN, common.CALL_SESSION_ID)
 def call_method(
     name: str,
     summary: str,
-    *params: Param | Given,
+    *params: Param | Override,
     errors: tuple[ErrorSpec, ...] = (),
     components: tuple[Component, ...] = (MANAGEMENT,),
     forms: tuple[Form, ...] = (),

@@ -9,12 +9,12 @@ from typing import Any
 from trunkline.apis.call_api import common, errors, starting
 from trunkline.apis.call_api.components import BASE, INFORMER, SCENARIO
 from trunkline.apis.jsonrpc import Form, Param, Params, ParamType
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.calls.flows.start_requests import INFORMER_RING_SECONDS
 
 _SCENARIO_CALL_PARAMS = starting.start_params(
     "start.scenario_call",
-    given("scenario_id", minimum=1, description="The scenario the contact goes through."),
+    override("scenario_id", minimum=1, description="The scenario the contact goes through."),
     common.MEDIA_FILE_ID,
 )
 
@@ -30,7 +30,7 @@ _VNUMBER_CALL_PARAMS = starting.start_params(
 
 _INFORMER_CALL_PARAMS = starting.start_params(
     "start.informer_call",
-    given(
+    override(
         "dialing_timeout",
         minimum=1,
         maximum=120,

@@ -15,17 +15,17 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.core.phone import normalise
 
 _SIMPLE_CALL_PARAMS = starting.start_params(
     "start.simple_call",
-    given(
+    override(
         "operator",
         convert=normalise,
         description="The operator's side: an E.164 number; it is no employee and none in reports.",
     ),
-    given(
+    override(
         "operator_confirmation",
         pattern=r"[0-9*#]|any",
         description="The key by which the operator takes the call.",
@@ -34,11 +34,11 @@ _SIMPLE_CALL_PARAMS = starting.start_params(
 
 _EMPLOYEE_CALL_PARAMS = starting.start_params(
     "start.employee_call",
-    given(
+    override(
         "employee",
         params=(
-            given("id", minimum=1, description="The employee."),
-            given(
+            override("id", minimum=1, description="The employee."),
+            override(
                 "phone_number",
                 convert=common.any_number,
                 description="One of the employee's active numbers; else all of them, in turn.",

@@ -22,7 +22,7 @@ from trunkline.apis.jsonrpc import (
     Result,
 )
 from trunkline.apis.jsonrpc.declare import Handler
-from trunkline.apis.jsonrpc.derive import Given, envelope_for, fields_for, given, params_for
+from trunkline.apis.jsonrpc.derive import Override, envelope_for, fields_for, override, params_for
 from trunkline.apis.service.repeated_changes import request_hash
 from trunkline.calls.flows import start_requests
 from trunkline.contract import params_of
@@ -38,7 +38,7 @@ from trunkline.db.pool import log_cause
 
 _log = get_logger("apis.call_api")
 
-RESULT = (given("call_session_id", description="The call session that was started."),)
+RESULT = (override("call_session_id", description="The call session that was started."),)
 
 CONTACT_FIRST: Mapping[str, Any] = {
     "first_call": "contact",
@@ -50,8 +50,8 @@ CONTACT_FIRST: Mapping[str, Any] = {
 """Default values of the further accepted forms."""
 
 
-def start_params(name: str, *overrides: Param | Given) -> tuple[Param, ...]:
-    """The parameters of a method that starts a call: those of its page, and what the page does not say.
+def start_params(name: str, *overrides: Param | Override) -> tuple[Param, ...]:
+    """The parameters of a method that starts a call: those of its page, with overrides.
 
     :param overrides: in addition to :data:`~.common.START_OVERRIDES`, or in their place.
     """

@@ -12,7 +12,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import contract_method, given
+from trunkline.apis.jsonrpc.derive import contract_method, override
 
 
 async def _list_talk_options(request: RequestContext, params: Params) -> Result:
@@ -28,9 +28,9 @@ METHODS = (
         summary="Lists the talk options of the account.",
         params=(ACCESS_TOKEN,),
         result=(
-            given("button", description="The key."),
-            given("mnemonic", description="What the option does."),
-            given("button_value", description="What it does it with (a tag, a scenario), if anything."),
+            override("button", description="The key."),
+            override("mnemonic", description="What the option does."),
+            override("button_value", description="What it does it with (a tag, a scenario), if anything."),
         ),
         components=(MANAGEMENT,),
         complete=True,
@@ -39,7 +39,7 @@ METHODS = (
     call_method(
         "call.talk_option",
         "Does what a key of the talking employee would do.",
-        given("button", maximum=8, description="The key of the option."),
+        override("button", maximum=8, description="The key of the option."),
         errors=(
             errors.INVALID_STATE,
             errors.INTERNAL_ERROR,

@@ -17,7 +17,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import contract_method, given
+from trunkline.apis.jsonrpc.derive import contract_method, override
 
 _NUMBER, _STRING, _BOOLEAN = FieldType.NUMBER, FieldType.STRING, FieldType.BOOLEAN
 
@@ -37,8 +37,8 @@ METHODS = (
         summary="The account: its number, name and time zone.",
         params=(ACCESS_TOKEN,),
         result=(
-            given("app_id", description="Number of the account."),
-            given("timezone", description="IANA zone."),
+            override("app_id", description="Number of the account."),
+            override("timezone", description="IANA zone."),
         ),
         complete=True,
         handler=_account,
@@ -49,14 +49,14 @@ METHODS = (
         summary="The account, the requesting user, and the permissions of this user.",
         params=(ACCESS_TOKEN, USER_ID),
         result=(
-            given("app_id", description="Number of the account."),
-            given("app_state", description="active or disabled."),
-            given("is_agent_app", description="Whether the account is an agent's client."),
-            given("customer_id", description="The account's number once more."),
-            given("user_type", description="owner, admin or member."),
-            given("tp_id", description="Tariff plan."),
-            given("crm_type", description="Of the first CRM account; null without one."),
-            given("timezone", description="IANA zone."),
+            override("app_id", description="Number of the account."),
+            override("app_state", description="active or disabled."),
+            override("is_agent_app", description="Whether the account is an agent's client."),
+            override("customer_id", description="The account's number once more."),
+            override("user_type", description="owner, admin or member."),
+            override("tp_id", description="Tariff plan."),
+            override("crm_type", description="Of the first CRM account; null without one."),
+            override("timezone", description="IANA zone."),
         ),
         components=(Component("data_api_base", TITLES["data_api_base"]),),
         complete=True,

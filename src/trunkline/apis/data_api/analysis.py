@@ -24,7 +24,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import contract_method, given
+from trunkline.apis.jsonrpc.derive import contract_method, override
 from trunkline.db.jobs import Jobs
 from trunkline.recordings.links import LinkMaker, RecordingKind, base_url
 
@@ -154,19 +154,19 @@ METHODS = (
             ACCESS_TOKEN,
             USER_ID,
             _SESSION,
-            given("search_text", items=ParamType.STRING, description="Only phrases with one of these."),
+            override("search_text", items=ParamType.STRING, description="Only phrases with one of these."),
         ),
         result=(
-            given(
+            override(
                 "speech_phrases",
                 params=(
-                    given("ext_id", description="Always null: phrases come from nowhere else."),
-                    given("speech_id", description="The same as id."),
-                    given("edited_phrase", description="Always null: nothing edits phrases."),
+                    override("ext_id", description="Always null: phrases come from nowhere else."),
+                    override("speech_id", description="The same as id."),
+                    override("edited_phrase", description="Always null: nothing edits phrases."),
                 ),
             ),
-            given("recognition_worker_type", description="The transcriber; null: none has run."),
-            given("call_records", description="Addresses of the recordings."),
+            override("recognition_worker_type", description="The transcriber; null: none has run."),
+            override("call_records", description="Addresses of the recordings."),
         ),
         components=titled("data_api_base"),
         errors=(ENTITY_NOT_FOUND,),

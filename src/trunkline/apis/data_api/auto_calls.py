@@ -6,7 +6,7 @@ from trunkline.apis.data_api.change_methods import change_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.data_api.numbers import SUCCESS
 from trunkline.apis.jsonrpc import Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.directory.auto_calls import changes as auto_calls
 
 _MOST = 10_000
@@ -27,8 +27,8 @@ METHODS = (
         "Takes numbers out of a campaign.",
         _delete_numbers,
         params=(
-            given("campaign_id", description="Number of the campaign."),
-            given(
+            override("campaign_id", description="Number of the campaign."),
+            override(
                 "phone_numbers", items=ParamType.STRING, maximum=_MOST, description="Numbers of the campaign."
             ),
         ),

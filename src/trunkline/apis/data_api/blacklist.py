@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.apis.data_api.change_methods import change_method, delete_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Params, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.directory.blacklist import changes as blacklist
 
 
@@ -36,12 +36,12 @@ METHODS = (
         "Refuses calls of a number.",
         _block,
         params=(
-            given("phone_number", description="Number, E.164."),
-            given("add_comment", description="Why."),
+            override("phone_number", description="Number, E.164."),
+            override("add_comment", description="Why."),
         ),
         result=(
-            given("id", description="Number of the entry."),
-            given("phone_number", description="Digits as they are kept."),
+            override("id", description="Number of the entry."),
+            override("phone_number", description="Digits as they are kept."),
         ),
         permissions=(("calls_blocking", "insert"),),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.apis.data_api.lists import PERIOD, list_method
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.billing.financial_legs import FINANCIAL_LEGS, financial_legs_report
 from trunkline.reports.calls import CALLS, calls_report
 from trunkline.reports.legs import LEGS, call_legs_report
@@ -16,7 +16,7 @@ METHODS = (
         read=calls_report,
         params=(
             *PERIOD,
-            given("include_ongoing_calls", description="Also calls that still live."),
+            override("include_ongoing_calls", description="Also calls that still live."),
         ),
     ),
     list_method(

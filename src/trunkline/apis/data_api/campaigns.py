@@ -18,7 +18,7 @@ from trunkline.apis.data_api.change_methods import (
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method, titled
 from trunkline.apis.data_api.sites import TRACKING
 from trunkline.apis.jsonrpc import Envelope, Param, Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.db.query import Page
 from trunkline.directory.campaigns import changes, conditions, costs, listing, rules, weights
 from trunkline.reports.reader import Reader
@@ -37,34 +37,34 @@ def _all_may(action: str) -> tuple[tuple[str, str], ...]:
 
 
 _CONDITION = (
-    given("campaign_parameter", enum=conditions.PARAMETERS),
-    given("value", maximum=conditions.MAX_VALUE),
-    given("operator", enum=conditions.OPERATORS),
+    override("campaign_parameter", enum=conditions.PARAMETERS),
+    override("value", maximum=conditions.MAX_VALUE),
+    override("operator", enum=conditions.OPERATORS),
 )
-_GROUP = (given("conditions", params=_CONDITION),)
+_GROUP = (override("conditions", params=_CONDITION),)
 
 _SETTINGS = (
-    given("description", nullable=True, maximum=255),
-    given("status", description="Active by default."),
-    given("campaign_conditions", nullable=True, params=(given("group_conditions", params=_GROUP),)),
-    given(
+    override("description", nullable=True, maximum=255),
+    override("status", description="Active by default."),
+    override("campaign_conditions", nullable=True, params=(override("group_conditions", params=_GROUP),)),
+    override(
         "site_blocks",
         nullable=True,
-        params=(given("redirection_phone_number_id", description="Of a call tracking number."),),
+        params=(override("redirection_phone_number_id", description="Of a call tracking number."),),
         description="Numbers shown in blocks of the site; none while inactive.",
     ),
-    given(
+    override(
         "dynamic_call_tracking",
         nullable=True,
         params=(
-            given("reservation_time", default="15m"),
-            given("count_virtual_numbers", minimum=1, maximum=rules.MAX_COUNT),
-            given("count_visits", minimum=1, maximum=rules.MAX_COUNT),
+            override("reservation_time", default="15m"),
+            override("count_virtual_numbers", minimum=1, maximum=rules.MAX_COUNT),
+            override("count_visits", minimum=1, maximum=rules.MAX_COUNT),
         ),
     ),
 )
-_NAME = given("name")
-_SITE_ID = given("site_id")
+_NAME = override("name")
+_SITE_ID = override("site_id")
 
 
 def _check_components(request: RequestContext, params: Params) -> None:
@@ -136,10 +136,10 @@ METHODS = (
         _update,
         params=(
             ID,
-            _NAME.but(pattern=r"(?s).*\S.*"),
+            _NAME.changed(pattern=r"(?s).*\S.*"),
             _SITE_ID,
             *_SETTINGS,
-            given(
+            override(
                 "cost_ratio",
                 nullable=True,
                 fractional=True,
@@ -147,7 +147,7 @@ METHODS = (
                 maximum=rules.MAX_RATIO,
                 description="By which uploaded costs are multiplied or divided: 1.",
             ),
-            given("cost_ratio_operator", nullable=True),
+            override("cost_ratio_operator", nullable=True),
         ),
         partial=("site_id",),
         components=TRACKING,
@@ -199,13 +199,13 @@ METHODS = (
         "Keeps costs of campaigns for periods; 0 takes a period's cost away.",
         _upload_costs,
         params=(
-            given(
+            override(
                 "costs",
                 params=(
-                    given("date_from", description="Its day counts."),
-                    given("date_till", description="Its day counts."),
+                    override("date_from", description="Its day counts."),
+                    override("date_till", description="Its day counts."),
                     _SITE_ID,
-                    given("cost", fractional=True, minimum=0, maximum=rules.MAX_COST),
+                    override("cost", fractional=True, minimum=0, maximum=rules.MAX_COST),
                 ),
                 description=f"At most {costs.MOST} records.",
             ),

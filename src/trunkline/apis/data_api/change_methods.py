@@ -32,14 +32,14 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import Given, envelope_for, fields_for, given, params_for
+from trunkline.apis.jsonrpc.derive import Override, envelope_for, fields_for, override, params_for
 from trunkline.core.errors import PermissionDenied
 
-Declared = tuple[Param | Given, ...]
+Declared = tuple[Param | Override, ...]
 Do = Callable[[RequestContext, Params], Awaitable[Any]]
 
 ID = Param("id", ParamType.NUMBER, required=True, description="Number of the row.")
-MADE_ID = (given("id", description="Number of what was made."),)
+MADE_ID = (override("id", description="Number of what was made."),)
 
 
 def change_method(
@@ -48,7 +48,7 @@ def change_method(
     do: Do,
     *,
     params: Declared = (),
-    result: tuple[Field | Given, ...] = (),
+    result: tuple[Field | Override, ...] = (),
     envelope: Envelope | None = None,
     components: tuple[Component, ...] = (),
     permissions: tuple[tuple[str, str], ...] = (),
@@ -60,7 +60,7 @@ def change_method(
 ) -> Method:
     """A method whose result is what ``do`` returns (None for nothing).
 
-    :param params: what the page does not say about parameters, see :mod:`trunkline.apis.jsonrpc.derive`.
+    :param params: what the page of the parameters does not have, or has otherwise, see :mod:`trunkline.apis.jsonrpc.derive`.
     :param result: the same for the fields of the result.
     :param envelope: of a method that the reference does not have.
     :param partial: parameters that the page requires although what an update leaves out stays as it is: a request

@@ -10,7 +10,7 @@ from trunkline.apis.data_api.change_methods import ID, create_method, delete_met
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import ACCESS_TOKEN, USER_ID, Param, Params, ParamType, RequestContext
 from trunkline.apis.jsonrpc.declare import Form
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.directory.contacts import changes as contacts
 from trunkline.directory.contacts import groups, listing, organizations
 from trunkline.directory.contacts.rules import MOST
@@ -20,18 +20,18 @@ _INSERT = (("address_book", "insert"),)
 _UPDATE = (("address_book", "update"),)
 _DELETE = (("address_book", "delete"),)
 
-_LAST_NAME = given("last_name", description="Last name, or the only one.")
-_PHONES = given("phone_numbers", items=ParamType.STRING, maximum=MOST, description="Numbers, E.164.")
+_LAST_NAME = override("last_name", description="Last name, or the only one.")
+_PHONES = override("phone_numbers", items=ParamType.STRING, maximum=MOST, description="Numbers, E.164.")
 _OPTIONAL = (
-    given("first_name", nullable=True),
-    given("patronymic", nullable=True),
-    given("emails", items=ParamType.STRING, maximum=MOST, nullable=True),
-    given("personal_manager_id", nullable=True, description="Employee who looks after them."),
-    given("organization_id", nullable=True),
-    given("groups", items=ParamType.NUMBER, nullable=True, description="Ids of groups."),
+    override("first_name", nullable=True),
+    override("patronymic", nullable=True),
+    override("emails", items=ParamType.STRING, maximum=MOST, nullable=True),
+    override("personal_manager_id", nullable=True, description="Employee who looks after them."),
+    override("organization_id", nullable=True),
+    override("groups", items=ParamType.NUMBER, nullable=True, description="Ids of groups."),
 )
-_NAME = given("name")
-_MEMBERS = given("members", items=ParamType.NUMBER, nullable=True, description="Ids of contacts.")
+_NAME = override("name")
+_MEMBERS = override("members", items=ParamType.NUMBER, nullable=True, description="Ids of contacts.")
 
 
 async def _create_contact(request: RequestContext, params: Params) -> int:
@@ -112,7 +112,7 @@ METHODS = (
         _update_contact,
         params=(
             ID,
-            _LAST_NAME.but(nullable=True),
+            _LAST_NAME.changed(nullable=True),
             _PHONES,
             *_OPTIONAL,
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.apis.data_api.lists import PERIOD, list_method, titled
 from trunkline.apis.jsonrpc import ParamType
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.reports.campaign_stat import CAMPAIGN_DAYS, campaign_daily_stat
 from trunkline.reports.chats import CHANNELS, CHATS, MESSAGES, chat_messages_report, chats_report
 from trunkline.reports.communications import COMMUNICATIONS, communications_report
@@ -16,10 +16,10 @@ ON_SITES = titled("call_tracking", "consultant", "lead", "sitephone")
 """What an account must have one of, for reports of what happens on its sites."""
 
 _CHATS_OR_PERIOD = (
-    given("chat_id", unless=("chat_ids", "date_from", "date_till")),
-    given("chat_ids", items=ParamType.NUMBER, unless=("chat_id", "date_from", "date_till"), maximum=1000),
-    given("date_from", unless=("chat_id", "chat_ids")),
-    given("date_till", unless=("chat_id", "chat_ids")),
+    override("chat_id", unless=("chat_ids", "date_from", "date_till")),
+    override("chat_ids", items=ParamType.NUMBER, unless=("chat_id", "date_from", "date_till"), maximum=1000),
+    override("date_from", unless=("chat_id", "chat_ids")),
+    override("date_till", unless=("chat_id", "chat_ids")),
 )
 
 METHODS = (
@@ -55,7 +55,7 @@ METHODS = (
         read=offline_messages_report,
         params=(
             *PERIOD,
-            given(
+            override(
                 "include_tech_offline_messages",
                 description="Also technical requests, which no customer made.",
             ),

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from trunkline.apis.data_api.change_methods import ID, MADE_ID, change_method, create_method, delete_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Method, Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.directory.crm_accounts import changes as crm_accounts
 
 
@@ -22,13 +22,13 @@ def _url(text: str) -> str | None:
 
 
 _VALUES = (
-    given("name", maximum=255, description="Name, of no other CRM account."),
-    given("description", nullable=True, maximum=2000),
-    given("type", nullable=True, description="custom unless sent."),
-    given("url", maximum=2000, convert=_url, description="http:// or https://"),
-    given("deal_conversion_model", description="Which communication a deal is counted to."),
-    given("is_ignore_outgoing_calls", nullable=True),
-    given("is_ignore_outgoing_chats", nullable=True),
+    override("name", maximum=255, description="Name, of no other CRM account."),
+    override("description", nullable=True, maximum=2000),
+    override("type", nullable=True, description="custom unless sent."),
+    override("url", maximum=2000, convert=_url, description="http:// or https://"),
+    override("deal_conversion_model", description="Which communication a deal is counted to."),
+    override("is_ignore_outgoing_calls", nullable=True),
+    override("is_ignore_outgoing_chats", nullable=True),
 )
 
 

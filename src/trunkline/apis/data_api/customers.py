@@ -27,7 +27,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import contract_method, given
+from trunkline.apis.jsonrpc.derive import contract_method, override
 from trunkline.core.errors import PermissionDenied
 
 _INVALID_STATE = ErrorSpec(
@@ -133,12 +133,12 @@ def _of_agents(method: Method) -> Method:
     return dataclasses.replace(method, params=params, handler=guarded)
 
 
-_NAME = given("name", maximum=customers.MAX_NAME, description="Name of the customer.")
-_DESCRIPTION = given("description", nullable=True, maximum=customers.MAX_DESCRIPTION)
-_PLAN = given("tariff_plan_id", description="See get.tariff_plans.")
-_LOGIN = given("email", maximum=customers.MAX_EMAIL, description="The customer's owner logs in with it.")
-_PASSWORD = given("password", minimum=passwords.SHORTEST, maximum=passwords.LONGEST, secret=True)
-_CUSTOMER = given("customer_id", description="Number of the customer.")
+_NAME = override("name", maximum=customers.MAX_NAME, description="Name of the customer.")
+_DESCRIPTION = override("description", nullable=True, maximum=customers.MAX_DESCRIPTION)
+_PLAN = override("tariff_plan_id", description="See get.tariff_plans.")
+_LOGIN = override("email", maximum=customers.MAX_EMAIL, description="The customer's owner logs in with it.")
+_PASSWORD = override("password", minimum=passwords.SHORTEST, maximum=passwords.LONGEST, secret=True)
+_CUSTOMER = override("customer_id", description="Number of the customer.")
 
 
 _CHANGE = (("client_selected", "update"),)
@@ -216,10 +216,10 @@ METHODS = (
         "Writes to support.",
         _ticket,
         params=(
-            given("context", maximum=10_000, description="What it is about."),
-            given("contact_id", description="See get.customer_contact_info."),
-            given("phone_id", description="A telephone of that person."),
-            given("email_id", description="An address of that person."),
+            override("context", maximum=10_000, description="What it is about."),
+            override("contact_id", description="See get.customer_contact_info."),
+            override("phone_id", description="A telephone of that person."),
+            override("email_id", description="An address of that person."),
         ),
         result=SUCCESS,
     ),

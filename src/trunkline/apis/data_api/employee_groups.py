@@ -13,17 +13,17 @@ from trunkline.apis.data_api.change_methods import (
 )
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
 from trunkline.apis.jsonrpc import ErrorSpec, Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.directory.groups import changes as groups
 from trunkline.directory.groups import rules
 from trunkline.directory.groups.listing import GROUPS
 from trunkline.directory.model.limits import MAX_EXTENSION
 
-_NAME = given("name", maximum=rules.MAX_NAME)
-_MEMBERS = given("members", items=ParamType.NUMBER, description="Ids of employees.")
-_EXTENSION = given("group_phone_number", maximum=MAX_EXTENSION, description="Short number.")
-_QUEUE = given("queue_enabled")
-_CHANNELS = given("channels_count", minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS)
+_NAME = override("name", maximum=rules.MAX_NAME)
+_MEMBERS = override("members", items=ParamType.NUMBER, description="Ids of employees.")
+_EXTENSION = override("group_phone_number", maximum=MAX_EXTENSION, description="Short number.")
+_QUEUE = override("queue_enabled")
+_CHANNELS = override("channels_count", minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS)
 _USUAL_CHANNELS = 1
 
 
@@ -86,7 +86,7 @@ METHODS = (
         params=(
             ID,
             _NAME,
-            *(param.but(nullable=True) for param in (_MEMBERS, _EXTENSION, _QUEUE)),
+            *(param.changed(nullable=True) for param in (_MEMBERS, _EXTENSION, _QUEUE)),
             _CHANNELS,
         ),
         partial=("name", "channels_count"),
@@ -104,7 +104,7 @@ METHODS = (
         _order,
         params=(
             ID,
-            given(
+            override(
                 "phone_numbers",
                 description="All phones of the group, the first to ring first.",
             ),

@@ -20,7 +20,7 @@ from trunkline.apis.data_api.change_methods import (
 )
 from trunkline.apis.data_api.lists import PERIOD, list_method
 from trunkline.apis.jsonrpc import Component, Param, Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.derive import Given, given
+from trunkline.apis.jsonrpc.derive import Override, override
 from trunkline.core.names import is_email
 from trunkline.db.query import Page
 from trunkline.directory.employees import changes
@@ -58,69 +58,69 @@ _CHOICES = (
 
 
 _PHONE = (
-    given("phone_number", maximum=64),
-    given("channels_count", minimum=1, maximum=limits.MAX_CHANNELS),
-    given(
+    override("phone_number", maximum=64),
+    override("channels_count", minimum=1, maximum=limits.MAX_CHANNELS),
+    override(
         "dial_time", minimum=limits.MIN_DIAL_SECONDS, maximum=limits.MAX_DIAL_SECONDS, description="Seconds."
     ),
 )
 _OPERATOR = (
-    given("operator_display_name", maximum=limits.MAX_NAME),
-    given("operator_login", maximum=limits.MAX_NAME),
-    given("operator_password", minimum=SHORTEST, maximum=LONGEST, secret=True),
-    given("operator_sites", items=_NUMBER),
+    override("operator_display_name", maximum=limits.MAX_NAME),
+    override("operator_login", maximum=limits.MAX_NAME),
+    override("operator_password", minimum=SHORTEST, maximum=LONGEST, secret=True),
+    override("operator_sites", items=_NUMBER),
 )
 
 _NAMES = (
-    given("first_name", maximum=limits.MAX_NAME),
-    given("last_name", maximum=limits.MAX_NAME),
-    given("patronymic", maximum=limits.MAX_NAME),
+    override("first_name", maximum=limits.MAX_NAME),
+    override("last_name", maximum=limits.MAX_NAME),
+    override("patronymic", maximum=limits.MAX_NAME),
 )
 _SETTINGS = (
-    given("calls_available", description="Whether the employee may be called."),
-    *(given(name, items=ParamType.ENUM) for name in _CHOICES),
-    given("email", maximum=limits.MAX_NAME, convert=_email),
+    override("calls_available", description="Whether the employee may be called."),
+    *(override(name, items=ParamType.ENUM) for name in _CHOICES),
+    override("email", maximum=limits.MAX_NAME, convert=_email),
 )
-_GROUPS = given("groups", items=_NUMBER, description="Ids of groups.")
+_GROUPS = override("groups", items=_NUMBER, description="Ids of groups.")
 
-CREATE: tuple[Param | Given, ...] = (
+CREATE: tuple[Param | Override, ...] = (
     *_NAMES,
     *_SETTINGS,
     _GROUPS,
-    given("phone_numbers", params=_PHONE, maximum=limits.MAX_PHONES),
-    given(
+    override("phone_numbers", params=_PHONE, maximum=limits.MAX_PHONES),
+    override(
         "extension",
-        params=(given("extension_phone_number", maximum=limits.MAX_EXTENSION),),
+        params=(override("extension_phone_number", maximum=limits.MAX_EXTENSION),),
     ),
-    given("operator", params=_OPERATOR, secret=True),
+    override("operator", params=_OPERATOR, secret=True),
 )
 
 
-def _nullable(*params: Given) -> tuple[Given, ...]:
-    return tuple(param.but(nullable=True) for param in params)
+def _nullable(*params: Override) -> tuple[Override, ...]:
+    return tuple(param.changed(nullable=True) for param in params)
 
 
-UPDATE: tuple[Param | Given, ...] = (
+UPDATE: tuple[Param | Override, ...] = (
     ID,
     *_nullable(_NAMES[0], _NAMES[2]),
     _NAMES[1],
-    given("status_id", description="See get.statuses."),
+    override("status_id", description="See get.statuses."),
     *_nullable(*_SETTINGS),
-    given("call_recording", nullable=True),
-    given("schedule_id", nullable=True),
-    given("coach", nullable=True, params=(given("coach_id", nullable=True),)),
-    _GROUPS.but(nullable=True),
-    given(
+    override("call_recording", nullable=True),
+    override("schedule_id", nullable=True),
+    override("coach", nullable=True, params=(override("coach_id", nullable=True),)),
+    _GROUPS.changed(nullable=True),
+    override(
         "phone_numbers",
         params=(Param("phone_id", _NUMBER, contract_name="phone_id"), *_PHONE),
         maximum=limits.MAX_PHONES,
     ),
-    given(
+    override(
         "extension",
         nullable=True,
-        params=(given("extension_phone_number", maximum=limits.MAX_EXTENSION),),
+        params=(override("extension_phone_number", maximum=limits.MAX_EXTENSION),),
     ),
-    given("operator", nullable=True, secret=True, params=_OPERATOR),
+    override("operator", nullable=True, secret=True, params=_OPERATOR),
 )
 
 _OPERATOR_COLUMNS = {
@@ -282,7 +282,7 @@ METHODS = (
         STATUSES,
         read=_statuses,
         params=(
-            given(
+            override(
                 "is_deleted", default=False, description="The statuses that are gone, instead of the others."
             ),
         ),
@@ -294,7 +294,7 @@ METHODS = (
         read=_statistics,
         params=(
             *PERIOD,
-            given(
+            override(
                 "only_default_statuses_in_stats",
                 default=True,
                 description="Seconds by mnemonic of the standard statuses; false: by id of each status.",

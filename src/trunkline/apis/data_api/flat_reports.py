@@ -14,7 +14,7 @@ from trunkline.apis.jsonrpc import (
     ParamType,
     RequestContext,
 )
-from trunkline.apis.jsonrpc.derive import Given, given
+from trunkline.apis.jsonrpc.derive import Override, override
 from trunkline.apis.jsonrpc.errors import common_errors, find_spec
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.db.query import Listing, Page
@@ -23,9 +23,9 @@ from trunkline.reports.communications import Kind
 from trunkline.reports.flat import calls, chats, communications, logs, visits
 from trunkline.reports.reader import Reader
 
-_REPORT = given("report_id", description="Any number: there are no saved reports.")
-_CALL_IDS = given("entity_ids", items=ParamType.NUMBER, maximum=1000)
-_FILTERS = given("filters", unless=("filter",), description="Filters that hold together.")
+_REPORT = override("report_id", description="Any number: there are no saved reports.")
+_CALL_IDS = override("entity_ids", items=ParamType.NUMBER, maximum=1000)
+_FILTERS = override("filters", unless=("filter",), description="Filters that hold together.")
 _SORT_SHAPE = (
     Param("field", ParamType.STRING),
     Param("operator", ParamType.ENUM, description="Ignored: it is a filter's."),
@@ -43,7 +43,7 @@ def _flat(
     summary: str,
     listing: Listing,
     read: Read,
-    *more: Param | Given,
+    *more: Param | Override,
 ) -> Method:
     return list_method(
         name,
@@ -107,7 +107,7 @@ _METHODS = (
         "Communications of every kind as a person reads them.",
         communications.COMMUNICATIONS,
         communications.communications,
-        given("report_type", description="Any word: there are no saved reports."),
+        override("report_type", description="Any word: there are no saved reports."),
         *_FILTERED,
     ),
     _flat(
@@ -115,7 +115,7 @@ _METHODS = (
         "Visits of sites.",
         visits.VISITS,
         visits.visits,
-        given("is_realtime", description="The last 30 minutes instead of the period."),
+        override("is_realtime", description="The last 30 minutes instead of the period."),
         *_FILTERED,
     ),
     _flat("get.notifications", "Notifications that were sent.", logs.NOTIFICATIONS, logs.notifications),
@@ -125,9 +125,9 @@ _METHODS = (
         "Adds a comment to a communication.",
         _comment,
         params=(
-            given("communication_id", required=True),
-            given("communication_type", required=True),
-            given("comment", required=True, maximum=MAX_LENGTH),
+            override("communication_id", required=True),
+            override("communication_type", required=True),
+            override("comment", required=True, maximum=MAX_LENGTH),
         ),
     ),
 )

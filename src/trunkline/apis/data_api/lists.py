@@ -30,7 +30,7 @@ from trunkline.apis.jsonrpc import (
     Result,
 )
 from trunkline.apis.jsonrpc.chunks import Chunks
-from trunkline.apis.jsonrpc.derive import Given, envelope_for, given, params_for
+from trunkline.apis.jsonrpc.derive import Override, envelope_for, override, params_for
 from trunkline.core.settings import Settings
 from trunkline.db.query import Column, Listing, Page
 from trunkline.reports.reader import Reader
@@ -40,8 +40,8 @@ Read = Callable[[Reader, Params], Awaitable[Page]]
 VIRTUAL_PBX = Component("va", "Virtual PBX")
 
 PERIOD = (
-    given("date_from", description="First second of the period."),
-    given("date_till", description="Last second of the period."),
+    override("date_from", description="First second of the period."),
+    override("date_till", description="Last second of the period."),
 )
 """Written ``YYYY-MM-DD hh:mm:ss`` in the account's zone."""
 
@@ -52,7 +52,7 @@ def list_method(
     listing: Listing,
     *,
     read: Read | None = None,
-    params: tuple[Param | Given, ...] = (),
+    params: tuple[Param | Override, ...] = (),
     components: tuple[Component, ...] = (),
     permissions: tuple[tuple[str, str], ...] = (),
     contract_overrides: Mapping[str, str] = MappingProxyType({}),

@@ -22,7 +22,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
     Result,
 )
-from trunkline.apis.jsonrpc.derive import contract_method, given
+from trunkline.apis.jsonrpc.derive import contract_method, override
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.db.query import Page
 from trunkline.directory.numbers import changes, listing, private, verification
@@ -64,14 +64,14 @@ _CHOICE = (
         maximum=32,
         description="The number; this or number_capacity_ids.",
     ),
-    given(
+    override(
         "number_capacity_ids",
         maximum=_MOST,
         convert=_ids,
         description="Ids of numbers; these or virtual_phone_number.",
     ),
 )
-_PURPOSE = given(
+_PURPOSE = override(
     "number_capacity_component",
     enum=changes.PURPOSES,
     description="What the numbers are for; required with number_capacity_ids.",
@@ -217,12 +217,12 @@ METHODS = (
         _enable_private,
         params=(
             *_CHOICE,
-            given("is_used_for_va", description="For the virtual PBX."),
-            given("login", maximum=128, description="Login there."),
-            given("password", maximum=200, secret=True),
-            given("port", pattern="[0-9]{1,5}", description="SIP port."),
-            given("server_address", maximum=253, description="Server."),
-            given(
+            override("is_used_for_va", description="For the virtual PBX."),
+            override("login", maximum=128, description="Login there."),
+            override("password", maximum=200, secret=True),
+            override("port", pattern="[0-9]{1,5}", description="SIP port."),
+            override("server_address", maximum=253, description="Server."),
+            override(
                 "resolved_server_address",
                 maximum=64,
                 description="Address that the server's calls come from.",
@@ -278,9 +278,9 @@ METHODS = (
         params=(
             ACCESS_TOKEN,
             USER_ID,
-            given("phone_id", description="Number of the virtual number."),
+            override("phone_id", description="Number of the virtual number."),
         ),
-        result=(given("password", description="Null for users who may not change numbers."),),
+        result=(override("password", description="Null for users who may not change numbers."),),
         permissions=_SEE,
         errors=(ENTITY_NOT_FOUND,),
         handler=_private_params,
@@ -292,7 +292,7 @@ METHODS = (
         params=(
             ACCESS_TOKEN,
             USER_ID,
-            given("number_capacity_id", description="Number of the virtual number."),
+            override("number_capacity_id", description="Number of the virtual number."),
         ),
         permissions=_SEE,
         errors=(ENTITY_NOT_FOUND,),
@@ -303,8 +303,8 @@ METHODS = (
         "Switches a rule of a number on or off.",
         _set_rule,
         params=(
-            given("id", description="Number of the rule."),
-            given("type", enum=("scenario",)),
+            override("id", description="Number of the rule."),
+            override("type", enum=("scenario",)),
         ),
         permissions=_CHANGE,
     ),

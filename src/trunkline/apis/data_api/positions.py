@@ -5,10 +5,10 @@ from __future__ import annotations
 from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Params, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.directory.employees import positions
 
-_NAME = given("name", description="Title of the position.")
+_NAME = override("name", description="Title of the position.")
 
 
 async def _create(request: RequestContext, params: Params) -> int:

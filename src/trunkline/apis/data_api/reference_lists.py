@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Params, ParamType
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.db.query import Page
 from trunkline.directory.numbers.geography import GEOLOCATIONS, places
 from trunkline.directory.web_analytics.listing import SEGMENTS, SITE_EVENTS
@@ -26,7 +26,7 @@ METHODS = (
         GEOLOCATIONS,
         read=_geolocations,
         params=(
-            given(
+            override(
                 "ids", items=ParamType.NUMBER, maximum=_MOST, description="Only these countries and regions."
             ),
         ),

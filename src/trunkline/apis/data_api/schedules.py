@@ -10,7 +10,7 @@ from typing import Any
 from trunkline.apis.data_api.change_methods import ID, create_method, delete_method, update_method
 from trunkline.apis.data_api.lists import list_method
 from trunkline.apis.jsonrpc import Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.core.errors import InvalidInput
 from trunkline.db.query import is_moment
 from trunkline.directory.model.hours import DayKind, clock, minutes
@@ -18,26 +18,26 @@ from trunkline.directory.schedules import changes as schedules
 from trunkline.directory.schedules.rules import MAX_DAYS, MAX_RULES, check_dates, check_days, check_times
 
 _STRING, _ARRAY = ParamType.STRING, ParamType.ARRAY
-_NAME = given("name", maximum=255)
+_NAME = override("name", maximum=255)
 _COMBINATION = "invalid_parameters_combination"
-_RULES = given(
+_RULES = override(
     "schedules",
     maximum=MAX_RULES,
     params=(
-        given(
+        override(
             "activity_days",
-            params=(given("days", items=ParamType.NUMBER, maximum=MAX_DAYS),),
+            params=(override("days", items=ParamType.NUMBER, maximum=MAX_DAYS),),
         ),
-        given(
+        override(
             "activity_time",
             maximum=MAX_RULES,
             params=(
-                given("time_from", description="HH:MM."),
-                given("time_till", description="HH:MM, later; 24:00 is midnight."),
+                override("time_from", description="HH:MM."),
+                override("time_till", description="HH:MM, later; 24:00 is midnight."),
             ),
         ),
-        given("activity_date_from", description="YYYY-MM-DD, the first day."),
-        given("activity_date_till", description="YYYY-MM-DD, the last day."),
+        override("activity_date_from", description="YYYY-MM-DD, the first day."),
+        override("activity_date_till", description="YYYY-MM-DD, the last day."),
     ),
     description="Open when one of these rules says so.",
 )

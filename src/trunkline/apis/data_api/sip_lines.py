@@ -7,13 +7,13 @@ from typing import Any
 from trunkline.apis.data_api.change_methods import ID, change_method, delete_method, update_method
 from trunkline.apis.data_api.lists import VIRTUAL_PBX, list_method
 from trunkline.apis.jsonrpc import Params, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.directory.lines import changes, rules
 from trunkline.directory.lines.listing import LINE_NUMBERS, SIP_LINES
 from trunkline.provisioning.server import sip_server
 
-_EMPLOYEE = given("employee_id", description="Whose phone the line is.")
-_SHOWN = given(
+_EMPLOYEE = override("employee_id", description="Whose phone the line is.")
+_SHOWN = override(
     "virtual_phone_number",
     nullable=True,
     maximum=20,
@@ -23,7 +23,7 @@ _UPDATE = (
     ID,
     _EMPLOYEE,
     _SHOWN,
-    given("channels_count", minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS),
+    override("channels_count", minimum=rules.MIN_CHANNELS, maximum=rules.MAX_CHANNELS),
 )
 _CHANGEABLE = ("employee_id", "virtual_phone_number", "billing_state", "channels_count")
 
@@ -76,9 +76,9 @@ METHODS = (
         params=(_EMPLOYEE, _SHOWN),
         partial=("virtual_phone_number",),
         result=(
-            given("phone_number", description="Login."),
-            given("password", description="Shown here and never again."),
-            given("server", description="host:port to register at."),
+            override("phone_number", description="Login."),
+            override("password", description="Shown here and never again."),
+            override("server", description="host:port to register at."),
         ),
         components=(VIRTUAL_PBX,),
         permissions=(("va", "insert"),),
@@ -97,7 +97,7 @@ METHODS = (
         "Gives a SIP line a new password; the answer shows it once.",
         _new_password,
         params=(ID,),
-        result=(given("password", description="Shown here and never again."),),
+        result=(override("password", description="Shown here and never again."),),
         components=(VIRTUAL_PBX,),
         permissions=(("va", "update"),),
     ),

@@ -14,7 +14,7 @@ from trunkline.apis.data_api.change_methods import (
 )
 from trunkline.apis.data_api.lists import list_method, titled
 from trunkline.apis.jsonrpc import GET_PARAMS, FieldType, Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.core.phone import normalise
 from trunkline.db.query import Page
 from trunkline.directory.sites import blocks, changes, listing, rules
@@ -35,54 +35,56 @@ def _blocks_may(action: str) -> tuple[tuple[str, str], ...]:
     return (("site_settings", action),)
 
 
-_DOMAIN = given("domain_name", convert=rules.domain, description="Without protocol.")
-_DEFAULT_NUMBER = given("default_phone_number", convert=normalise, description="E.164.")
-_INDUSTRY = given("industry_id", minimum=1, maximum=rules.MAX_INDUSTRY, description="Of get.site_categories.")
-_NAME = given("name", nullable=True, description="Its domain by default.")
-_TARGET = given(
+_DOMAIN = override("domain_name", convert=rules.domain, description="Without protocol.")
+_DEFAULT_NUMBER = override("default_phone_number", convert=normalise, description="E.164.")
+_INDUSTRY = override(
+    "industry_id", minimum=1, maximum=rules.MAX_INDUSTRY, description="Of get.site_categories."
+)
+_NAME = override("name", nullable=True, description="Its domain by default.")
+_TARGET = override(
     "target_call_min_duration",
     nullable=True,
     minimum=0,
     maximum=rules.MAX_SECONDS,
     description="Seconds from which a call is a target call: 30 by default.",
 )
-_PERIOD = given(
+_PERIOD = override(
     "second_communication_period",
     nullable=True,
     minimum=1,
     maximum=rules.MAX_PERIOD,
     description="Days in which a communication is a repeated one: 1 by default.",
 )
-_WEB_DIRECTORY = given("is_support_web_directory", nullable=True)
-_CLIENT = given("child_customer_id", nullable=True, description="An agent's client.")
-_ROBOTS = given("is_block_robot_traffic", nullable=True)
+_WEB_DIRECTORY = override("is_support_web_directory", nullable=True)
+_CLIENT = override("child_customer_id", nullable=True, description="An agent's client.")
+_ROBOTS = override("is_block_robot_traffic", nullable=True)
 
 _SETTINGS = (
     _NAME,
-    given("default_scenario_id", nullable=True, description="For numbers without an active rule."),
+    override("default_scenario_id", nullable=True, description="For numbers without an active rule."),
     _TARGET,
-    given("track_subdomains_enabled", nullable=True, description="True by default."),
-    given("cookie_lifetime", nullable=True, minimum=0, maximum=rules.MAX_DAYS, description="Days: 90."),
-    given("campaign_lifetime", nullable=True, minimum=0, maximum=rules.MAX_DAYS, description="Days: 90."),
-    given("sales_enabled", nullable=True, description="Whether set.tag_sales is allowed."),
+    override("track_subdomains_enabled", nullable=True, description="True by default."),
+    override("cookie_lifetime", nullable=True, minimum=0, maximum=rules.MAX_DAYS, description="Days: 90."),
+    override("campaign_lifetime", nullable=True, minimum=0, maximum=rules.MAX_DAYS, description="Days: 90."),
+    override("sales_enabled", nullable=True, description="Whether set.tag_sales is allowed."),
     _PERIOD,
-    given("services_enabled", nullable=True, description="True by default."),
-    given("replacement_dynamical_block_enabled", nullable=True),
-    given(
+    override("services_enabled", nullable=True, description="True by default."),
+    override("replacement_dynamical_block_enabled", nullable=True),
+    override(
         "widget_link",
         nullable=True,
         params=(
-            given("text", maximum=100),
-            given("url", maximum=2000),
+            override("text", maximum=100),
+            override("url", maximum=2000),
         ),
     ),
-    given(
+    override(
         "show_visitor_id",
         nullable=True,
         params=(
-            given("element_id_value", maximum=255),
-            given("message", maximum=255, default=""),
-            given("length_visitor_id", minimum=1, maximum=20, default=6),
+            override("element_id_value", maximum=255),
+            override("message", maximum=255, default=""),
+            override("length_visitor_id", minimum=1, maximum=20, default=6),
         ),
     ),
 )
@@ -140,7 +142,7 @@ _GETOBJ = list_method(
     "One site, or all of them.",
     listing.SITE,
     read=_read_site,
-    params=(given("site_id", description="None: all sites."),),
+    params=(override("site_id", description="None: all sites."),),
     paging=_PAGING,
     components=TRACKING,
     permissions=_SELECT,
@@ -182,7 +184,7 @@ METHODS = (
             _NAME,
             _INDUSTRY,
             _TARGET,
-            given(
+            override(
                 "site_key",
                 pattern="[A-Za-z0-9_]{32}",
                 description="What its pages are marked with; made unless sent.",
@@ -238,7 +240,7 @@ METHODS = (
         "update.site_blocks",
         "Renames a block.",
         _rename_block,
-        params=(ID, given("name", pattern=r"(?s).*\S.*")),
+        params=(ID, override("name", pattern=r"(?s).*\S.*")),
         components=TRACKING,
         permissions=_blocks_may("update"),
     ),

@@ -31,7 +31,7 @@ from trunkline.apis.jsonrpc import (
     RequestContext,
 )
 from trunkline.apis.jsonrpc.declare import Form
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.apis.service.repeated_changes import in_one_transaction
 from trunkline.core.errors import InvalidInput, Refused
 from trunkline.db.query import Page
@@ -43,7 +43,7 @@ from trunkline.tagging.changes import Named, TagChanges
 from trunkline.tagging.communications import Kind
 
 _KINDS = tuple(Kind)
-_NAME = given("name", description="Name of the tag.")
+_NAME = override("name", description="Name of the tag.")
 _UPDATE = (("tag_management", "update"),)
 
 MOST_ITEMS = 500
@@ -149,7 +149,7 @@ _TAG_IDS = Param(
 )
 _ONE = (
     Param("communication_id", ParamType.NUMBER, description="Or communication_ext_id."),
-    given("communication_ext_id", description="The id that the client gave it."),
+    override("communication_ext_id", description="The id that the client gave it."),
     _KIND,
     _TAG_ID,
 )
@@ -225,7 +225,7 @@ METHODS = (
         listing.TAGS,
         read=_read_tags,
         params=(
-            given(
+            override(
                 "is_include_rating",
                 description="Whether rating and state are included; they are null otherwise.",
             ),
@@ -239,7 +239,7 @@ METHODS = (
         "update.tags",
         "Renames a tag; communications keep the name under which they got it.",
         _rename,
-        params=(ID, given("name", pattern=r"(?s).*\S.*")),
+        params=(ID, override("name", pattern=r"(?s).*\S.*")),
         permissions=_UPDATE,
     ),
     delete_method("delete.tags", "Removes a tag.", _delete, permissions=(("tag_management", "delete"),)),
@@ -264,15 +264,15 @@ METHODS = (
         params=(
             _COMMUNICATION_ID,
             _KIND,
-            given("date_time", description="When, in the account's zone."),
-            given(
+            override("date_time", description="When, in the account's zone."),
+            override(
                 "transaction_value",
                 fractional=True,
                 minimum=0,
                 maximum=MAX_VALUE,
                 description="In the account's currency.",
             ),
-            given("comment", maximum=255),
+            override("comment", maximum=255),
         ),
         permissions=_UPDATE,
         takes_idempotency_key=True,

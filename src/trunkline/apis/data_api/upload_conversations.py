@@ -10,7 +10,7 @@ from trunkline.apis.data_api.change_methods import ID, Do, change_method
 from trunkline.apis.data_api.lists import list_method, titled
 from trunkline.apis.data_api.uploads import check_size
 from trunkline.apis.jsonrpc import Field, FieldType, Param, Params, ParamType, RequestContext
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.db.pool import Database
 from trunkline.uploads import chats, emails, offline_messages, sessions
 from trunkline.uploads.listings import USER_FIELDS
@@ -79,15 +79,15 @@ _NAME = Param("name", _STRING, required=True, maximum=_SHORT)
 
 _CHAT = (
     Param("name", _STRING, maximum=_SHORT, description="Of the visitor; only the reference's sample has it."),
-    given("status", enum=("lost", "succeeded", "succeed", "refused")),
+    override("status", enum=("lost", "succeeded", "succeed", "refused")),
     Param("campaign_id", _NUMBER),
     Param("site_id", _NUMBER),
-    given(
+    override(
         "messages",
         params=(
             Param("date_time", _MOMENT, required=True),
-            given("employee_id", description="Needed when an operator wrote it."),
-            given("message", maximum=_BODY),
+            override("employee_id", description="Needed when an operator wrote it."),
+            override("message", maximum=_BODY),
         ),
     ),
     Param("ext_id", _STRING, maximum=_SHORT),
@@ -96,27 +96,29 @@ _CHAT = (
 _OFFLINE_MESSAGE = (
     Param("date_time", _MOMENT, required=True, unless=("phone", "email"), description="Now, unless sent."),
     Param("name", _STRING, maximum=_SHORT, description="Of the visitor; only the reference's sample has it."),
-    given("phone", unless=("email",)),
-    given("email", unless=("phone",)),
-    given("message", maximum=_BODY),
-    given("visitor_session_id", unless=("campaign_id", "site_id")),
+    override("phone", unless=("email",)),
+    override("email", unless=("phone",)),
+    override("message", maximum=_BODY),
+    override("visitor_session_id", unless=("campaign_id", "site_id")),
     Param("campaign_id", _NUMBER, required=True, unless=("visitor_session_id", "site_id")),
     Param("site_id", _NUMBER, required=True, unless=("visitor_session_id", "campaign_id")),
-    given("form_name", maximum=_SHORT),
+    override("form_name", maximum=_SHORT),
     Param("ext_id", _STRING, maximum=_SHORT),
-    given("user_fields", params=(_EXT_ID, Param("value", _STRING, required=True, blank=True, maximum=_LONG))),
+    override(
+        "user_fields", params=(_EXT_ID, Param("value", _STRING, required=True, blank=True, maximum=_LONG))
+    ),
 )
 
 _EMAIL = (
     Param("site_id", _NUMBER),
     Param("date_time", _MOMENT, required=True),
-    given("sender_name", maximum=_SHORT),
-    given("subject", maximum=_LONG),
-    given("message", blank=True, maximum=_BODY),
-    given("message_html", blank=True, maximum=_BODY),
-    given("email_to", unless=("email_to_cc", "email_to_bcc")),
-    given("email_to_cc", items=_STRING, maximum=100),
-    given("email_to_bcc", items=_STRING, maximum=100),
+    override("sender_name", maximum=_SHORT),
+    override("subject", maximum=_LONG),
+    override("message", blank=True, maximum=_BODY),
+    override("message_html", blank=True, maximum=_BODY),
+    override("email_to", unless=("email_to_cc", "email_to_bcc")),
+    override("email_to_cc", items=_STRING, maximum=100),
+    override("email_to_bcc", items=_STRING, maximum=100),
 )
 
 _SESSION = (
@@ -142,7 +144,7 @@ METHODS = (
         "upload.chats",
         "Takes chats of another system.",
         _uploads("chats", chats.upload_chats),
-        params=(given("chats", params=_CHAT, description="At most 50."),),
+        params=(override("chats", params=_CHAT, description="At most 50."),),
         result=_MADE_IDS,
         components=_CHATS,
     ),
@@ -158,7 +160,7 @@ METHODS = (
         "upload.offline_messages",
         "Takes offline messages of another system.",
         _uploads("offline_messages", offline_messages.upload_offline_messages),
-        params=(given("offline_messages", params=_OFFLINE_MESSAGE, description="At most 50."),),
+        params=(override("offline_messages", params=_OFFLINE_MESSAGE, description="At most 50."),),
         result=_MADE_IDS,
         components=_MESSAGES,
     ),
@@ -182,7 +184,7 @@ METHODS = (
         params=(
             _EXT_ID,
             _NAME,
-            given("data_type", enum=("numeric", "string")),
+            override("data_type", enum=("numeric", "string")),
         ),
     ),
     change_method(
@@ -201,7 +203,7 @@ METHODS = (
         "upload.emails",
         "Takes e-mails of another system.",
         _uploads("emails", emails.upload_emails),
-        params=(given("emails", params=_EMAIL, description="At most 50."),),
+        params=(override("emails", params=_EMAIL, description="At most 50."),),
         result=_MADE_IDS,
         components=titled("email_tracking"),
     ),

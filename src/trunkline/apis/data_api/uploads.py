@@ -13,7 +13,7 @@ from trunkline.apis.jsonrpc import (
     ParamType,
     RequestContext,
 )
-from trunkline.apis.jsonrpc.derive import given
+from trunkline.apis.jsonrpc.derive import override
 from trunkline.core.errors import LimitExceeded
 from trunkline.db.jobs import Jobs
 from trunkline.uploads.accept import Batch, accept_calls
@@ -24,36 +24,36 @@ _STRING, _NUMBER, _BOOLEAN = ParamType.STRING, ParamType.NUMBER, ParamType.BOOLE
 _DAY = 86_400
 _TEXT_MAX = 4000
 
-_RECORD = (given("record_url", description="Where the recording can be fetched."),)
+_RECORD = (override("record_url", description="Where the recording can be fetched."),)
 
 _CALL = (
-    given("ext_id", maximum=255, description="The call's id in the other system."),
-    given("direction", default="in"),
-    given("calling_phone_number", blank=True, description="E.164; empty: hidden (in)."),
-    given("called_phone_number", blank=True, description="E.164; may be empty (out)."),
-    given("is_transfer", default=False),
-    given("wait_duration", minimum=0, maximum=_DAY, description="Seconds until an employee answered."),
-    given("talk_duration", minimum=0, maximum=_DAY, description="Seconds of all talks."),
-    given("campaign_id", description="Does not count beside visitor_session_id."),
-    given("site_id", description="Does not count beside visitor_session_id."),
-    given("comment", maximum=_TEXT_MAX),
-    given(
+    override("ext_id", maximum=255, description="The call's id in the other system."),
+    override("direction", default="in"),
+    override("calling_phone_number", blank=True, description="E.164; empty: hidden (in)."),
+    override("called_phone_number", blank=True, description="E.164; may be empty (out)."),
+    override("is_transfer", default=False),
+    override("wait_duration", minimum=0, maximum=_DAY, description="Seconds until an employee answered."),
+    override("talk_duration", minimum=0, maximum=_DAY, description="Seconds of all talks."),
+    override("campaign_id", description="Does not count beside visitor_session_id."),
+    override("site_id", description="Does not count beside visitor_session_id."),
+    override("comment", maximum=_TEXT_MAX),
+    override(
         "callback",
-        params=(given("events", items=_STRING),),
+        params=(override("events", items=_STRING),),
     ),
-    given(
+    override(
         "tags",
-        params=(given("tag_name", unless=("tag_id",), maximum=255),),
+        params=(override("tag_name", unless=("tag_id",), maximum=255),),
     ),
-    given(
+    override(
         "wav_records",
         params=(
             *_RECORD,
-            given("employee_name", unless=("employee_id",)),
+            override("employee_name", unless=("employee_id",)),
         ),
         description="Stereo, for speech analytics.",
     ),
-    given("mp3_records", params=(*_RECORD,)),
+    override("mp3_records", params=(*_RECORD,)),
 )
 
 
@@ -101,7 +101,7 @@ METHODS = (
         "upload.calls",
         "Takes calls of another system, with their recordings.",
         _upload,
-        params=(given("calls", params=_CALL, description="At most 50."),),
+        params=(override("calls", params=_CALL, description="At most 50."),),
         components=titled("upload_calls"),
         weight=5,
     ),

@@ -2,10 +2,10 @@
 
 ::
 
-    params_for(api, "create.contacts", (given("last_name", description="..."), given("emails", items=STRING, maximum=50)))
+    params_for(api, "create.contacts", (override("last_name", description="..."), override("emails", maximum=50)))
 
 Type, values, whether a parameter is required, and what an object contains come from the page, and so do parameters that
-the declaration does not name. A :class:`Param` in full replaces what the page says, or is one that the page does not have.
+the declaration does not name. A :class:`Param` in full replaces the page's, or is one that the page does not have.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Changes(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What a declaration adds to a parameter, or field, of the page, or has otherwise.
+class Override:
+    """What a declaration adds to a parameter or field of the page, or replaces.
 
     :ivar changes: members of :class:`Param` or :class:`Field`.
     :ivar inner: the same for what an object contains.
@@ -48,19 +48,19 @@ class Given:
 
     name: str
     changes: Changes
-    inner: tuple[Param | Given, ...] = ()
+    inner: tuple[Param | Override, ...] = ()
 
-    def but(self, **changes: Unpack[Changes]) -> Given:
+    def changed(self, **changes: Unpack[Changes]) -> Override:
         """The same with further changes."""
         return replace(self, changes={**self.changes, **changes})
 
 
-def given(name: str, *, params: tuple[Param | Given, ...] = (), **changes: Unpack[Changes]) -> Given:
+def override(name: str, *, params: tuple[Param | Override, ...] = (), **changes: Unpack[Changes]) -> Override:
     """A parameter, or field, as on the page but for these members of :class:`Param` or :class:`Field`."""
-    return Given(name, changes, params)
+    return Override(name, changes, params)
 
 
-def params_for(api: str, method: str, declared: Iterable[Param | Given]) -> tuple[Param, ...]:
+def params_for(api: str, method: str, declared: Iterable[Param | Override]) -> tuple[Param, ...]:
     """The parameters of a method: those of its page in its order, then those in full that the page does not have.
 
     :raises ValueError: a name that is neither on the page nor declared in full.
@@ -68,7 +68,7 @@ def params_for(api: str, method: str, declared: Iterable[Param | Given]) -> tupl
     return _params(params_of(api, method), declared)
 
 
-def param_for(api: str, method: str, declared: Given) -> Param:
+def param_for(api: str, method: str, declared: Override) -> Param:
     """One parameter of a method's page, for a further form of its parameters.
 
     :raises ValueError: the page does not have it.
@@ -76,31 +76,31 @@ def param_for(api: str, method: str, declared: Given) -> Param:
     return next(param for param in params_for(api, method, (declared,)) if param.name == declared.name)
 
 
-def fields_for(api: str, method: str, declared: Iterable[Field | Given] = ()) -> tuple[Field, ...]:
+def fields_for(api: str, method: str, declared: Iterable[Field | Override] = ()) -> tuple[Field, ...]:
     """The fields of a method's result, as :func:`params_for` makes parameters."""
     return _fields(fields_of(api, method), declared)
 
 
-def envelope_for(api: str, method: str, unsaid: Envelope = Envelope.EMPTY) -> Envelope:
+def envelope_for(api: str, method: str, default: Envelope = Envelope.EMPTY) -> Envelope:
     """Where the result has its fields.
 
-    :param unsaid: of a page that does not say.
+    :param default: where the page does not name it.
     """
     described = envelope_of(api, method)
-    return unsaid if described is None else Envelope(described)
+    return default if described is None else Envelope(described)
 
 
 def contract_method(
     *,
     api: Api,
     name: str,
-    params: Iterable[Param | Given] = (),
-    result: Iterable[Field | Given] = (),
+    params: Iterable[Param | Override] = (),
+    result: Iterable[Field | Override] = (),
     **more: Any,
 ) -> Method:
     """A method whose parameters, result and envelope are those of its page.
 
-    :param params: what the page does not say about them, see :func:`params_for`.
+    :param params: what the page does not have, or has otherwise, see :func:`params_for`.
     :param result: see :func:`fields_for`.
     :param more: further members of :class:`Method`.
     """
@@ -114,7 +114,7 @@ def contract_method(
     )
 
 
-def _params(facts: tuple[Fact, ...], declared: Iterable[Param | Given]) -> tuple[Param, ...]:
+def _params(facts: tuple[Fact, ...], declared: Iterable[Param | Override]) -> tuple[Param, ...]:
     by_name = {one.name: one for one in declared}
     moved = set(_moved(by_name.values()))
     on_page = {fact.name: fact for fact in facts if fact.name not in moved}
@@ -125,7 +125,7 @@ def _params(facts: tuple[Fact, ...], declared: Iterable[Param | Given]) -> tuple
     )
 
 
-def _fields(facts: tuple[Fact, ...], declared: Iterable[Field | Given]) -> tuple[Field, ...]:
+def _fields(facts: tuple[Fact, ...], declared: Iterable[Field | Override]) -> tuple[Field, ...]:
     by_name = {one.name: one for one in declared}
     moved = set(_moved(by_name.values()))
     on_page = {fact.name: fact for fact in facts if fact.name not in moved}
@@ -136,10 +136,10 @@ def _fields(facts: tuple[Fact, ...], declared: Iterable[Field | Given]) -> tuple
     )
 
 
-def _moved(declared: Iterable[Param | Field | Given]) -> Iterator[str]:
+def _moved(declared: Iterable[Param | Field | Override]) -> Iterator[str]:
     """Names that the page has elsewhere than the declaration."""
     for one in declared:
-        if isinstance(one, Given):
+        if isinstance(one, Override):
             yield from _moved(one.inner)
             continue
         if one.contract_name is not None:
@@ -147,13 +147,13 @@ def _moved(declared: Iterable[Param | Field | Given]) -> Iterator[str]:
         yield from _moved(one.params if isinstance(one, Param) else one.fields)
 
 
-def _refuse_unknown(facts: Mapping[str, Fact], declared: Iterable[Param | Field | Given]) -> None:
-    unknown = [one.name for one in declared if isinstance(one, Given) and one.name not in facts]
+def _refuse_unknown(facts: Mapping[str, Fact], declared: Iterable[Param | Field | Override]) -> None:
+    unknown = [one.name for one in declared if isinstance(one, Override) and one.name not in facts]
     if unknown:
         raise ValueError(f"the page has no {', '.join(unknown)}: declare it in full")
 
 
-def _param(fact: Fact, declared: Param | Given | None) -> Param:
+def _param(fact: Fact, declared: Param | Override | None) -> Param:
     if isinstance(declared, Param):
         return declared
     type = ParamType(fact.type)
@@ -168,20 +168,18 @@ def _param(fact: Fact, declared: Param | Given | None) -> Param:
     return from_page if declared is None else replace(from_page, **declared.changes)
 
 
-def _field(fact: Fact, declared: Field | Given | None) -> Field:
+def _field(fact: Fact, declared: Field | Override | None) -> Field:
     if isinstance(declared, Field):
         return declared
-    if declared is not None and not all(isinstance(one, Given) for one in declared.inner):
+    if declared is not None and not all(isinstance(one, Override) for one in declared.inner):
         raise ValueError(f"{fact.name}: declare the field in full, or override the fields in it")
     type = FieldType(fact.type)
-    if declared is not None and not all(isinstance(one, Given) for one in declared.inner):
-        raise ValueError(f"{fact.name}: declare the field in full")
     from_page = Field(
         fact.name,
         type,
         fields=_fields(
             fact.inner,
-            () if declared is None else [one for one in declared.inner if isinstance(one, Given)],
+            () if declared is None else [one for one in declared.inner if isinstance(one, Override)],
         )
         if type in (FieldType.OBJECT, FieldType.ARRAY)
         else (),
