@@ -160,7 +160,7 @@ def test_an_extension_is_dialled_and_its_next_follows() -> None:
     simulation = calling(extensions=True, keys={"9": "x"}, next="x")
     for key in "102":
         simulation.press(simulation.channel, key)
-    assert simulation.session.chosen == {"employee_id": c.BORIS, "group_id": None}
+    assert simulation.session.chosen == {"employee_id": c.BORIS, "group_id": None, "number": None}
     simulation.at(20).ring_out()
     simulation.answer(c.ANNA_LINE)
     simulation.hang_up()
@@ -225,7 +225,7 @@ def test_a_restarted_switch_calls_the_dialled_extension() -> None:
         simulation.press(simulation.channel, "2")
     assert isinstance(simulation.session.state, Forwarding)
     simulation = restarted(simulation)
-    assert simulation.session.chosen == {"employee_id": c.BORIS, "group_id": None}
+    assert simulation.session.chosen == {"employee_id": c.BORIS, "group_id": None, "number": None}
     simulation.answer(c.BORIS_LINE)
     simulation.hang_up()
 

@@ -266,11 +266,15 @@ class Decision:
 
     def choose(self, operation: Operation, chosen: Chosen) -> None:
         """The call chose whom an operation calls."""
+        more: dict[str, Any] = {"number": chosen.number} if chosen.number is not None else {}
+        if self.session.instruction is not None:
+            more["phones_left"] = list(chosen.phones_left)
         self.emit(
             EventType.TARGET_CHOSEN,
             operation_id=operation.operation_id,
             employee_id=chosen.employee_id,
             group_id=chosen.group_id,
+            **more,
         )
 
     def _enter_operation(self, operation: Operation) -> None:

@@ -24,6 +24,7 @@ from trunkline.calls.session import (
 )
 from trunkline.calls.states import (
     Announcing,
+    AwaitingDecision,
     BetweenOperations,
     BothAnswered,
     Calling,
@@ -66,7 +67,7 @@ from trunkline.calls.states import (
 from trunkline.calls.timers import ring_timer
 from trunkline.core.clock import Instant
 from trunkline.directory.model import OperationKind
-from trunkline.events.catalogue import Event, EventType, MenuOutcome
+from trunkline.events.catalogue import DecisionOutcome, Event, EventType, MenuOutcome
 from trunkline.events.reasons import Reason
 from trunkline.routing.menus import MAX_DIGITS
 from trunkline.telephony.port import Channel
@@ -149,12 +150,20 @@ def _note_operation_entered(session: Session, event: Event) -> None:
     )
     session.operation_key = data["key"]
     session.chosen = None
+    session.instruction = None
     session.forwarded = {}
     session.legs_before_operation = len(session.legs)
 
 
 def _note_target_chosen(session: Session, event: Event) -> None:
-    session.chosen = {name: event.data.get(name) for name in ("employee_id", "group_id")}
+    session.chosen = {name: event.data.get(name) for name in ("employee_id", "group_id", "number")}
+    if session.instruction is not None:
+        session.instruction = {**session.instruction, "phones": list(event.data.get("phones_left", ()))}
+
+
+def _note_decision_received(session: Session, event: Event) -> None:
+    if event.data["outcome"] == DecisionOutcome.INSTRUCTIONS:
+        session.instruction = {name: list(event.data[name]) for name in ("files", "phones", "employee_files")}
 
 
 def _note_call_forwarded(session: Session, event: Event) -> None:
@@ -379,6 +388,7 @@ _FACTS: dict[EventType, Callable[[Session, Event], None]] = {
     EventType.TARGET_CHOSEN: _note_target_chosen,
     EventType.CALL_FORWARDED: _note_call_forwarded,
     EventType.MENU_DECIDED: _note_menu_decided,
+    EventType.DECISION_RECEIVED: _note_decision_received,
     EventType.QUEUE_ENTERED: _note_queue_entered,
     EventType.QUEUE_LEFT: _note_queue_left,
     EventType.LEG_STARTED: _note_leg_started,
@@ -424,6 +434,8 @@ def _operation_entered(session: Session, data: Mapping[str, Any]) -> State | Non
     match data.get("kind"):
         case OperationKind.MENU | OperationKind.DIAL_EXTENSION:
             return InMenu()
+        case OperationKind.EXTERNAL_DECISION:
+            return AwaitingDecision()
         case OperationKind.GREETING | OperationKind.ANNOUNCEMENT:
             return Greeting()
         case (
@@ -448,6 +460,19 @@ def _menu_decided(session: Session, _data: Mapping[str, Any]) -> State | None:
     return BetweenOperations() if isinstance(session.state, InMenu) else None
 
 
+def _question_asked(session: Session, data: Mapping[str, Any]) -> State | None:
+    match session.state:
+        case AwaitingDecision(digits):
+            return AwaitingDecision(digits, data["key"])
+    return None
+
+
+def _decision_received(session: Session, data: Mapping[str, Any]) -> State | None:
+    if not isinstance(session.state, AwaitingDecision):
+        return None
+    return Greeting() if data.get("files") else BetweenOperations()
+
+
 def _mailbox_refused(session: Session, data: Mapping[str, Any]) -> State | None:
     match session.state:
         case MailboxLogin(employee_id, tries) if data["result"] == "wrong":
@@ -464,6 +489,8 @@ def _key_pressed(session: Session, data: Mapping[str, Any]) -> State | None:
     match session.state:
         case InMenu(digits, round_) if contact is not None and contact.leg_id == data["leg_id"]:
             return InMenu((digits + data["key"])[-MAX_DIGITS:], round_)
+        case AwaitingDecision(digits, "") if contact is not None and contact.leg_id == data["leg_id"]:
+            return AwaitingDecision((digits + data["key"])[:MAX_DIGITS])
     return None
 
 
@@ -573,6 +600,8 @@ _FOLLOWING: dict[EventType, Callable[[Session, Mapping[str, Any]], State | None]
     EventType.TARGET_CHOSEN: _target_chosen,
     EventType.MENU_REPEATED: _menu_repeated,
     EventType.MENU_DECIDED: _menu_decided,
+    EventType.QUESTION_ASKED: _question_asked,
+    EventType.DECISION_RECEIVED: _decision_received,
     EventType.QUEUE_ENTERED: lambda _session, data: InQueue(data["queue_id"]),
     EventType.QUEUE_LEFT: lambda session, _data: (
         BetweenOperations() if isinstance(session.state, InQueue) else None

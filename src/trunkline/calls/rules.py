@@ -34,6 +34,7 @@ from trunkline.calls.flows import (
     consultation,
     employee_settings,
     engine_connect,
+    external_decision,
     inbound,
     mailbox,
     menu,
@@ -114,6 +115,7 @@ CallSignal = (
 
 TABLE = inbound.TABLE.merged(
     menu.TABLE,
+    external_decision.TABLE,
     mailbox.TABLE,
     employee_settings.TABLE,
     outbound.TABLE,

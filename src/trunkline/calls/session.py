@@ -265,7 +265,9 @@ class Session:
     returns: list[tuple[int, str | None]] = field(default_factory=list)
     """Scenarios that wait for the present one, the outermost first: id, and the operation where each goes on."""
     chosen: dict[str, Any] | None = None
-    """Whom the present operation calls, when the call chose that: ``employee_id`` and ``group_id``."""
+    """Whom the present operation calls, when the call chose that: ``employee_id``, ``group_id`` and ``number``."""
+    instruction: dict[str, Any] | None = None
+    """Instructions of another system for the present operation: ``files``, ``employee_files``, ``phones`` not called yet."""
     forwarded: dict[int, bool] = field(default_factory=dict)
     """By id of an employee whose forwarding was followed in the present operation: whether anybody could be called there."""
     forwards: int = 0

@@ -7,7 +7,7 @@ same state. The tables of the flows (:mod:`trunkline.calls.flows.table`) have th
 ===================  ========================================================================================
 flow                 states
 ===================  ========================================================================================
-inbound scenario     Incoming, BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage
+inbound scenario     Incoming, BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage
 queue                InQueue
 outbound             Dialling
 voice mailbox        MailboxLogin, MailboxOpen
@@ -67,6 +67,18 @@ class InMenu(InScenario):
 
     digits: str = ""
     round: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingDecision(InScenario):
+    """The contact enters a code, or another system is asked what happens to the call.
+
+    :ivar digits: pressed since the prompt began.
+    :ivar question: key of the question to the other system; empty: it was not asked yet.
+    """
+
+    digits: str = ""
+    question: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,8 +320,8 @@ class Finished(State):
 
 
 STATES: tuple[type[State], ...] = (
-    Incoming, BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, InQueue, Dialling, MailboxLogin, MailboxOpen,
-    ChangingSetting, CallingFirst, FirstAnswered, CallingSecond,
+    Incoming, BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage, InQueue, Dialling,
+    MailboxLogin, MailboxOpen, ChangingSetting, CallingFirst, FirstAnswered, CallingSecond,
     BothAnswered, EngineTalk, EngineTalkEnded, Joining, Connecting, Talking, ControlledLate, TalkInterrupted, OnHold,
     Calling, Announcing, Releasing, Consulting, TransferCalling, TransferAnnouncing, TransferReleasing, Finishing, Finished,
 )  # fmt: skip

@@ -390,6 +390,15 @@ class UploadSettings(_Group):
     """Seconds during which a callback is tried again."""
 
 
+class ExternalDecisionSettings(_Group):
+    """Requests of scenarios that ask another system about a call."""
+
+    allowed_private_networks: list[Network] = Field(default_factory=list)
+    """Private networks that may be asked. All others, this machine included, are out of reach."""
+    trusted_certificates: Path | None = None
+    """A PEM file with your own certification authorities, trusted in addition to those of the system."""
+
+
 class AnalysisSettings(_Group):
     """Voice analysis of recordings."""
 
@@ -458,6 +467,7 @@ class Settings(BaseSettings):
     notifications: NotificationSettings = NotificationSettings()
     mail: MailSettings = MailSettings()
     uploads: UploadSettings = UploadSettings()
+    external_decisions: ExternalDecisionSettings = ExternalDecisionSettings()
     analysis: AnalysisSettings = AnalysisSettings()
 
     @classmethod

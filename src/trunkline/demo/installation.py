@@ -20,6 +20,7 @@ import aiohttp
 from trunkline.core.errors import EngineUnavailable
 from trunkline.core.settings import (
     EngineSettings,
+    ExternalDecisionSettings,
     LimitSettings,
     MetricsSettings,
     NotificationSettings,
@@ -80,6 +81,7 @@ def settings_on_free_ports(data_dir: Path, runtime_dir: Path | None = None) -> S
             account_calls_per_minute=0, account_concurrent_calls=0, line_calls_per_minute=0, line_concurrent_calls=0
         ),
         notifications=NotificationSettings(allowed_private_networks=["127.0.0.0/8"]),
+        external_decisions=ExternalDecisionSettings(allowed_private_networks=["127.0.0.0/8"]),
         web=WebSettings(http_port=http, https_bind=_LOOPBACK, https_port=https),
     )  # fmt: skip
 

@@ -29,11 +29,16 @@ class EventType(StrEnum):
     OPERATION_ENTERED = "operation_entered"
     """operation_id, operation_name, key, kind"""
     TARGET_CHOSEN = "target_chosen"
-    """operation_id, employee_id or group_id: whom the operation calls, which names nobody itself"""
+    """operation_id, employee_id, group_id or number: whom the operation calls, which names nobody itself; phones_left (of
+    an external decision): numbers that are called when this one is not reached"""
     MENU_REPEATED = "menu_repeated"
     """operation_id, round (how often the prompt was begun), outcome timeout|invalid, digits: the prompt is played again"""
     MENU_DECIDED = "menu_decided"
     """operation_id, outcome key|collected|extension|invalid|timeout, digits (pressed)"""
+    DECISION_RECEIVED = "decision_received"
+    """operation_id, outcome instructions|codes|failed, digits (pressed by the caller), codes, files and employee_files
+    (paths), phones, missing (names of files that the account does not have), failed (why there is no usable reply),
+    error, status (of the HTTP response), milliseconds, reply (its beginning): what another system answered about the call"""
     SCENARIO_NOTIFICATION = "scenario_notification"
     """operation_id, operation_name, message, emails: an operation of the scenario notifies somebody"""
     LEG_STARTED = "leg_started"
@@ -258,11 +263,19 @@ class MenuOutcome(StrEnum):
     TIMEOUT = "timeout"
 
 
+class DecisionOutcome(StrEnum):
+    """What came of a question to another system."""
+
+    INSTRUCTIONS = "instructions"
+    CODES = "codes"
+    FAILED = "failed"
+
+
 UNPUBLISHED = frozenset(
     {
         EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.TARGET_CHOSEN, EventType.LEG_STARTED,
         EventType.MENU_REPEATED, EventType.MENU_DECIDED, EventType.MAILBOX_CALLED, EventType.MAILBOX_REFUSED,
-        EventType.MAILBOX_OPENED, EventType.MAILBOX_MARKED,
+        EventType.MAILBOX_OPENED, EventType.MAILBOX_MARKED, EventType.DECISION_RECEIVED,
         EventType.SETTING_DIALLED, EventType.CALL_FORWARDED, EventType.RECORDING_STARTED,
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.CALL_HELD, EventType.CALL_UNHELD,
         EventType.THIRD_PARTY_CALLED, EventType.CONSULT_STARTED, EventType.CONSULT_ENDED,
@@ -283,6 +296,7 @@ one finds them, and in the stream of live calls, but do not go through the outbo
 STORED_FIRST = frozenset(
     {
         EventType.MENU_DECIDED,
+        EventType.DECISION_RECEIVED,
         EventType.TARGET_CHOSEN,
         EventType.SCENARIO_NOTIFICATION,
         EventType.CALL_FORWARDED,

@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
 from trunkline.calls.context import TrunkRegistration
-from trunkline.calls.flows import employee_settings, mailbox
+from trunkline.calls.flows import employee_settings, external_question, mailbox
 from trunkline.calls.flows.number_plan import Setting
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.switch.executor import EffectExecutor
@@ -54,11 +54,13 @@ from trunkline.directory.agents.check_ins import check_in_by_code
 from trunkline.directory.contacts.saving import save_contact
 from trunkline.directory.employees.by_phone import write_setting
 from trunkline.directory.live.snapshot import DirectorySnapshot
+from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
 from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
+from trunkline.external_decisions.exchange import exchanging_decisions
 from trunkline.queues.states import AgentStatus
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import configuring
@@ -68,6 +70,7 @@ from trunkline.roles.signal_follower import SignalFollower
 from trunkline.roles.signal_path import PathState, SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
 from trunkline.runtime.node_lock import node_lock
+from trunkline.speech import EspeakSpeech
 from trunkline.telephony.carrier_registrations import RegistrationState
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.voicemail.indications import MessageIndicator, indicating_messages
@@ -169,6 +172,17 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         switch.timers.register(mailbox.MARK, lambda account_id, asked: mailboxes.mark(account_id, asked.data))
         switch.timers.register(
             employee_settings.CHANGE, lambda account_id, asked: _change_setting(db, switch, account_id, asked)
+        )
+        decisions = await stack.enter_async_context(
+            exchanging_decisions(
+                settings.external_decisions,
+                lambda account_id: snapshot.current.accounts.get(account_id),
+                SpokenTexts(EspeakSpeech(), settings.media_dir),
+                settings.loopback_ports,
+            )
+        )
+        switch.timers.register(
+            external_question.DECISION, lambda account_id, asked: decisions.ask(account_id, asked.data)
         )
         last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
         await stack.enter_async_context(reading_last_talks(last_talks))

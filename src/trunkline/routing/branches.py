@@ -37,6 +37,7 @@ class Caller:
     :ivar contact: of the address book; None: unknown.
     :ivar returns: the scenarios that wait for the present one, the outermost first.
     :ivar follows_forwards: whether the call goes where an employee forwards calls.
+    :ivar phones: numbers that another system named for the present operation, and that were not called yet.
     """
 
     call_session_id: int = 0
@@ -44,6 +45,7 @@ class Caller:
     contact: Contact | None = None
     returns: tuple[ReturnPoint, ...] = ()
     follows_forwards: bool = True
+    phones: tuple[str, ...] = ()
 
 
 UNKNOWN_CALLER = Caller()

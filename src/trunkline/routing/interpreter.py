@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from trunkline.core.phone import split_number
+from trunkline.core.phone import normalise, split_number
 from trunkline.directory.model import (
     Account,
     CallQueue,
@@ -117,10 +117,14 @@ class Play:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Whom an operation calls that names nobody: exactly one of the two ids is set."""
+    """Whom an operation calls that names nobody: exactly one of the first three is set."""
 
     employee_id: int | None = None
     group_id: int | None = None
+    number: str | None = None
+    """An outside number, E.164 digits."""
+    phones_left: tuple[str, ...] = ()
+    """Numbers of an external decision that are called when this one is not reached, as they were written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,8 @@ class RingOutside:
     ring_seconds: int
     music_media_file_id: int | None
     skipped: tuple[Skipped, ...] = ()
+    chosen: Chosen | None = None
+    """Whom the call chose, when the operation names nobody."""
 
     def not_called(self, reason: Reason) -> Skipped:
         """What is kept of it when there was no way to it after all."""
@@ -208,6 +214,16 @@ class AskKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class AskSystem:
+    """Ask another system what happens to the call; before that, play the prompt and wait for a code, if one is awaited."""
+
+    entered: tuple[Step, ...]
+    operation: Operation
+    media_file_ids: tuple[int, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EnterQueue:
     """The contact waits in a queue, then continues with :func:`at` a branch of the operation."""
 
@@ -230,7 +246,9 @@ class End:
     cause: HangupCause | None = None
 
 
-RoutingDecision = Play | Ring | RingForward | RingOutside | TakeMessage | AskKeys | EnterQueue | End
+RoutingDecision = (
+    Play | Ring | RingForward | RingOutside | TakeMessage | AskKeys | AskSystem | EnterQueue | End
+)
 """``entered``: the operations passed to get there, in order; ``skipped``: who could not be rung on the way."""
 
 
@@ -279,8 +297,55 @@ def after(
     availability: Availability,
     caller: Caller = UNKNOWN_CALLER,
 ) -> RoutingDecision:
-    """The decision after a finished operation (played, recorded, no answer)."""
-    return _run(account, scenario, operation.settings.get("next"), availability, caller)
+    """The decision after a finished operation (played, recorded, no answer).
+
+    The numbers of an external decision that were not called yet come first (``caller.phones``).
+    """
+    skipped: tuple[Skipped, ...] = ()
+    for index, phone in enumerate(caller.phones):
+        chosen = replace(whom(account, phone), phones_left=caller.phones[index + 1 :])
+        ring = _ring_chosen(account, operation, chosen, availability, caller)
+        if not isinstance(ring, Ring) or ring.candidates:
+            return _with_skipped(ring, skipped)
+        skipped += ring.skipped
+    following = _run(account, scenario, operation.settings.get("next"), availability, caller)
+    return _with_skipped(following, skipped)
+
+
+def whom(account: Account, phone: str) -> Chosen:
+    """Whom a number of an external decision means: an employee or a group by the extension, the employee of a line, or an
+    outside number, which may be none (the call is then refused with a reason)."""
+    digits = phone.strip().lstrip("+")
+    employee = account.employee_by_extension(digits)
+    line = account.line_by_login(digits)
+    if employee is None and line is not None:
+        employee = account.employee_of_line(line.sip_line_id)
+    if employee is not None:
+        return Chosen(employee_id=employee.employee_id)
+    group = account.group_by_extension(digits)
+    if group is not None:
+        return Chosen(group_id=group.group_id)
+    return Chosen(number=normalise(phone) or "")
+
+
+def _ring_chosen(
+    account: Account, operation: Operation, chosen: Chosen, availability: Availability, caller: Caller
+) -> Ring | RingForward | RingOutside:
+    """A call to whom the call chose; without candidates: nobody there can be called."""
+    chosen_operation = towards(operation, chosen)
+    if chosen.number is not None:
+        obstacle = Reason.NUMB_NOT_EXISTS
+        outside = _ring_outside(chosen_operation, ())
+        if chosen.number:
+            refusal = _number_obstacle(account, chosen_operation.settings, availability)
+            if refusal is None:
+                return replace(outside, chosen=chosen)
+            obstacle = refusal
+        return replace(_round(operation, (), (), ()), skipped=(outside.not_called(obstacle),))
+    ring = _ring(account, chosen_operation, availability, (), (), caller)
+    if isinstance(ring, Reason):
+        return _round(operation, (), (), ())
+    return replace(ring, chosen=chosen)
 
 
 def again(
@@ -332,6 +397,9 @@ def at(
 
 def towards(operation: Operation, chosen: Chosen) -> Operation:
     """An operation as a forward to whom the call chose."""
+    if chosen.number is not None:
+        settings = {**operation.settings, "number": chosen.number}
+        return replace(operation, kind=OperationKind.FORWARD_NUMBER, settings=settings)
     if chosen.group_id is not None:
         settings = {**operation.settings, "group_id": chosen.group_id}
         return replace(operation, kind=OperationKind.FORWARD_GROUP, settings=settings)
@@ -429,6 +497,9 @@ class _Run:
             case OperationKind.MENU | OperationKind.DIAL_EXTENSION:
                 prompt = tuple(settings.get("media_file_ids", ()))
                 return self._with_skipped(AskKeys(entered, operation, prompt))
+            case OperationKind.EXTERNAL_DECISION:
+                prompt = tuple(settings.get("media_file_ids", ()))
+                return self._with_skipped(AskSystem(entered, operation, prompt))
             case OperationKind.RUN_SCENARIO:
                 return self._run_scenario(operation)
             case OperationKind.QUEUE:

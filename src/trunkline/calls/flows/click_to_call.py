@@ -49,6 +49,7 @@ from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Session, anchor
 from trunkline.calls.states import (
+    AwaitingDecision,
     BetweenOperations,
     BothAnswered,
     CallingFirst,
@@ -432,7 +433,7 @@ def _give_up(decision: Decision, leg: Leg, party: dict[str, Any] | None) -> None
 
 _ANSWERED: tuple[type[State], ...] = (FirstAnswered, CallingSecond, BothAnswered)
 _STATES: tuple[type[State], ...] = (CallingFirst, *_ANSWERED)
-_SCENARIO = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, InQueue)
+_SCENARIO = (BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage, InQueue)
 
 TABLE = Table(
     rows={

@@ -40,6 +40,7 @@ from trunkline.calls.flows.third_party import third_party
 from trunkline.calls.session import CoachMode, Leg, Role, Session
 from trunkline.calls.states import (
     Announcing,
+    AwaitingDecision,
     BetweenOperations,
     Calling,
     Connecting,
@@ -515,7 +516,7 @@ def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
 
 # --- the table --------------------------------------------------------------------------------------------
 
-_SCENARIO = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, InQueue)
+_SCENARIO = (BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage, InQueue)
 _IN_TALK: tuple[type[State], ...] = (EngineTalk, Talking, ControlledLate)
 _TALKS: tuple[type[State], ...] = (Joining, Connecting, Talking, ControlledLate, TalkInterrupted)
 _WITH_THIRD: tuple[type[State], ...] = (Calling, Announcing, Releasing, Consulting)

@@ -19,7 +19,7 @@ from trunkline.calls.finish_reasons import (
     Side,
     cause_for_refusal,
 )
-from trunkline.calls.flows import dialing, engine_connect, forwards
+from trunkline.calls.flows import dialing, engine_connect, external_question, forwards
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     InputElapsed,
@@ -41,6 +41,7 @@ from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.states import (
+    AwaitingDecision,
     BetweenOperations,
     Departure,
     Finishing,
@@ -63,6 +64,7 @@ from trunkline.routing import interpreter
 from trunkline.routing.branches import ReturnPoint
 from trunkline.routing.interpreter import (
     AskKeys,
+    AskSystem,
     End,
     EnterQueue,
     Play,
@@ -233,12 +235,42 @@ def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
         case AskKeys():
             _answer(decision, contact)
             ask(decision, contact, files(decision, routing_decision.media_file_ids))
+        case AskSystem():
+            _ask_system(decision, contact, routing_decision)
         case EnterQueue():
             _enter_queue(decision, contact, routing_decision)
         case End():
             reason = _end_reason(session, routing_decision.reason)
             cause = _CAUSES[routing_decision.cause] if routing_decision.cause is not None else None
             refuse(decision, contact, reason, cause)
+
+
+def _ask_system(decision: Decision, contact: Leg, routing_decision: AskSystem) -> None:
+    """Ask at once, or after a code of the contact. A call without sounds is not answered for it, unless that is set."""
+    operation = routing_decision.operation
+    settings = operation.settings
+    prompt = files(decision, routing_decision.media_file_ids)
+    if settings.get("code_length"):
+        _answer(decision, contact)
+        ask(decision, contact, prompt)
+        return
+    if prompt or settings.get("answer") or settings.get("music_media_file_id"):
+        _answer(decision, contact)
+    if prompt:
+        _say(decision, contact, prompt)
+    external_question.ask(decision, contact, operation)
+
+
+def follow_instruction(decision: Decision) -> None:
+    """The instructions of another system: play its message, then call its numbers."""
+    contact, instruction = decision.session.contact, decision.session.instruction
+    if contact is None or not contact.alive or instruction is None:
+        return
+    if instruction["files"]:
+        _answer(decision, contact)
+        _say(decision, contact, tuple(instruction["files"]))
+    else:
+        _next(decision)
 
 
 def _enter_queue(decision: Decision, contact: Leg, routing_decision: EnterQueue) -> None:
@@ -457,8 +489,11 @@ def resume(decision: Decision, recording: SeenRecording | None = None) -> None:
             _next(decision)
         return
     scenario, operation = position(decision)
-    if scenario is None or operation is None or decision.session.chosen is not None:
+    if scenario is None or operation is None or session.chosen is not None:
         try_others(decision)
+        return
+    if session.instruction is not None:
+        follow_instruction(decision)
         return
     perform(
         decision,
@@ -551,13 +586,15 @@ def _ring_forward(decision: Decision, contact: Leg, ring: RingForward) -> None:
 
 
 def _ring_outside(decision: Decision, contact: Leg, ring: RingOutside) -> None:
+    if ring.chosen is not None:
+        decision.choose(ring.operation, ring.chosen)
     dial_target = dialing.outside_dial_target(decision, ring.number)
     if isinstance(dial_target, Reason):
         decision.record_skipped(ring.not_called(dial_target))
         _next(decision)
         return
     music = _music(decision, contact, ring.music_media_file_id)
-    announcement = decision.session.request_message
+    announcement = employee_message(decision, ring.operation) + decision.session.request_message
     dialing.dial(decision, contact, [dial_target], ring.ring_seconds, music=music, announcement=announcement)
 
 
@@ -577,7 +614,10 @@ def shown_number(session: Session, operation: Operation) -> str:
 
 
 def employee_message(decision: Decision, operation: Operation) -> tuple[str, ...]:
-    """Announcement to an employee who is called by this operation, before the connection."""
+    """Announcement to who is called by this operation, before the connection; another system's goes before its own."""
+    instruction = decision.session.instruction
+    if instruction is not None and instruction["employee_files"]:
+        return tuple(instruction["employee_files"])
     return files(decision, tuple(operation.settings.get("employee_message_media_file_ids") or ()))
 
 
@@ -661,7 +701,16 @@ _CAUSES = {
 # --- the table --------------------------------------------------------------------------------------------
 
 _STATES: tuple[type[State], ...] = (Incoming, BetweenOperations, Greeting, Forwarding, LeavingMessage)
-_AFTER = (BetweenOperations, Greeting, InMenu, Forwarding, LeavingMessage, InQueue, Finishing)
+_AFTER = (
+    BetweenOperations,
+    Greeting,
+    InMenu,
+    AwaitingDecision,
+    Forwarding,
+    LeavingMessage,
+    InQueue,
+    Finishing,
+)
 
 TABLE = Table(
     rows={

@@ -29,6 +29,7 @@ from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg
 from trunkline.calls.states import (
+    AwaitingDecision,
     BetweenOperations,
     Finishing,
     Forwarding,
@@ -148,7 +149,16 @@ def _follow(decision: Decision, operation: Operation, key: str | None) -> None:
     )
 
 
-_AFTER = (InMenu, BetweenOperations, Greeting, Forwarding, LeavingMessage, InQueue, Finishing)
+_AFTER = (
+    InMenu,
+    AwaitingDecision,
+    BetweenOperations,
+    Greeting,
+    Forwarding,
+    LeavingMessage,
+    InQueue,
+    Finishing,
+)
 
 TABLE = Table(
     rows={

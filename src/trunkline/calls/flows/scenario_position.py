@@ -17,6 +17,7 @@ def caller_of(decision: Decision) -> Caller:
         number,
         account.contacts_by_phone.get(number) if number else None,
         tuple(ReturnPoint(scenario_id, key) for scenario_id, key in session.returns),
+        phones=tuple((session.instruction or {}).get("phones", ())),
     )
 
 

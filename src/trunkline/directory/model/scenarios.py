@@ -69,6 +69,11 @@ class OperationKind(StrEnum):
     QUEUE = "queue"
     """{"queue_id": int, "next": key|null (after the longest wait), "no_agents": key|null (nobody is there; null: next),
     "exits": {keys of a phone: key|null}}"""
+    EXTERNAL_DECISION = "external_decision"
+    """{"url": text, "method": "GET"|"POST", "parameters": [mnemonic], "media_file_ids": [int] (prompt), "code_length": int
+    (keys that are awaited; 0 = none), "timeout_seconds": int (until the first key), "key_seconds": int, "reply_seconds":
+    int, "answer": bool, "codes": {return code: key|null}, "otherwise": key|null (no usable reply), and the settings of
+    forward_employee without "employee_id", for the numbers of the reply}"""
 
 
 class HangupCause(StrEnum):
@@ -98,6 +103,27 @@ class ShownNumber(StrEnum):
 
     CONTACT = "contact"
     VIRTUAL = "virtual"
+
+
+class RequestParameter(StrEnum):
+    """What a request to another system about a call may have, by mnemonics.
+
+    Source: the reference's page, and receivers in use.
+    """
+
+    CDR_ID = "cdr_id"
+    """Id of the call, under its older name."""
+    CALL_SESSION_ID = "call_session_id"
+    DIRECTION = "direction"
+    """``in`` or ``out``."""
+    START_TIME = "start_time"
+    """UTC, ISO 8601 with milliseconds and ``Z``."""
+    NUMA = "numa"
+    """The caller's number, E.164 digits; empty when it is withheld."""
+    NUMB = "numb"
+    """The number that was called, E.164 digits."""
+    INPUT_RESULT = "input_result"
+    """The keys that the caller pressed; the text ``None`` without any."""
 
 
 class TalkOptionKind(StrEnum):

@@ -28,6 +28,7 @@ from trunkline.directory.forms.fields import (
 from trunkline.directory.model import (
     HangupCause,
     OperationKind,
+    RequestParameter,
     ShownNumber,
     Strategy,
     TalkOptionKind,
@@ -36,6 +37,10 @@ from trunkline.directory.model import (
 
 if TYPE_CHECKING:
     from trunkline.directory.forms.write_context import WriteContext
+
+
+ReturnCode = Annotated[str, Field(pattern=r"^\S(.{0,62}\S)?$")]
+"""A code that another system returns."""
 
 
 class _Operation(Item):
@@ -301,6 +306,31 @@ class QueueForm(_Operation):
     """Keys by which the caller leaves the queue."""
 
 
+class ExternalDecisionForm(_Forward, _Says):
+    """Another system is asked by HTTP what happens to the call; ``next`` follows when its numbers are not reached, or after
+    its message."""
+
+    kind: Literal[OperationKind.EXTERNAL_DECISION]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]", max_length=2000)]
+    method: Literal["GET", "POST"] = "GET"
+    parameters: Annotated[tuple[RequestParameter, ...], AfterValidator(distinct)] = tuple(RequestParameter)
+    """What is sent about the call."""
+    code_length: Annotated[int, Field(ge=0, le=20)] = 0
+    """Keys that the caller is asked for before; 0: none."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=60)] = 5
+    """Until the first key, after the prompt."""
+    key_seconds: Annotated[int, Field(ge=1, le=10)] = 3
+    """Between two keys."""
+    reply_seconds: Annotated[int, Field(ge=1, le=30)] = 5
+    """How long a reply is awaited."""
+    answer: bool = False
+    """Whether the call is answered before the other system is asked, also without a sound."""
+    ring_seconds: DialTime | None = None
+    codes: Annotated[dict[ReturnCode, Key | None], Field(default_factory=dict, max_length=100)]
+    otherwise: Key | None = None
+    """Without a usable reply."""
+
+
 OperationForm = Annotated[
     GreetingForm
     | ForwardEmployeeForm
@@ -320,7 +350,8 @@ OperationForm = Annotated[
     | CallerListForm
     | ForwardUsualForm
     | RunScenarioForm
-    | QueueForm,
+    | QueueForm
+    | ExternalDecisionForm,
     Field(discriminator="kind"),
 ]
 
@@ -337,6 +368,8 @@ def branches_of(operation: OperationForm) -> dict[str, str | None]:
     if isinstance(operation, MenuForm):
         found |= {f"keys.{pressed}": key for pressed, key in operation.keys.items()}
         found |= {"digits.next": operation.digits.next} if operation.digits is not None else {}
+    if isinstance(operation, ExternalDecisionForm):
+        found |= {f"codes.{code}": key for code, key in operation.codes.items()}
     if isinstance(operation, QueueForm):
         found |= {f"exits.{pressed}": key for pressed, key in operation.exits.items()}
     return found
