@@ -102,6 +102,7 @@ _BY_FACTS = {
     ("Incoming", "BetweenOperations"),
     ("Dialling", "MailboxLogin"),
     ("Dialling", "ChangingSetting"),
+    ("Dialling", "DialledParking"),
     ("Joining", "Talking"),
     ("InQueue", "Talking"),
     ("Connecting", "Talking"),

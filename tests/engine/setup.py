@@ -47,6 +47,8 @@ ZONE = ZoneInfo("Asia/Dubai")
 AWAY_WAIT = 8
 """Seconds that calls wait for a switch before the default line rings: long enough for one that was killed, even on a
 busy machine, and short enough to see the end of it."""
+PARKING_SECONDS = 10
+"""After which the phone that parked a contact rings."""
 PRECISION = 0.3
 """Seconds."""
 REPORTED_SECONDS = 60.0
@@ -103,7 +105,9 @@ class Setup:
         self._there: dict[int, tuple[str, set[int]]] = {}
         """When :meth:`last_id` gave this id, as the report shows times, and the calls that were in the report then."""
         settings = settings_on_free_ports(folder / "pbx" / "data")
-        switch = settings.switch.model_copy(update={"away_wait": AWAY_WAIT})
+        switch = settings.switch.model_copy(
+            update={"away_wait": AWAY_WAIT, "parking_seconds": PARKING_SECONDS}
+        )
         self.mail_server = MailServer(port=_free_port())
         mail = MailSettings(
             host="127.0.0.1",

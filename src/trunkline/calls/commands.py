@@ -12,7 +12,8 @@ from trunkline.calls import rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, PlayIntoTalk, SendKeys, StopPlayIntoTalk
 from trunkline.calls.flows import coaching, consultation, phone_transfer, recording
-from trunkline.calls.flows.inputs import Hold, MakeCall, Restore, RunScenario, Transfer, Unhold
+from trunkline.calls.flows.inputs import Hold, MakeCall, Park, Restore, RunScenario, Transfer, Unhold
+from trunkline.calls.flows.number_plan import ToParking, destination
 from trunkline.calls.flows.start_requests import message_files
 from trunkline.calls.flows.third_party import third_party
 from trunkline.calls.session import CoachMode, Leg, Session
@@ -73,6 +74,10 @@ def transfer_by_phone(decision: Decision, params: Params) -> None:
     """A blind transfer that a phone asks for; only from the phone."""
     leg = decision.session.legs[params["leg_id"]]
     phone_transfer.check_number(decision, leg, params["to"])
+    where = destination(decision.context.account, params["to"])
+    if isinstance(where, ToParking):
+        rules.command(decision, Park(where.slot, is_transfer=True))
+        return
     queue = _queue(decision, params["to"])
     if queue is not None:
         phone_transfer.done(decision, leg)
@@ -82,6 +87,11 @@ def transfer_by_phone(decision: Decision, params: Params) -> None:
     rules.command(decision, MakeCall(params["to"], sip_line_id=leg.sip_line_id))
     phone_transfer.done(decision, leg)
     rules.command(decision, Transfer())
+
+
+def park_call(decision: Decision, _params: Params) -> None:
+    """Only as a code that a phone dials."""
+    rules.command(decision, Park())
 
 
 def _queue(decision: Decision, to: str | None) -> CallQueue | None:
@@ -227,7 +237,7 @@ def _name(decision: Decision, employee_id: int | None) -> str | None:
 
 def control_needed(session: Session, name: str, params: Params) -> tuple[Channel, ...]:
     """The parties that a command moves under our control first; none for other commands and other states."""
-    moves = name in ("hold_call", "run_scenario", "transfer_by_phone") or (
+    moves = name in ("hold_call", "run_scenario", "transfer_by_phone", "park_call") or (
         name == "transfer_talk" and params.get("contact")
     )
     if not (moves and consultation.may_take_control(session)):
@@ -250,6 +260,7 @@ COMMANDS: dict[str, Callable[[Decision, Params], dict[str, Any] | None]] = {
     "make_call": make_call,
     "transfer_talk": transfer_talk,
     "transfer_by_phone": transfer_by_phone,
+    "park_call": park_call,
     "restore_talk": restore_talk,
     "send_dtmf": send_dtmf,
     "tag_call": tag_call,

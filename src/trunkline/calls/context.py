@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,6 +75,13 @@ class CallContext(Availability, Protocol):
 
     def ringing(self) -> Sequence[RingingPhone]:
         """Phones of the account's lines that ring for calls which may be picked up, the longest first."""
+
+    def parked(self) -> Mapping[int, int]:
+        """Parked contacts of the account: slot -> call."""
+
+    @property
+    def parking_seconds(self) -> int:
+        """After which the phone that parked a contact rings."""
 
     def line_channels(self, sip_line_id: int) -> int:
         """Living sessions that use a SIP line, this call not counted."""

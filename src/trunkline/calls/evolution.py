@@ -38,6 +38,7 @@ from trunkline.calls.states import (
     Controlled,
     ControlledLate,
     Departure,
+    DialledParking,
     Dialling,
     EngineTalk,
     EngineTalkEnded,
@@ -55,6 +56,7 @@ from trunkline.calls.states import (
     MailboxOpen,
     NoCoach,
     OnHold,
+    Parked,
     Releasing,
     State,
     Talking,
@@ -105,6 +107,7 @@ def begin(event: Event) -> Session:
         "external_id",
         "lead_id",
         "api_request_id",
+        "is_code",
         "visit",
     ):
         if name in event.data:
@@ -296,6 +299,13 @@ def _note_call_held(session: Session, _event: Event) -> None:
     move(session, Phase.HOLD)
 
 
+def _note_call_parked(session: Session, event: Event) -> None:
+    session.has_bridges = True
+    session.legs[event.data["leg_id"]].departure = Departure.HANDED_OVER
+    session.queue_id = None
+    move(session, Phase.HOLD)
+
+
 def _note_third_party_called(session: Session, _event: Event) -> None:
     move(session, Phase.DIALING)
 
@@ -402,6 +412,7 @@ _FACTS: dict[EventType, Callable[[Session, Event], None]] = {
     EventType.RECORDING_STOPPED: _note_recording_stopped,
     EventType.CALL_TAKEN: _note_call_taken,
     EventType.CALL_HELD: _note_call_held,
+    EventType.CALL_PARKED: _note_call_parked,
     EventType.THIRD_PARTY_CALLED: _note_third_party_called,
     EventType.CONSULT_STARTED: _note_consult_started,
     EventType.CONSULT_ENDED: _note_consult_ended,
@@ -613,6 +624,9 @@ _FOLLOWING: dict[EventType, Callable[[Session, Mapping[str, Any]], State | None]
     EventType.SETTING_DIALLED: lambda _session, data: ChangingSetting(
         data["employee_id"], data["setting"], data["value"]
     ),
+    EventType.PARKING_DIALLED: lambda _session, data: DialledParking(data["slot"]),
+    EventType.CALL_PARKED: lambda _session, data: Parked(data["slot"], data["leg_id"], data["since"]),
+    EventType.CALL_RETRIEVED: lambda _session, data: Connecting(data["leg_id"]),
     EventType.LEG_STARTED: _leg_started,
     EventType.LEG_ANSWERED: _leg_answered,
     EventType.LEG_ENDED: _leg_ended,

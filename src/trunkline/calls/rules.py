@@ -39,6 +39,7 @@ from trunkline.calls.flows import (
     mailbox,
     menu,
     outbound,
+    parking,
     queueing,
     recording,
     redirects,
@@ -66,6 +67,7 @@ from trunkline.calls.states import Controlled, Departure, Dialling, Forwarding, 
 from trunkline.calls.summary import finished
 from trunkline.calls.timers import (
     MENU_TIMER,
+    PARKING_TIMER,
     Elapsed,
     QuestionAnswered,
     QuestionFailed,
@@ -123,6 +125,7 @@ TABLE = inbound.TABLE.merged(
     engine_connect.TABLE,
     consultation.TABLE,
     queueing.TABLE,
+    parking.TABLE,
 )
 """What each input means in each state of a call."""
 
@@ -267,7 +270,7 @@ def _elapsed(decision: Decision, key: str) -> None:
         coaching.stop_ringing(decision, leg)
     elif leg is not None:
         _flow(decision, RingElapsed(leg), before)
-    elif key == MENU_TIMER:
+    elif key in (MENU_TIMER, PARKING_TIMER):
         _flow(decision, InputElapsed(), before)
 
 

@@ -256,6 +256,8 @@ class Session:
     lead_id: str | None = None
     """The lead of a phone list that the call is about, as the request names it."""
     api_request_id: int | None = None
+    is_code: bool = False
+    """A line dialled a code, such as that of the mailbox: nobody is called, so nobody can miss the call."""
     visit: dict[str, Any] = field(default_factory=dict)
     """The campaign and the site that brought the call, by the wire names."""
     scenario_id: int | None = None

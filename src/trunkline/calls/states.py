@@ -9,6 +9,7 @@ flow                 states
 ===================  ========================================================================================
 inbound scenario     Incoming, BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage
 queue                InQueue
+parking              Parked, DialledParking
 outbound             Dialling
 voice mailbox        MailboxLogin, MailboxOpen
 settings by codes    ChangingSetting
@@ -143,6 +144,33 @@ class ChangingSetting(State):
     employee_id: int | None
     setting: str
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialledParking(State):
+    """A line has dialled the code that parks a contact, or a slot.
+
+    :ivar slot: None: the contact whom this line has on hold is to be parked.
+    """
+
+    slot: int | None
+
+
+# --- a contact whom an employee has parked
+
+
+@dataclass(frozen=True, slots=True)
+class Parked(State):
+    """The contact hears music until a phone takes it.
+
+    :ivar slot: where it is taken.
+    :ivar by_leg_id: who parked it; its phone rings when nobody takes it.
+    :ivar since: Unix seconds.
+    """
+
+    slot: int
+    by_leg_id: int
+    since: float
 
 
 # --- a call that the Call API starts
@@ -321,7 +349,7 @@ class Finished(State):
 
 STATES: tuple[type[State], ...] = (
     Incoming, BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage, InQueue, Dialling,
-    MailboxLogin, MailboxOpen, ChangingSetting, CallingFirst, FirstAnswered, CallingSecond,
+    MailboxLogin, MailboxOpen, ChangingSetting, DialledParking, Parked, CallingFirst, FirstAnswered, CallingSecond,
     BothAnswered, EngineTalk, EngineTalkEnded, Joining, Connecting, Talking, ControlledLate, TalkInterrupted, OnHold,
     Calling, Announcing, Releasing, Consulting, TransferCalling, TransferAnnouncing, TransferReleasing, Finishing, Finished,
 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 from trunkline.calls.durations import durations
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.core.clock import Instant
+from trunkline.events.reasons import Reason
 
 
 def finished(session: Session, at: Instant) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def finished(session: Session, at: Instant) -> dict[str, Any]:
     )
     return {
         "finish_reason": session.ending,
-        "is_lost": not session.talks,
+        "is_lost": is_lost(session),
         "finish_time": at,
         "direction": session.direction,
         "source": session.source,
@@ -43,6 +44,11 @@ def finished(session: Session, at: Instant) -> dict[str, Any]:
         "leg_ids": list(session.legs),
         "recorded": session.recorded,
     }
+
+
+def is_lost(session: Session) -> bool:
+    """Whether somebody was called and nobody talked. A code calls nobody, and a message that was played has no talk."""
+    return not (session.talks or session.is_code or session.ending is Reason.SUCCESS_FINISH)
 
 
 def employees(session: Session) -> list[dict[str, Any]]:

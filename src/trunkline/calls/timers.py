@@ -100,6 +100,10 @@ MENU_TIMER = "menu"
 """Key of the timer that waits for the next key in a menu."""
 
 
+PARKING_TIMER = "parking"
+"""Key of the timer after which the phone that parked a contact rings."""
+
+
 def ring_timer(leg_id: int) -> str:
     """Key of the timer that ends the ringing of a leg. It starts with ``leg_started`` if that has ``ring_seconds``, and ends
     with ``leg_answered`` or ``leg_ended``: no further event is needed."""

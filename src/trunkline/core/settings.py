@@ -194,6 +194,8 @@ class SwitchSettings(_Group):
     ``control_bind``. Required when ``control_bind`` means all addresses of the machine."""
     away_wait: int = 20
     """Seconds for which a new call gets ring-back while the switch does not run."""
+    parking_seconds: int = Field(default=120, ge=10, le=3600)
+    """After so many seconds without somebody who takes a parked contact, the phone that parked it rings."""
     event_buffer_max: int = 100_000
     """Events kept in memory while PostgreSQL is unavailable."""
 

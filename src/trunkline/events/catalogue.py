@@ -22,7 +22,7 @@ class EventType(StrEnum):
     SESSION_STARTED = "session_started"
     """direction in|out, source, is_internal, virtual_number_id, virtual_phone_number, contact_phone_number,
     contact_id, contact_full_name, operator_phone_number, external_id, lead_id, api_request_id, visit,
-    plan"""
+    plan, is_code (true: a line dialled a code, which calls nobody)"""
     SCENARIO_ENTERED = "scenario_entered"
     """scenario_id, scenario_name, takes_over, returns (list of scenario id and key of an operation: the scenarios that wait
     for it, the outermost first)"""
@@ -114,6 +114,14 @@ class EventType(StrEnum):
     SETTING_DIALLED = "setting_dialled"
     """leg_id, employee_id, setting do_not_disturb|forward_always|forward_busy|forward_no_answer, value (on|off, or the
     extension or number to forward to, empty: none): an employee dialled the code of a setting"""
+    PARKING_DIALLED = "parking_dialled"
+    """leg_id, slot (null: the contact whom the line has on hold is to be parked): a line dialled a code of parking"""
+    CALL_PARKED = "call_parked"
+    """leg_id (of who leaves the contact), slot, since (Unix seconds): the contact hears music until a phone takes it"""
+    PARKING_RETURNED = "parking_returned"
+    """leg_id, slot: nobody took the contact; the phone that parked it is called"""
+    CALL_RETRIEVED = "call_retrieved"
+    """leg_id, slot: this party takes the parked contact"""
     CALL_FORWARDED = "call_forwarded"
     """employee_id, when always|busy|no_answer, to (extension or number), refused (null: it is dialled): the call goes where
     the employee forwards calls"""
@@ -276,7 +284,8 @@ UNPUBLISHED = frozenset(
         EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.TARGET_CHOSEN, EventType.LEG_STARTED,
         EventType.MENU_REPEATED, EventType.MENU_DECIDED, EventType.MAILBOX_CALLED, EventType.MAILBOX_REFUSED,
         EventType.MAILBOX_OPENED, EventType.MAILBOX_MARKED, EventType.DECISION_RECEIVED,
-        EventType.SETTING_DIALLED, EventType.CALL_FORWARDED, EventType.RECORDING_STARTED,
+        EventType.SETTING_DIALLED, EventType.PARKING_DIALLED, EventType.CALL_PARKED, EventType.PARKING_RETURNED,
+        EventType.CALL_RETRIEVED, EventType.CALL_FORWARDED, EventType.RECORDING_STARTED,
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.CALL_HELD, EventType.CALL_UNHELD,
         EventType.THIRD_PARTY_CALLED, EventType.CONSULT_STARTED, EventType.CONSULT_ENDED,
         EventType.TRANSFER_REQUESTED, EventType.TRANSFERRED, EventType.COACH_JOINED, EventType.VOICE_MAIL_STARTED,
@@ -300,6 +309,8 @@ STORED_FIRST = frozenset(
         EventType.TARGET_CHOSEN,
         EventType.SCENARIO_NOTIFICATION,
         EventType.CALL_FORWARDED,
+        EventType.CALL_PARKED,
+        EventType.CALL_RETRIEVED,
         EventType.QUEUE_LEFT,
         EventType.MAILBOX_OPENED,
         EventType.MAILBOX_MARKED,

@@ -142,6 +142,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         switch = Switch(
             disk=lambda: disk.applied,
             channels_max=_channels_max(settings),
+            parking_seconds=settings.switch.parking_seconds,
             node=node,
             directory=lambda: snapshot.current,
             writer=writer,

@@ -59,6 +59,7 @@ from trunkline.calls.states import (
     Joining,
     LeavingMessage,
     OnHold,
+    Parked,
     Releasing,
     State,
     Talking,
@@ -105,7 +106,7 @@ def unhold(decision: Decision, _given: Unhold) -> None:
     """Contact and operator talk again."""
     contact, operator = _contact_and_operator(decision.session)
     decision.emit(EventType.CALL_UNHELD, leg_id=operator.leg_id)
-    _connect(decision, contact, operator)
+    connect(decision, contact, operator)
 
 
 def make_call(decision: Decision, flow_input: MakeCall) -> None:
@@ -125,7 +126,7 @@ def restore(decision: Decision, _given: Restore) -> None:
     decision.emit(EventType.CALL_UNHELD, leg_id=operator.leg_id)
     if third is not None:
         decision.do(Hangup(third.channel))
-    _connect(decision, contact, operator)
+    connect(decision, contact, operator)
 
 
 def transfer_later(decision: Decision, _given: Transfer) -> None:
@@ -162,7 +163,7 @@ def run_scenario(decision: Decision, flow_input: RunScenario) -> None:
     decision.end_talk(operator.leg_id)
     decision.emit(EventType.TRANSFER_REQUESTED, leg_id=None, operator_leg_id=operator.leg_id)
     decision.do(Hangup(operator.channel))
-    _dismiss_coach(decision)
+    dismiss_coach(decision)
     decision.enter_scenario(scenario)
     inbound.perform(decision, interpreter.start(account, scenario, decision.context, caller_of(decision)))
 
@@ -205,7 +206,7 @@ def party_gone(decision: Decision, flow_input: LegGone | LegUnreached) -> None:
     if leg.leg_id == session.third_leg_id:
         _third_lost(decision, leg, flow_input.reason)
     elif leg.departure is Departure.HANDED_OVER:
-        _dismiss_coach(decision)
+        dismiss_coach(decision)
     elif leg is session.contact or not isinstance(state, Controlled) or _is_needed(state, leg):
         decision.end_session(flow_input.reason)
         for one in session.living:
@@ -335,8 +336,10 @@ def serving(session: Session) -> Leg | None:
 
 
 def is_left(session: Session) -> bool:
-    """Whether the operator leaves the contact to a third party or a scenario, which does not serve it yet."""
-    return session.ending is None and isinstance(session.state, Connecting | Transferring | InScenario)
+    """Whether the operator leaves the contact to a third party, a scenario or a parking slot, which do not serve it yet."""
+    return session.ending is None and isinstance(
+        session.state, Connecting | Transferring | InScenario | Parked
+    )
 
 
 def may_take_control(session: Session) -> bool:
@@ -364,7 +367,7 @@ def resume(decision: Decision, controlled: frozenset[Channel]) -> None:
             answered = (leg for leg in session.living if leg.serves and leg.answered_at is not None)
             other = operator or next(answered, None)
             if other is not None:
-                _connect(decision, contact, other)
+                connect(decision, contact, other)
         case Talking() | ControlledLate() | TalkInterrupted():
             _resume_talk(decision, controlled)
         case OnHold() | WithThird():
@@ -416,7 +419,7 @@ def _resume_third(decision: Decision, operator: Leg | None) -> None:
 # --- steps ------------------------------------------------------------------------------------------------
 
 
-def _dismiss_coach(decision: Decision) -> None:
+def dismiss_coach(decision: Decision) -> None:
     """Whom the coach listened to has left."""
     for coach in decision.session.living:
         if coach.role is Role.COACH:
@@ -451,7 +454,8 @@ def part(decision: Decision, contact: Leg, operator: Leg) -> None:
             decision.do(Leave(leg.channel, talk_bridge(session)))
 
 
-def _connect(decision: Decision, contact: Leg, other: Leg) -> None:
+def connect(decision: Decision, contact: Leg, other: Leg) -> None:
+    """Contact and other party hear each other, and nothing else any more."""
     for leg in (contact, other):
         stop_playback(decision, leg)
     for leg in (contact, other):
@@ -474,7 +478,7 @@ def _third_ready(decision: Decision, third: Leg) -> None:
 def hand_over(decision: Decision, contact: Leg, third: Leg, operator: Leg) -> None:
     """The third party takes the contact over from the operator."""
     decision.emit(EventType.TRANSFERRED, leg_id=third.leg_id, operator_leg_id=operator.leg_id)
-    _connect(decision, contact, third)
+    connect(decision, contact, third)
 
 
 def _third_lost(decision: Decision, third: Leg, reason: Reason) -> None:

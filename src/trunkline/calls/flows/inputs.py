@@ -59,6 +59,16 @@ class RunScenario(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Park(Command):
+    """The contact waits in a slot; the operator leaves."""
+
+    slot: int | None = None
+    """None: the first free one."""
+    is_transfer: bool = False
+    """A phone asked for it by a transfer: it plays the slot, then it gets the result."""
+
+
+@dataclass(frozen=True, slots=True)
 class FlowSignal:
     """Base: in a state without a row for it, it changes nothing and is counted."""
 
@@ -97,7 +107,7 @@ class RingElapsed(FlowSignal):
 
 @dataclass(frozen=True, slots=True)
 class InputElapsed(FlowSignal):
-    """No further key of a caller in a menu came in time."""
+    """What the flow waits for did not come in time: the next key in a menu, a phone that takes a parked contact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +179,7 @@ class JoinFailed(FlowSignal):
 
 Input = Command | FlowSignal
 
-COMMANDS: tuple[type[Command], ...] = (Hold, Unhold, MakeCall, Restore, Transfer, RunScenario)
+COMMANDS: tuple[type[Command], ...] = (Hold, Unhold, MakeCall, Restore, Transfer, RunScenario, Park)
 
 SIGNALS: tuple[type[FlowSignal], ...] = (
     LegAnswered, LegUnreached, LegGone, RingElapsed, TalkOver, NotConnected, PartyTaken, ScenarioPlayed, MessagePlayed,

@@ -62,6 +62,13 @@ class ToMailbox:
     """The mailbox of the employee who dials."""
 
 
+@dataclass(frozen=True, slots=True)
+class ToParking:
+    """A slot where contacts are parked; None: the first free one."""
+
+    slot: int | None = None
+
+
 class Setting(StrEnum):
     """What an employee sets by dialling a code."""
 
@@ -99,6 +106,9 @@ PICK_UP = "*8"
 MAILBOX = "*98"
 """Calls the own mailbox."""
 
+PARKING = "*68"
+"""Parks a contact; with two digits behind it, it is a slot."""
+
 SETTINGS = {
     "*78": ToSetting(Setting.DO_NOT_DISTURB, is_on=True),
     "*79": ToSetting(Setting.DO_NOT_DISTURB, is_on=False),
@@ -118,9 +128,10 @@ FORWARDS = {
 }
 """Codes that are dialled with a number after them."""
 
-Destination = (
-    ToMailbox | ToPickUp | ToSetting | ToEmployee | ToGroup | ToQueue | ToLine | ToOutside | ToEmergency
-)
+ToCode = ToMailbox | ToParking | ToPickUp | ToSetting
+"""Codes: they call nobody."""
+
+Destination = ToCode | ToEmployee | ToGroup | ToQueue | ToLine | ToOutside | ToEmergency
 
 
 def destination(account: Account, dialled: str) -> Destination | None:
@@ -130,6 +141,8 @@ def destination(account: Account, dialled: str) -> Destination | None:
         return ToEmergency(emergency)
     if dialled == MAILBOX:
         return ToMailbox()
+    if dialled.startswith(PARKING):
+        return _parking(dialled.removeprefix(PARKING))
     if dialled == PICK_UP:
         return ToPickUp()
     if dialled.startswith(PICK_UP):
@@ -156,6 +169,12 @@ def destination(account: Account, dialled: str) -> Destination | None:
         return ToOutside(*outside)
     number = to_e164(dialled, account.country)
     return ToOutside(number) if number is not None else None
+
+
+def _parking(slot: str) -> ToParking | None:
+    if not slot:
+        return ToParking()
+    return ToParking(int(slot)) if re.fullmatch("[0-9]{2}", slot) and int(slot) else None
 
 
 def _pick_up(account: Account, extension: str) -> ToPickUp | None:

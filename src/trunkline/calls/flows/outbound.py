@@ -6,7 +6,15 @@ from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import Side, cause_for_result, unanswered
-from trunkline.calls.flows import dialing, employee_settings, engine_connect, forwards, mailbox, pick_up
+from trunkline.calls.flows import (
+    dialing,
+    employee_settings,
+    engine_connect,
+    forwards,
+    mailbox,
+    parking,
+    pick_up,
+)
 from trunkline.calls.flows.dialing import DialTarget
 from trunkline.calls.flows.inbound import perform, refuse
 from trunkline.calls.flows.inputs import (
@@ -28,12 +36,14 @@ from trunkline.calls.flows.inputs import (
 )
 from trunkline.calls.flows.number_plan import (
     Destination,
+    ToCode,
     ToEmergency,
     ToEmployee,
     ToGroup,
     ToLine,
     ToMailbox,
     ToOutside,
+    ToParking,
     ToPickUp,
     ToQueue,
     ToSetting,
@@ -82,6 +92,8 @@ def _connect(decision: Decision, leg: Leg, where: Destination | None) -> Reason 
             return _to_emergency(decision, leg, where.number)
         case ToMailbox():
             return mailbox.call(decision, leg)
+        case ToParking():
+            return parking.call(decision, leg, where)
         case ToPickUp():
             return pick_up.call(decision, leg, where)
         case ToSetting():
@@ -144,6 +156,7 @@ def _begun(
             "contact_id": contact.contact_id if contact else None,
             "contact_full_name": contact.full_name if contact else None,
             "operator_phone_number": line.phone_number,
+            **({"is_code": True} if isinstance(where, ToCode) else {}),
         },
     )
     leg = decision.start_leg(
@@ -214,6 +227,8 @@ def _refusal(
     if where is None:
         return Reason.INCORRECT_INPUT
     missing = right_missing(line, employee, where, context)
+    if isinstance(where, ToParking):
+        return missing  # the line has the contact on hold, and is free afterwards
     if missing is None and context.line_channels(line.sip_line_id) >= line.channels_count:
         return Reason.MAX_OUT_CALL_REACHED
     return missing

@@ -11,7 +11,7 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.effects import AnswerTransfer, Hangup, RecordVoice
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import consultation
-from trunkline.calls.flows.number_plan import ToOutside, ToQueue, destination, is_dialled
+from trunkline.calls.flows.number_plan import ToOutside, ToParking, ToQueue, destination, is_dialled
 from trunkline.calls.flows.table import invalid_state
 from trunkline.calls.flows.third_party import right_missing, third_party
 from trunkline.calls.session import Leg, Role, Session
@@ -57,7 +57,7 @@ def check_number(decision: Decision, leg: Leg, dialled: str) -> None:
         refusal = Reason.LOCKED_NUMB
     if refusal is not None:
         raise PermissionDenied(f"The line may not call there: {refusal.value}", mnemonic="forbidden")
-    if not isinstance(where, ToQueue):  # nobody is called there
+    if not isinstance(where, ToQueue | ToParking):  # nobody is called there
         third_party(decision, dialled, leg.sip_line_id)
 
 

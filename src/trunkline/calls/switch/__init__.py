@@ -8,6 +8,7 @@ Signals of the engine
 ``origins``           the account, and the line or virtual number, of an arrival
 ``phone_transfers``   attended and blind transfers by phones
 ``pick_ups``          calls that another phone answers
+``parking``           codes by which phones park contacts, and take them
 ``refused_media``     counts calls that Asterisk refuses because of media encryption
 ``unlisted_carriers`` reports requests of a trunk's server that do not identify the trunk
 --------------------  ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from trunkline.calls.context import RingingPhone, TrunkRegistration
@@ -23,6 +23,9 @@ from trunkline.directory.model import (
 )
 from trunkline.events.reasons import Reason
 
+PARKING_SECONDS = 120
+"""As in the settings."""
+
 
 class LiveContext:
     """Implements :class:`trunkline.calls.context.CallContext`."""
@@ -36,9 +39,11 @@ class LiveContext:
         session: Session | None = None,
         *,
         may_record: bool = True,
+        parking_seconds: int = PARKING_SECONDS,
     ) -> None:
         """``session``: the call that looks; None when it is only about to begin."""
         self._may_record = may_record
+        self._parking_seconds = parking_seconds
         self._session = session
         self._account = account
         self._presence = presence
@@ -141,6 +146,13 @@ class LiveContext:
 
     def ringing(self) -> Sequence[RingingPhone]:
         return self._presence.ringing(self._account.account_id)
+
+    def parked(self) -> Mapping[int, int]:
+        return self._presence.parked(self._account.account_id)
+
+    @property
+    def parking_seconds(self) -> int:
+        return self._parking_seconds
 
     def line_channels(self, sip_line_id: int) -> int:
         return self._presence.line_calls(sip_line_id)

@@ -9,7 +9,7 @@ from trunkline.calls.context import RingingPhone, TrunkRegistration
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.calls.session import Leg, Role, Session
-from trunkline.calls.states import Dialling, Forwarding
+from trunkline.calls.states import Dialling, Forwarding, Parked
 from trunkline.calls.switch.last_talks import LastTalks
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import Registered, Unregistered
@@ -35,6 +35,10 @@ class Presence:
         self._numbers: dict[tuple[int, str], set[int]] = defaultdict(set)
         self._ringing: dict[int, dict[int, RingingPhone]] = defaultdict(dict)
         """By account and leg: phones that ring for a call which may be picked up."""
+        self._parked: dict[int, dict[int, int]] = defaultdict(dict)
+        """By account and slot: calls whose contact is parked there."""
+        self._slots: dict[int, int] = {}
+        """The same by call."""
         self.outgoing = OutgoingUsage()
         self.last_talks = LastTalks()
         self.trunk_registrations: dict[int, TrunkRegistration] = {}
@@ -98,6 +102,7 @@ class Presence:
         for event in decision.events:
             self.count(decision.session, event)
             self.outgoing.count(decision.session, event)
+        self._note_parked(decision.session)
         self.outgoing.reserve(decision.session)
         self.applied += 1
 
@@ -106,6 +111,7 @@ class Presence:
         if session.virtual_number_id is not None:
             self._numbers[session.virtual_number_id, session.direction].add(session.call_session_id)
         self.outgoing.restore(session)
+        self._note_parked(session)
         for leg in session.living:
             if leg.channel:
                 self._occupy(session, leg)
@@ -226,6 +232,24 @@ class Presence:
     def ringing(self, account_id: int) -> list[RingingPhone]:
         """The phones of an account that ring for calls which may be picked up, the longest first."""
         return list(self._ringing.get(account_id, {}).values())
+
+    def _note_parked(self, session: Session) -> None:
+        slot = session.state.slot if isinstance(session.state, Parked) else None
+        before = self._slots.get(session.call_session_id)
+        if slot == before:
+            return
+        if before is not None:
+            del self._slots[session.call_session_id]
+            self._parked[session.account_id].pop(before, None)
+            if not self._parked[session.account_id]:
+                del self._parked[session.account_id]
+        if slot is not None:
+            self._slots[session.call_session_id] = slot
+            self._parked[session.account_id][slot] = session.call_session_id
+
+    def parked(self, account_id: int) -> Mapping[int, int]:
+        """Parked contacts of an account: slot -> call."""
+        return self._parked.get(account_id, {})
 
     def line_calls(self, sip_line_id: int, besides: Session | None = None) -> int:
         """Sessions that use a line; of ``besides``, whose decision is not counted yet, by its present legs."""

@@ -30,6 +30,7 @@ from trunkline.calls.flows import (
     inbound,
     mailbox,
     outbound,
+    parking,
     queueing,
 )
 from trunkline.calls.session import NEVER, LegState, Phase, Session, anchor
@@ -37,6 +38,7 @@ from trunkline.calls.states import (
     ChangingSetting,
     ClickToCall,
     Controlled,
+    DialledParking,
     Dialling,
     EngineTalk,
     EngineTalkEnded,
@@ -44,6 +46,7 @@ from trunkline.calls.states import (
     InMailbox,
     InQueue,
     InScenario,
+    Parked,
 )
 from trunkline.calls.switch.origins import adopt
 from trunkline.calls.switch.switch import Switch
@@ -528,6 +531,10 @@ class Recovery:
         elif isinstance(session.state, Controlled):
             controlled = frozenset(one.channel for one in self._survey.channels if one.controlled)
             consultation.resume(decision, controlled)
+        elif isinstance(session.state, Parked):
+            parking.resume(
+                decision, frozenset(one.channel for one in self._survey.channels if one.controlled)
+            )
         else:
             self._resume_with_engine(session, decision)
         self._switch.apply(decision)
@@ -567,6 +574,8 @@ class Recovery:
             mailbox.resume(decision, leg)
         elif isinstance(session.state, ChangingSetting):
             employee_settings.resume(decision, leg)
+        elif isinstance(session.state, DialledParking):
+            parking.resume_dialled(decision, leg)
         elif isinstance(session.state, InQueue):
             queueing.resume(decision)
         elif isinstance(session.state, InScenario):

@@ -31,8 +31,9 @@ from trunkline.calls.switch.call_timers import CallLater, CallTimers
 from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.command_handler import CommandHandler, SaveContact
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
-from trunkline.calls.switch.live_context import LiveContext
+from trunkline.calls.switch.live_context import PARKING_SECONDS, LiveContext
 from trunkline.calls.switch.number_chooser import NumberChooser
+from trunkline.calls.switch.parking import Parking
 from trunkline.calls.switch.phone_transfers import PhoneTransfers
 from trunkline.calls.switch.pick_ups import PickUps
 from trunkline.calls.switch.presence import Presence
@@ -91,6 +92,7 @@ class Switch:
         sharing: Callable[[], Mapping[int, frozenset[int]]] = dict,
         disk: Callable[[], DiskLevel] = lambda: DiskLevel.ENOUGH,
         channels_max: int = 0,
+        parking_seconds: int = PARKING_SECONDS,
         numbers: NumberChooser | None = None,
         save_contact: SaveContact | None = None,
         clock: Clock = time.time,
@@ -111,6 +113,7 @@ class Switch:
         self._directory = directory
         self._fingerprints: dict[int, tuple[Account, str]] = {}
         self._disk = disk
+        self._parking_seconds = parking_seconds
         self._writer = writer
         self._clock = clock
         self.timers = CallTimers(self._timer_input, clock, call_later)
@@ -132,6 +135,7 @@ class Switch:
         )
         self._phone_transfers = PhoneTransfers(self, self.commands, self._executor, clock)
         self._pick_ups = PickUps(self)
+        Parking(self, self.commands, clock)
         self.arrivals = Arrivals(
             self,
             directory=directory,
@@ -444,6 +448,7 @@ class Switch:
             Instant(self._clock()),
             session,
             may_record=self._disk() < DiskLevel.NO_RECORDINGS,
+            parking_seconds=self._parking_seconds,
         )
 
     def context_of(self, account_id: int, session: Session | None = None) -> LiveContext | None:
