@@ -25,16 +25,18 @@ from tests.calls import company as c
 from tests.calls.simulation import CallSimulation, walk
 from tests.calls.test_any_command import settled
 from trunkline.calls.live_view import live_call
-from trunkline.calls.session import Leg, LegState, Phase
+from trunkline.calls.session import Leg, LegState, Phase, Role
 from trunkline.core.errors import TrunklineError
 from trunkline.directory.model import Account
 
 CONTACT, ANNA, BORIS, CLARA = "contact", "Anna", "Boris", "Clara"
 _THIRD = {BORIS: "102", CLARA: "104"}
 """Who may be consulted, by extension; the pure company's Dora is called Clara here."""
+COACHES = {"coach_whisper": "whisper", "coach_barge": "barge"}
+"""Commands that call a coach, with the mode."""
 _NAMES = {"Dora": CLARA}
 _STEPS = 9
-_TRIED = 200
+_TRIED = 400
 
 
 class Beginning(StrEnum):
@@ -218,12 +220,14 @@ class _Builder:
             who = self.name(leg)
             if self._is_called(leg):
                 found += 36 * [Step(Action.ANSWER, who)] + 3 * [Step(Action.REFUSE, who)]
-                # The carrier gives a contact more time than a test has.
-                found += (0 if who == CONTACT else 3) * [Step(Action.RING_OUT, who)]
-            found += 3 * [Step(Action.HANG_UP, who)]
+                # A contact and a coach ring for longer than a test has.
+                is_short = who != CONTACT and leg.role is not Role.COACH
+                found += (3 if is_short else 0) * [Step(Action.RING_OUT, who)]
+            found += 2 * [Step(Action.HANG_UP, who)] + [_command("disconnect_leg", who)]
         # Most of them are refused.
         found += _ANY
-        return [step for step in found if step.command != "make_call" or not self._in(step.who)]
+        called = ("make_call", *COACHES)
+        return [step for step in found if step.command not in called or not self._in(step.who)]
 
     def _is_called(self, leg: Leg) -> bool:
         is_caller = leg is self.simulation.session.initiator and self._beginning is Beginning.IN
@@ -232,12 +236,15 @@ class _Builder:
     def _in(self, who: str) -> bool:
         return any(self.name(leg) == who for leg in self.simulation.session.living)
 
+    def _leg_of(self, who: str) -> Leg:
+        return next(one for one in self.simulation.session.living if self.name(one) == who)
+
     def take(self, step: Step) -> str | None:
         """Do it, and let all that follows happen; the mnemonic of a refusal."""
         self.simulation.clock += 0.5
         if step.action is Action.COMMAND:
             return self._command(step)
-        leg = next(one for one in self.simulation.session.living if self.name(one) == step.who)
+        leg = self._leg_of(step.who)
         engine = self.simulation.engine
         match step.action:
             case Action.ANSWER:
@@ -253,9 +260,15 @@ class _Builder:
         return None
 
     def _command(self, step: Step) -> str | None:
-        params: dict[str, Any] = {"to": _THIRD[step.who]} if step.command == "make_call" else {}
+        command, params = step.command, dict[str, Any]()
+        if command == "make_call":
+            params = {"to": _THIRD[step.who]}
+        elif command == "disconnect_leg":
+            params = {"leg_id": self._leg_of(step.who).leg_id}
+        elif command in COACHES:
+            command, params = "add_coach", {"phone_number": _THIRD[step.who], "mode": COACHES[command]}
         try:
-            self.simulation.command(step.command, flow=False, **params)
+            self.simulation.command(command, flow=False, **params)
         except TrunklineError as refused:
             return refused.mnemonic
         finally:
@@ -273,7 +286,11 @@ def _command(name: str, who: str = "") -> Step:
 
 _CONSULT = (_command("make_call", BORIS), _command("make_call", CLARA))
 _FITTING = {
-    Phase.TALK: (_command("hold_call"), _command("hold_call")),
+    Phase.TALK: (
+        *(4 * (_command("hold_call"),)),
+        _command("coach_whisper", CLARA),
+        _command("coach_barge", CLARA),
+    ),
     Phase.HOLD: (*_CONSULT, _command("unhold_call")),
     Phase.DIALING: (_command("restore_talk"), _command("transfer_talk")),
     Phase.OPERATOR_TALK: (_command("restore_talk"), _command("transfer_talk")),
@@ -284,5 +301,6 @@ _ANY = (
     _command("restore_talk"),
     _command("transfer_talk"),
     _command("make_call", BORIS),
+    _command("coach_whisper", CLARA),
     _command("release_call"),
 )

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from tests.calls.call_scenarios import Action, Beginning, CallScenario, call_scenarios, happenings, sample
+from tests.calls.call_scenarios import (
+    COACHES,
+    Action,
+    Beginning,
+    CallScenario,
+    call_scenarios,
+    happenings,
+    sample,
+)
 
-REPLAYED = 10
+REPLAYED = 14
 """The number that ``tests/engine/callapi/test_call_scenarios.py`` runs."""
 
 
@@ -30,6 +38,7 @@ def test_the_sample_is_of_all_kinds() -> None:
     assert {"Dial", "Conversation", "On hold", "Operators talking", "Call Transfer"} <= states
     done = {reported.step.command for reported in steps if reported.step.command and reported.refusal is None}
     assert done >= {"hold_call", "unhold_call", "make_call", "restore_talk", "transfer_talk", "release_call"}
+    assert done >= {"disconnect_leg", *COACHES}
     assert any(reported.refusal for reported in steps)
     assert len({call_scenario.finish_reason for call_scenario in chosen}) >= 3
 

@@ -10,6 +10,7 @@ from tests.calls.call_scenarios import (
     ANNA,
     BORIS,
     CLARA,
+    COACHES,
     CONTACT,
     Action,
     Beginning,
@@ -30,7 +31,7 @@ pytestmark = [
     pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
-SCENARIOS = 10
+SCENARIOS = 14
 """Their output is in the note of a failure."""
 _TO = {BORIS: TO_BORIS, CLARA: TO_CLARA}
 _METHODS = {
@@ -40,6 +41,8 @@ _METHODS = {
     "restore_talk": "restore.talk",
     "transfer_talk": "transfer.talk",
     "release_call": "release.call",
+    "disconnect_leg": "disconnect.leg",
+    **dict.fromkeys(COACHES, "add.coach"),
 }
 
 
@@ -97,11 +100,25 @@ class _Company:
             params = {"contact_message": self.client.message("word_to_contact")}
         elif step.command == "make_call":
             params = {"to": _TO[step.who]}
+        elif step.command == "disconnect_leg":
+            params = {"leg_id": await self._leg_of(step.who)}
+        elif step.command in COACHES:
+            params = {"phone_number": _TO[step.who], "mode": COACHES[step.command]}
         try:
             await self.client.do(self.session, _METHODS[step.command], **params)
         except ApiError as refused:
             return refused.mnemonic
         return None
+
+    async def _leg_of(self, who: str) -> int:
+        """The id of a party's leg, as ``list.calls`` shows it."""
+        call = await self.client.living(self.session)
+        assert call is not None
+        for leg in call["legs"]:
+            name = (leg["employee_full_name"] or CONTACT).split()[-1]
+            if name == who:
+                return int(leg["leg_id"])
+        raise KeyError(who)
 
     async def _call_of(self, who: str) -> Call:
         """The call that a party has now."""
