@@ -251,6 +251,8 @@ class _Builder:
                 engine.answer(leg.channel)
             case Action.REFUSE:
                 engine.refuse(leg.channel, 17, by_party=True)
+            case Action.HANG_UP if self._is_called(leg):
+                engine.refuse(leg.channel, 21, by_party=True)  # a phone that rings declines: SIP 603
             case Action.HANG_UP:
                 engine.hang_up(leg.channel)
             case Action.RING_OUT:

@@ -14,7 +14,7 @@ from tests.calls.call_scenarios import (
     sample,
 )
 
-REPLAYED = 14
+REPLAYED = 13
 """The number that ``tests/engine/callapi/test_call_scenarios.py`` runs."""
 
 

@@ -178,6 +178,34 @@ async def test_the_cause_of_a_busy_colleague_is_in_the_report(setup: Setup) -> N
     assert causes == [17, 17]
 
 
+@pytest.mark.parametrize("rings", ["a phone", "phones of a group", "a customer", "a colleague"])
+async def test_the_cause_of_a_caller_who_gives_up_is_in_the_report(setup: Setup, rings: str) -> None:
+    """Q.850 as the page says: who hangs up clears normally (16), and nobody who rang counts as not responding."""
+    before = await setup.last_id()
+    customer = await setup.customer()
+    customer.on_call(Ignore())
+    if rings in ("a phone", "phones of a group"):
+        call = await customer.dial(ANNA if rings == "a phone" else "97140000201")
+        ringing = [await setup.anna.next_call()]
+        ringing += [await setup.boris.next_call()] if rings != "a phone" else []
+    elif rings == "a customer":
+        call = await setup.anna.dial(customer.name)
+        ringing = [await customer.next_call()]
+    else:
+        call = await setup.anna.dial(BORIS_EXTENSION)
+        ringing = [await setup.boris.next_call()]
+    await asyncio.gather(*(one.ringing() for one in ringing))
+    await asyncio.sleep(1)
+    await call.hangup()
+    await asyncio.gather(*(one.ended() for one in ringing))
+    row = await setup.row(before)
+    by_us = rings in ("a customer", "a colleague")
+    assert row["finish_reason"] == ("operator_disconnects" if by_us else "caller_disconnects")
+    legs = await setup.legs(row["id"])
+    assert [leg["release_cause_code"] for leg in legs] == [16] * len(legs), legs
+    assert {leg["finish_reason"] for leg in legs} == {row["finish_reason"]}, legs
+
+
 # --- codes
 
 

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]
 
-SCENARIOS = 14
+SCENARIOS = 13
 """Their output is in the note of a failure."""
 _TO = {BORIS: TO_BORIS, CLARA: TO_CLARA}
 _METHODS = {
