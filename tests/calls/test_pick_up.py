@@ -131,7 +131,7 @@ def test_the_colleague_answered_first() -> None:
     waiting.answer(c.BORIS_LINE)
     code.engine.channels.clear()
     code.handle(Ended(code.channel, Instant(code.clock), 21, by_party=False))
-    assert code.end["is_lost"] is True
+    assert code.end["is_lost"] is False
     waiting.hang_up()
     assert waiting.end["is_lost"] is False
 

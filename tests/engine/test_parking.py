@@ -53,6 +53,12 @@ async def parked_call(setup: Setup) -> dict[str, Any]:
     return dict(living)
 
 
+def _ringing(setup: Setup) -> list[Call]:
+    """The calls that ring at Anna's phone now."""
+    calls = setup.anna.calls
+    return [one for one in calls if one.is_ringing and not one.is_answered and not one.is_ended]
+
+
 async def rows_of(setup: Setup, before: int, expected: int) -> dict[str, dict[str, Any]]:
     await setup.row(before, expected=expected)
     return {one["direction"]: one for one in await setup._sessions(before)}
@@ -140,7 +146,10 @@ async def test_a_killed_switch_keeps_who_is_parked(setup: Setup) -> None:
     taking = await setup.clara.dial("*6811")
     await call.hears(taking.tone)
     await taking.hears(call.tone)
-    setup.anna.on_call(Answer())
+    async with asyncio.timeout(PARKING_SECONDS + 30):
+        while not (ringing := _ringing(setup)):
+            await asyncio.sleep(0.2)
+    await ringing[0].answer()
     await other.hears(second.tone)
     assert not call.is_ended
     await asyncio.gather(call.hangup(), other.hangup())
