@@ -184,6 +184,21 @@ async def test_new_certificate_is_served_without_a_restart(tmp_path: Path, free_
         assert third == second, "the old one stays while the new one is not whole"
 
 
+async def test_every_name_of_a_server_gets_the_one_certificate(tmp_path: Path, free_ports: Ports) -> None:
+    settings = _settings(tmp_path, free_ports)
+    expected = ssl.PEM_cert_to_DER_cert(certificates.certificate_file(settings).read_text())
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    async with _open(ApisOnFakes(), settings):
+        for name in ("", "unknown.example", "pbx.example.com", "a" * 63 + ".example"):
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", settings.web.https_port, ssl=context, server_hostname=name
+            )
+            assert writer.get_extra_info("ssl_object").getpeercert(binary_form=True) == expected
+            writer.close()
+
+
 async def test_a_start_with_a_broken_certificate_serves_the_last_good_one(
     tmp_path: Path, free_ports: Ports
 ) -> None:

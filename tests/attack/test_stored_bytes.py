@@ -147,3 +147,36 @@ async def test_a_head_has_a_limit(tmp_path: Path, free_ports: Ports) -> None:
         assert b" 200 OK" in await _answer(port, fits)
         too_long = b"GET /health HTTP/1.1\r\nHost: x\r\n" + _HEADER * 7
         assert b" 400 Bad Request" in await _answer(port, too_long)
+
+
+async def test_the_bytes_of_all_requests_are_bounded(
+    tmp_path: Path, free_ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each client has less than its own limits; a client that had a valid token has room all the same."""
+    monkeypatch.setattr("trunkline.apis.stored_bytes.STORED_OF_UNKNOWN", 2_000_000)
+    loop = asyncio.get_running_loop()
+    body = b'{"jsonrpc":"2.0","id":1,"method":"logout.user","params":{"access_token":"%s"}}' % TOKEN.encode()
+    body += b" " * (900_000 - len(body))
+    head = b"POST /v4.0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with _web(tmp_path, free_ports) as port:
+        assert b"200 OK" in await _answer(port, head + body), "the address is known now"
+        with contextlib.ExitStack() as stack:
+            refused = list[bytes]()
+            for number in range(8):
+                stranger = stack.enter_context(socket.socket())
+                stranger.bind((f"127.0.2.{1 + number}", 0))
+                stranger.setblocking(False)
+                await loop.sock_connect(stranger, ("127.0.0.1", port))
+                with contextlib.suppress(OSError):
+                    await loop.sock_sendall(stranger, head + body[:-1])
+                with contextlib.suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(0.5):
+                        refused.append(await loop.sock_recv(stranger, 2000))
+            assert len(refused) >= 6
+            assert all(b" 503 Service Unavailable" in one and b"Retry-After: 5" in one for one in refused)
+            assert b"200 OK" in await _answer(port, head + body)
+        await asyncio.sleep(0.2)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.2.1", 0))
+        writer.write(head + body)
+        assert b"200 OK" in await asyncio.wait_for(reader.read(), 20), "there is room again"
+        writer.close()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from trunkline.accounts import login_throttle, passwords, tokens
 from trunkline.accounts.access import check_account
 from trunkline.accounts.model import Login, Status
 from trunkline.core.clock import to_datetime
-from trunkline.core.errors import AuthenticationFailed
+from trunkline.core.concurrency_limit import ConcurrencyLimit
+from trunkline.core.errors import AuthenticationFailed, LimitExceeded
 from trunkline.core.failures import FORGOTTEN_AFTER
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Connection, Database, Row
@@ -22,26 +24,52 @@ _KEPT_AFTER_END = timedelta(days=1)
 _HASHING_AT_ONCE = 2
 """Passwords checked concurrently in a process: each takes 64 MiB; it also bounds parallel guessing."""
 
+_WAITING_MAX = 16
+"""Log-ins of one address that wait."""
+
+_WAIT_MAX = 20.0
+"""Seconds that a log-in waits."""
+
+_REFUSED_SECONDS = 60.0
+"""For which an address comes after others, once a log-in from it was refused."""
+
+_REFUSED_MAX = 10_000
+"""Addresses that are remembered for it; the oldest are forgotten first."""
+
 _log = get_logger("accounts")
 
 
 class Sessions:
-    """Opens and closes sessions."""
+    """Opens and closes sessions.
+
+    A password takes a tenth of a second of a processor. Addresses take turns, those whose log-ins were refused a short
+    time ago after the others, so that guesses, from however many addresses, do not keep others from logging in.
+    """
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._hashing = asyncio.Semaphore(_HASHING_AT_ONCE)
+        self._refused: dict[Hashable, float] = {}
+        self._now = 0.0
+        self._hashing = ConcurrencyLimit(
+            "log-ins",
+            total=_HASHING_AT_ONCE,
+            per_account=_HASHING_AT_ONCE,
+            queue=_WAITING_MAX,
+            wait=_WAIT_MAX,
+            yields=self._was_refused,
+        )
 
     async def open(self, login: str, password: str, api: str, address: str | None, now: float) -> Login:
         """See :meth:`trunkline.accounts.service.Accounts.login`."""
         login = _storable(login).strip()
         subject = login_throttle.subject(login, address)
-        async with self._hashing:
+        async with self._place(address, now):
             await self._check_throttle(subject, now)
             row = await self._find(login)
             stored = row["password_hash"] if row is not None else None
             fits = await passwords.fits(password, stored)
             if row is None or stored is None or not fits or row["user_status"] != Status.ACTIVE:
+                self._note_refusal(address, now)
                 await self._note_failure(subject, now)
                 _log.warning(
                     "login_refused",
@@ -54,6 +82,31 @@ class Sessions:
             new_hash = await passwords.hash_of(password) if passwords.needs_rehash(stored) else None
         check_account(row)
         return await self._open(row, api, subject, new_hash, to_datetime(now))
+
+    @asynccontextmanager
+    async def _place(self, address: str | None, now: float) -> AsyncIterator[None]:
+        """:raises LimitExceeded: too many log-ins of the address wait, or others took too long."""
+        self._now = now
+        place = self._hashing.place(address)
+        try:
+            await place.__aenter__()
+        except LimitExceeded as error:
+            text = "too many log-ins wait to be checked; send fewer, and try again in some seconds"
+            raise LimitExceeded(text, params=error.params) from None
+        try:
+            yield
+        finally:
+            await place.__aexit__(None, None, None)
+
+    def _was_refused(self, address: Hashable) -> bool:
+        at = self._refused.get(address)
+        return at is not None and self._now < at + _REFUSED_SECONDS
+
+    def _note_refusal(self, address: str | None, now: float) -> None:
+        self._refused.pop(address, None)
+        self._refused[address] = now
+        if len(self._refused) > _REFUSED_MAX:
+            del self._refused[next(iter(self._refused))]
 
     async def close(self, token: str) -> None:
         """End the session with that token; a key or an unknown token is left as it is."""

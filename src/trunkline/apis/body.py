@@ -12,6 +12,8 @@ from typing import Final
 
 from aiohttp import web
 
+from trunkline.apis.stored_bytes import BODY
+
 MEMBERS_MAX = 16
 """Members of one gzip body: each costs a new decompressor."""
 
@@ -36,6 +38,10 @@ class BodyTooSlow(BodyError):  # noqa: N818
     """It did not arrive in time."""
 
 
+class BodyNotStored(BodyError):  # noqa: N818
+    """The process has no room for it now (:mod:`.stored_bytes`)."""
+
+
 async def read_body(request: web.Request, *, limit: int, seconds: float) -> bytes:
     """The complete body, decompressed.
 
@@ -48,13 +54,17 @@ async def read_body(request: web.Request, *, limit: int, seconds: float) -> byte
         raise BodyTooLarge
     body = bytearray()
     received = 0
+    stored = request.get(BODY)
     try:
         async with asyncio.timeout(seconds):
             async for chunk in request.content.iter_chunked(_CHUNK):
                 received += len(chunk)
                 if received > limit:
                     raise BodyTooLarge
-                body += chunk if inflater is None else inflater.feed(chunk)
+                piece = chunk if inflater is None else inflater.feed(chunk)
+                if stored is not None and not stored.take(len(piece)):
+                    raise BodyNotStored
+                body += piece
                 if len(body) > limit:
                     raise BodyTooLarge
     except TimeoutError:

@@ -4,6 +4,9 @@ A connection counts from the moment it is accepted, before its TLS handshake, un
 a request must be complete within a time; the body has a separate deadline (:mod:`trunkline.apis.body`), and idle
 connections end with the server's keep-alive.
 
+Those of addresses that are not known (:mod:`.service.turns`) wait for turns: to be opened, and with each piece that they
+send. When there are too many, the oldest of them is closed, so that a new client gets in.
+
 What a connection may have stored before its client is known is bounded: a head, a few requests behind the first, the bytes
 behind an upgrade. Whatever is beyond stays in the socket, or ends the connection.
 """
@@ -15,9 +18,10 @@ import contextlib
 import json
 import socket
 import ssl
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -28,8 +32,10 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from trunkline.apis.address import Network
-from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded, BodyAllowance
+from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded, BodyAllowance, network_of
+from trunkline.apis.service.turns import Turns
 from trunkline.apis.sparse import Sparse
+from trunkline.apis.stored_bytes import BODY, RETRY_SECONDS, StoredBytes
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task, item_task
 
@@ -46,6 +52,21 @@ _NOT_HTTP = "This is not an HTTP request that can be read: send HTTP/1.1."
 READ_MAX = 16 * 1024
 """Bytes that are parsed at once; a read from a socket has up to 256 KiB."""
 
+_BODY_READ_MAX = 64 * 1024
+"""Bytes that are parsed in one turn while they belong to the body of a request."""
+
+_UNKNOWN_OF_4 = 3
+"""Quarters of the connections that clients without a valid token may have; the rest is for known ones."""
+
+_ACCEPTED_AT_ONCE = 16
+"""Connections that are accepted in one step of the event loop."""
+
+_PEEKS = 8
+"""Times that a socket is looked at which has fewer bytes than it should when it is readable."""
+
+_HELLO_MAX = 16 * 1024
+"""Bytes of the message with which a client begins a TLS handshake."""
+
 HEAD_MAX = 32 * 1024
 """Bytes of the head of a request. aiohttp limits each header and their number alone, together a mebibyte."""
 
@@ -57,6 +78,11 @@ TAIL_MAX = 16 * 1024
 
 CONNECTION_COST = RATE // 128
 """An address may open 128 connections a second after 512 at once; further ones wait. Those with a valid token are free."""
+
+_NO_ROOM = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: %d\r\nConnection: close\r\n\r\n"
+    % RETRY_SECONDS
+)
 
 _REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -75,6 +101,14 @@ class ConnectionLimits:
     handshake_seconds: float
     head_seconds: float
     unlimited: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What the connections of a process share: the turns of unknown clients, and the bytes of requests."""
+
+    turns: Turns
+    stored: StoredBytes
 
 
 class ConnectionCount:
@@ -118,15 +152,21 @@ class Connection(RequestHandler):
     :param head_seconds: that time.
     :param when_lost: called once, at its end.
     :param when_identified: called when a request on it had a valid token.
+    :param network: of its address, for its turns; None: a proxy's, whose requests wait each for itself.
     """
 
     __slots__ = (
         "_deadline",
         "_head_bytes",
         "_head_seconds",
+        "_is_refused",
         "_is_unreadable",
         "_last_body",
+        "_network",
+        "_pending",
+        "_shares",
         "_take_incoming",
+        "_turn",
         "_when_identified",
         "_when_lost",
     )
@@ -135,6 +175,8 @@ class Connection(RequestHandler):
         self,
         server: web.Server,
         *,
+        shares: Shares,
+        network: str | None,
         head_seconds: float,
         when_lost: Callable[[], None],
         when_identified: Callable[[], None] = lambda: None,
@@ -153,13 +195,22 @@ class Connection(RequestHandler):
         self._max_msg_queue_size = PIPELINE_MAX
         self._msg_queue_resume_size = 0
         self._head_bytes = 0
+        self._is_refused = False
         self._is_unreadable = False
         self._last_body: StreamReader = EMPTY_PAYLOAD
+        self._shares = shares
+        self._network = network
+        self._pending = b""
+        self._turn: Callable[[], None] | None = None
         self._head_seconds = head_seconds
         self._when_lost: Callable[[], None] | None = when_lost
         self._deadline: asyncio.TimerHandle | None = None
         self._take_incoming: TakeIncoming | None = None
         self._when_identified = when_identified
+
+    @property
+    def is_of_proxy(self) -> bool:
+        return self._network is None
 
     def identified(self) -> None:
         """A request had a valid token."""
@@ -189,6 +240,77 @@ class Connection(RequestHandler):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
+        if self._may_take():
+            self._take(data)
+        else:
+            self._wait_with(data)
+
+    def _may_take(self) -> bool:
+        """Whether the client does not have to wait: it is known, a proxy, or watches a stream, which has a budget."""
+        if self._is_refused:
+            return True
+        if self._turn is not None or self._pending:
+            return False
+        if self._network is None or self._take_incoming is not None:
+            return True
+        return self._shares.turns.may_pass(self._network)
+
+    def _wait_with(self, data: bytes) -> None:
+        """Keep the bytes until the turn comes, and read no more."""
+        if data and not self._shares.stored.take(len(data), is_known=False):
+            self._end_without_room(data)
+            return
+        self._pending += data
+        self._pause_transport_reading()
+        self._ask_for_turn()
+
+    def _ask_for_turn(self) -> None:
+        if self._turn is None and self._network is not None and self.transport is not None:
+            self._turn = self._take_turn
+            self._shares.turns.ask(self._network, self._turn)
+
+    def _take_turn(self) -> None:
+        """Take some of the bytes that wait. The rest waits for another turn, and until what was taken is read."""
+        most = READ_MAX if self._last_body.is_eof() else _BODY_READ_MAX
+        data, self._pending = self._pending[:most], self._pending[most:]
+        self._turn = None
+        self._shares.stored.give_back(len(data), is_known=False)
+        self._take(data)
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        if self._pending:
+            self._ask_for_turn()
+        elif self._turn is None:
+            super()._resume_transport_reading()
+
+    def _end_without_room(self, data: bytes) -> None:
+        """The process stores too much: refuse the request.
+
+        The rest of its body is read and dropped while it is answered, so that the client reads the answer.
+        """
+        request = self._current_request
+        body = None if request is None else request.get(BODY)
+        if body is not None and not self._last_body.is_eof():
+            body.refuse()
+            self._is_refused = True
+            waiting = self._pending
+            self._forget_turn()
+            self._take(waiting + data)
+        elif self.transport is not None:
+            if request is None and not self._messages:
+                self.transport.write(_NO_ROOM)
+            self.force_close()
+
+    def _forget_turn(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None and self._network is not None:
+            self._shares.turns.cancel(self._network, turn)
+        size, self._pending = len(self._pending), b""
+        self._shares.stored.give_back(size, is_known=False)
+
+    def _take(self, data: bytes) -> None:
         if not data:  # aiohttp's way to go on with what the parser has
             self._take_piece(data)
         for at in range(0, len(data), READ_MAX):
@@ -268,6 +390,7 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._forget_deadline()
+        self._forget_turn()
         super().connection_lost(exc)
         if self._when_lost is not None:
             self._when_lost()
@@ -313,7 +436,9 @@ class Connection(RequestHandler):
 
     def _end(self) -> None:
         self._deadline = None
-        if self.transport is not None and self._is_between_requests():
+        if self._turn is not None:  # what it sent has not been read
+            self._await_head()
+        elif self.transport is not None and self._is_between_requests():
             self.transport.write(_REQUEST_TIMEOUT)
             self.force_close()
 
@@ -322,6 +447,11 @@ def is_identified(request: web.Request) -> None:
     """The request has a valid token, so that its connection no longer counts for its address."""
     if isinstance(request.protocol, Connection):
         request.protocol.identified()
+
+
+def is_of_proxy(request: web.Request) -> bool:
+    """Whether the connection is a trusted proxy's, so that it had no turn for the request."""
+    return isinstance(request.protocol, Connection) and request.protocol.is_of_proxy
 
 
 def limit_incoming(request: web.Request, take: TakeIncoming) -> None:
@@ -337,18 +467,22 @@ class Listener:
     """Ports of one web process. Close it before the server's runner is cleaned up.
 
     :param server: of the runner that was set up.
+    :param shares: of the application.
     :param options: of each connection, as :class:`aiohttp.web.AppRunner` takes them.
     """
 
-    def __init__(self, server: web.Server, limits: ConnectionLimits, **options: Any) -> None:
+    def __init__(self, server: web.Server, limits: ConnectionLimits, shares: Shares, **options: Any) -> None:
         self._server = server
         self._limits = limits
+        self._shares = shares
+        self._unknown: OrderedDict[_Opened, None] = OrderedDict()
         self._options = options
         self._count = ConnectionCount(limits)
         self._sockets: list[socket.socket] = []
         self._accepting: list[asyncio.Task[None]] = []
         self._opening: set[asyncio.Task[None]] = set()
         self._refused = Sparse()
+        self._ended = Sparse()
         self._new = BodyAllowance()
 
     @property
@@ -378,27 +512,62 @@ class Listener:
             bound.close()
 
     async def _accept(self, bound: socket.socket, context: ssl.SSLContext | None) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            try:
-                accepted, peer = await loop.sock_accept(bound)
-            except ConnectionError:
-                continue
-            except OSError as error:
-                _log.error(
-                    "connection_not_accepted",
-                    reason=str(error),
-                    consequence="new connections wait; accepting them is tried again",
-                    remedy="raise the limit of open files (LimitNOFILE) if there are too many; else check memory and ports",
+            await _readable(bound)
+            for _ in range(_ACCEPTED_AT_ONCE):
+                try:
+                    accepted, peer = bound.accept()
+                except BlockingIOError:
+                    break
+                except ConnectionError:
+                    continue
+                except OSError as error:
+                    _log.error(
+                        "connection_not_accepted",
+                        reason=str(error),
+                        consequence="new connections wait; accepting them is tried again",
+                        remedy="raise the limit of open files (LimitNOFILE) if there are too many; else check memory",
+                    )
+                    await asyncio.sleep(_PAUSE)
+                    break
+                accepted.setblocking(False)
+                self._accepted(accepted, _plain(peer[0]), context)
+
+    def _accepted(self, accepted: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
+        is_free = self._count.is_unlimited(address)
+        waits = not is_free and not self._shares.turns.may_pass(network_of(address))
+        self._make_room(waits=waits)
+        if not self._count.enter(address):
+            accepted.close()
+            self._note_refusal(address)
+            return
+        opened = _Opened(accepted, address)
+        opened.when_lost = partial(self._leave, opened)
+        if waits:
+            self._unknown[opened] = None
+        work = self._open(opened, context, is_free=is_free, waits=waits)
+        opened.task = item_task(work, name="connection", among=self._opening)
+
+    def _make_room(self, *, waits: bool) -> None:
+        """Close the oldest connections that have had no valid token, for a new one."""
+        total = self._limits.total
+        while self._unknown and (
+            self._count.total >= total or (waits and len(self._unknown) >= max(1, total * _UNKNOWN_OF_4 // 4))
+        ):
+            oldest = next(iter(self._unknown))
+            oldest.end()
+            if self._ended.is_due():
+                _log.warning(
+                    "connections_ended",
+                    reason="too many clients are connected",
+                    address=oldest.address,
+                    ended=self._ended.count,
+                    consequence="the oldest connections without a valid token are closed for new ones",
                 )
-                await asyncio.sleep(_PAUSE)
-                continue
-            address = _plain(peer[0])
-            if not self._count.enter(address):
-                accepted.close()
-                self._note_refusal(address)
-                continue
-            item_task(self._open(accepted, address, context), name="connection", among=self._opening)
+
+    def _leave(self, opened: _Opened) -> None:
+        self._unknown.pop(opened, None)
+        self._count.leave(opened.address)
 
     def _note_refusal(self, address: str) -> None:
         if self._refused.is_due():
@@ -410,46 +579,120 @@ class Listener:
                 consequence="new connections of this address are closed until others end, or for some seconds",
             )
 
-    async def _open(self, accepted: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
-        left = _Once(lambda: self._count.leave(address))
-        is_free = self._count.is_unlimited(address)
+    async def _open(
+        self, opened: _Opened, context: ssl.SSLContext | None, *, is_free: bool, waits: bool
+    ) -> None:
+        address, network = opened.address, network_of(opened.address)
         try:
             if not is_free:
                 await self._new.take(address, CONNECTION_COST)
         except AllowanceExceeded:
-            left.call()
-            accepted.close()
+            opened.end()
             self._note_refusal(address)
             return
         except BaseException:
-            left.call()
-            accepted.close()
+            opened.end()
             raise
-        identified = _Once(lambda: None if is_free else self._new.give_back(address, CONNECTION_COST))
+
+        def was_identified() -> None:
+            self._unknown.pop(opened, None)
+            if not is_free:
+                self._new.give_back(address, CONNECTION_COST)
+
+        identified = _Once(was_identified)
 
         def connection() -> Connection:
-            return Connection(
+            opened.connection = Connection(
                 self._server,
+                shares=self._shares,
+                network=None if is_free else network,
                 head_seconds=self._limits.head_seconds,
-                when_lost=left.call,
+                when_lost=opened.lost,
                 when_identified=identified.call,
                 **self._options,
             )
+            return opened.connection
 
         seconds = None if context is None else self._limits.handshake_seconds
         try:
             async with asyncio.timeout(seconds):
+                if waits:
+                    if context is not None:
+                        await _client_hello(opened.accepted)
+                    await self._shares.turns.turn(network)
                 await asyncio.get_running_loop().connect_accepted_socket(
-                    connection, accepted, ssl=context, ssl_handshake_timeout=seconds
+                    connection, opened.accepted, ssl=context, ssl_handshake_timeout=seconds
                 )
         except (OSError, TimeoutError):  # among them what TLS refuses
-            left.call()
-            with contextlib.suppress(OSError):
-                accepted.close()
+            opened.end()
         except BaseException:
-            left.call()
-            accepted.close()
+            opened.end()
             raise
+
+
+class _Opened:
+    """A connection from the moment it is accepted."""
+
+    def __init__(self, accepted: socket.socket, address: str) -> None:
+        self.accepted = accepted
+        self.address = address
+        self.task: asyncio.Task[None] | None = None
+        self.connection: Connection | None = None
+        self.when_lost: Callable[[], None] = lambda: None
+
+    def lost(self) -> None:
+        """It is not counted any more."""
+        when_lost, self.when_lost = self.when_lost, lambda: None
+        when_lost()
+
+    def end(self) -> None:
+        """Close it, at whatever stage it is."""
+        self.lost()
+        if self.connection is not None and self.connection.transport is not None:
+            self.connection.transport.abort()
+        elif self.task is not None and self.task is not asyncio.current_task() and not self.task.done():
+            self.task.cancel()  # which comes here again
+        else:
+            with contextlib.suppress(OSError):
+                self.accepted.close()
+
+
+async def _client_hello(accepted: socket.socket) -> None:
+    """Return when the first message of a TLS handshake is there as a whole, so that its answer costs one turn.
+
+    :raises OSError: it is none, or comes in several records; no client divides it.
+    """
+    header = await _first_bytes(accepted, 9)  # of the record, 5, and of the message
+    size = int.from_bytes(header[3:5], "big")
+    if header[:2] != b"\x16\x03" or header[5] != 1 or int.from_bytes(header[6:9], "big") + 4 > size:
+        raise ConnectionAbortedError
+    await _first_bytes(accepted, 5 + min(size, _HELLO_MAX))
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
+
+async def _first_bytes(accepted: socket.socket, size: int) -> bytes:
+    """What a client sent first, which stays to be read.
+
+    :raises OSError: the connection ended before.
+    """
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+    for attempt in range(_PEEKS):
+        await _readable(accepted)
+        data = accepted.recv(size, socket.MSG_PEEK)
+        if len(data) == size:
+            return data
+        await asyncio.sleep(0.01 * 2**attempt)  # it was readable before the option was set, or has ended
+    raise ConnectionResetError
+
+
+async def _readable(one: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(one, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(one)
 
 
 class _Once:

@@ -15,9 +15,11 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from trunkline.apis.address import AddressOf
-from trunkline.apis.listener import is_identified
-from trunkline.apis.service.body_allowance import AllowanceExceeded
+from trunkline.apis.body import BodyNotStored
+from trunkline.apis.listener import is_identified, is_of_proxy
+from trunkline.apis.service.body_allowance import AllowanceExceeded, network_of
 from trunkline.apis.service.check_limit import REFUSAL_SECONDS, CheckLimit, RequestCheck
+from trunkline.apis.stored_bytes import BODY, RETRY_SECONDS, StoredBody, StoredBytes
 from trunkline.core.errors import LimitExceeded
 
 CHECK: web.RequestKey[RequestCheck] = web.RequestKey("check", RequestCheck)
@@ -46,13 +48,21 @@ def token_of(request: web.Request) -> str | None:
     return request.query.get("access_token")
 
 
-def request_share(check_limit: CheckLimit, address_of: AddressOf) -> Middleware:
-    """The middleware; it must be the outermost."""
+def request_share(check_limit: CheckLimit, address_of: AddressOf, stored: StoredBytes) -> Middleware:
+    """The middleware; it must be the outermost.
+
+    :param stored: the bytes of requests of the process.
+    """
+    turns = check_limit.turns
 
     @web.middleware
     async def count(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
+        network = network_of(address_of(request))
+        if is_of_proxy(request) and not turns.may_pass(network):
+            await turns.turn(network)
+        body = request[BODY] = StoredBody(stored, is_known=turns.is_known(network))
         try:
             if getattr(request.match_info.handler, _MARK, False):
                 return await handler(request)
@@ -66,7 +76,10 @@ def request_share(check_limit: CheckLimit, address_of: AddressOf) -> Middleware:
         except (AllowanceExceeded, LimitExceeded):
             await asyncio.sleep(REFUSAL_SECONDS)
             return _too_many()
+        except BodyNotStored:
+            return _no_room()
         finally:
+            body.release()
             made = request.get(CHECK)
             if made is not None and made.is_identified:
                 is_identified(request)
@@ -78,4 +91,11 @@ def _too_many() -> web.Response:
     text = "Too many requests of this address without a valid token: send fewer."
     response = web.json_response({"error": text}, status=429, headers={"Retry-After": "30"})
     response.force_close()
+    return response
+
+
+def _no_room() -> web.Response:
+    text = "The server has too many requests to store now: send the request again later."
+    response = web.json_response({"error": text}, status=503, headers={"Retry-After": str(RETRY_SECONDS)})
+    response.force_close()  # the rest of the body is not read
     return response

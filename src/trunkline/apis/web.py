@@ -18,6 +18,7 @@ from aiohttp import web
 
 from trunkline import __version__
 from trunkline.apis.address import address_reader, country_reader, networks
+from trunkline.apis.body import BodyNotStored
 from trunkline.apis.call_api.stream import StreamEndpoint
 from trunkline.apis.call_center.endpoint import CallCenterEndpoint
 from trunkline.apis.call_center.operations import OPERATIONS
@@ -26,13 +27,14 @@ from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
 from trunkline.apis.cors import Cors, origins_of_accounts
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.http import JsonRpcEndpoint
-from trunkline.apis.listener import ConnectionLimits, Listener
+from trunkline.apis.listener import ConnectionLimits, Listener, Shares
 from trunkline.apis.request_share import request_share
 from trunkline.apis.service.body_allowance import AllowanceExceeded
 from trunkline.apis.service.check_limit import CheckLimit
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.service.request_log import DatabaseRequestLog, MemoryRequestLog, RequestLog
 from trunkline.apis.sparse import Sparse
+from trunkline.apis.stored_bytes import StoredBytes
 from trunkline.apis.tls import ReloadedCertificate
 from trunkline.core.errors import LimitExceeded
 from trunkline.core.log import get_logger
@@ -45,6 +47,8 @@ _log = get_logger("apis.web")
 
 _ENDED_BY_CLIENT = Sparse()
 """Answers that clients did not read to the end, in this process."""
+
+_SHARES: web.AppKey[Shares] = web.AppKey("shares", Shares)
 
 _PARTS = (r"call[-_]?api|/v?4", r"data[-_]?api|/v?2")
 """What a path that is meant for each of :data:`SERVICE_SPECS` may have in it."""
@@ -82,7 +86,10 @@ def build_app(
     cors = Cors(services.settings.web.cors_origins, of_accounts)
     address_of = address_reader(services.settings)
     check_limit = CheckLimit(services.settings.web)
-    app = web.Application(middlewares=[request_share(check_limit, address_of), cors.middleware(), _guard])
+    stored = StoredBytes()
+    share = request_share(check_limit, address_of, stored)
+    app = web.Application(middlewares=[share, cors.middleware(), _guard])
+    app[_SHARES] = Shares(check_limit.turns, stored)
     app.on_response_prepare.append(_set_headers)
     app.on_response_prepare.append(cors.set_headers)
     if request_log is None:
@@ -132,7 +139,7 @@ async def serving(app: web.Application, settings: Settings) -> AsyncIterator[End
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_STOP_TIMEOUT, **options)
     await runner.setup()
     assert runner.server is not None
-    listener = Listener(runner.server, _limits(settings.web), **options)
+    listener = Listener(runner.server, _limits(settings.web), app[_SHARES], **options)
     watcher: asyncio.Task[None] | None = None
     http = https = None
     try:
@@ -229,7 +236,7 @@ async def _guard(
         if request.match_info.http_exception is None:
             raise  # by an endpoint
         return _no_endpoint(request, error)
-    except (AllowanceExceeded, LimitExceeded):
+    except (AllowanceExceeded, BodyNotStored, LimitExceeded):
         raise  # request_share has the answer
     except ConnectionError:
         if request.transport is not None and not request.transport.is_closing():

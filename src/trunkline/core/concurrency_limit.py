@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 
 from trunkline.core.errors import LimitExceeded
@@ -16,14 +16,26 @@ class ConcurrencyLimit:
     :param workload: what they are, named in the error.
     :param queue: requests of one account that may wait.
     :param wait: seconds that a request may wait.
+    :param yields: whether the waiting requests of an account come after those of others; they have every fourth place.
     """
 
-    def __init__(self, workload: str, *, total: int, per_account: int, queue: int, wait: float) -> None:
+    def __init__(
+        self,
+        workload: str,
+        *,
+        total: int,
+        per_account: int,
+        queue: int,
+        wait: float,
+        yields: Callable[[Hashable], bool] | None = None,
+    ) -> None:
         self._workload = workload
         self._total = total
         self._per_account = min(per_account, total)
         self._queue = queue
         self._wait = wait
+        self._yields = yields
+        self._admitted = 0
         self._running: Counter[Hashable] = Counter()
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
 
@@ -75,7 +87,7 @@ class ConcurrencyLimit:
 
     def _admit(self) -> None:
         """Give free places to those who wait, one account after another."""
-        for account_id in list(self._waiting):
+        for account_id in self._in_turn():
             if self._running.total() >= self._total:
                 return
             queue = self._waiting[account_id]
@@ -88,6 +100,13 @@ class ConcurrencyLimit:
                     break
             if not queue:
                 del self._waiting[account_id]
+
+    def _in_turn(self) -> list[Hashable]:
+        waiting = list(self._waiting)
+        self._admitted += 1
+        if self._yields is not None and self._admitted % 4:
+            waiting.sort(key=self._yields)
+        return waiting
 
     def _forget(self, account_id: Hashable, turn: asyncio.Future[None]) -> None:
         queue = self._waiting.get(account_id)

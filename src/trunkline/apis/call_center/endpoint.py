@@ -10,7 +10,7 @@ from functools import cached_property
 from aiohttp import web
 
 from trunkline.apis.address import AddressOf, CountryOf
-from trunkline.apis.body import BodyError, BodyTooLarge, BodyTooSlow, read_body
+from trunkline.apis.body import BodyTooLarge, BodyTooSlow, BodyUnreadable, read_body
 from trunkline.apis.call_center.declaration import Operation
 from trunkline.apis.call_center.openapi import document
 from trunkline.apis.call_center.processing import CallCenterRequests, Responded, Sent, failure
@@ -94,7 +94,7 @@ class CallCenterEndpoint:
         except BodyTooSlow:
             await self._check_limit.count(address)
             return _refusal(408, f"The body did not arrive within {self._body_seconds:.0f} s: send it again.")
-        except BodyError:
+        except BodyUnreadable:
             await self._check_limit.count(address)
             return _refusal(400, "The body ends too early, or is not in its Content-Encoding: send it again.")
         sent = Sent(

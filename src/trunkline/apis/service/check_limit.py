@@ -24,6 +24,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from trunkline.apis.service.body_allowance import AllowanceExceeded, BodyAllowance, network_of
+from trunkline.apis.service.turns import Turns
 from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import LimitExceeded
 from trunkline.core.settings import WebSettings
@@ -70,6 +71,7 @@ class CheckLimit:
         self.places_of_accounts = places(most * 2 // 3)
         self.addresses = BodyAllowance(clock)
         self.refusals = BodyAllowance(clock)
+        self.turns = Turns(clock)
         self._clock = clock
         self._known: OrderedDict[_Key, tuple[int, float]] = OrderedDict()
 
@@ -161,6 +163,7 @@ class RequestCheck:
         """The request has a valid token of the account and comes from an address that may use it."""
         if self._key is not None:
             self._limit.remember(self._key, account_id)
+        self._limit.turns.identified(network_of(self._address))
         if self._account_id is None:
             self._limit.addresses.give_back(self._address, self._cost)
         self._account_id = account_id
