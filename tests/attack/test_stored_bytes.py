@@ -152,7 +152,7 @@ async def test_a_head_has_a_limit(tmp_path: Path, free_ports: Ports) -> None:
 async def test_the_bytes_of_all_requests_are_bounded(
     tmp_path: Path, free_ports: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each client has less than its own limits; a client that had a valid token has room all the same."""
+    """Each client has less than its own limits; a client that had a valid token is served all the same."""
     monkeypatch.setattr("trunkline.apis.stored_bytes.STORED_OF_UNKNOWN", 2_000_000)
     loop = asyncio.get_running_loop()
     body = b'{"jsonrpc":"2.0","id":1,"method":"logout.user","params":{"access_token":"%s"}}' % TOKEN.encode()
@@ -178,5 +178,5 @@ async def test_the_bytes_of_all_requests_are_bounded(
         await asyncio.sleep(0.2)
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.2.1", 0))
         writer.write(head + body)
-        assert b"200 OK" in await asyncio.wait_for(reader.read(), 20), "there is room again"
+        assert b"200 OK" in await asyncio.wait_for(reader.read(), 20), "requests are stored again"
         writer.close()

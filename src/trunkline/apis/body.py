@@ -39,7 +39,7 @@ class BodyTooSlow(BodyError):  # noqa: N818
 
 
 class BodyNotStored(BodyError):  # noqa: N818
-    """The process has no room for it now (:mod:`.stored_bytes`)."""
+    """The process stores too many bytes now (:mod:`.stored_bytes`)."""
 
 
 async def read_body(request: web.Request, *, limit: int, seconds: float) -> bytes:

@@ -1,7 +1,7 @@
 """How many bytes of requests one web process stores in all: each client has limits of its own, and there are many clients.
 
 Counted is what waits to be parsed and what bodies have so far, as received and decompressed. Clients of unknown addresses
-(:mod:`.turns`) have a share, so that they never take what known ones need. Requests beyond are refused with 503: the client
+(:mod:`.turns`) have a share, so that known ones keep the rest. Requests beyond are refused with 503: the client
 is to send them again.
 """
 
@@ -31,7 +31,7 @@ class StoredBytes:
         self.of_unknown = 0
 
     def take(self, size: int, *, is_known: bool) -> bool:
-        """Count more bytes, if there is room for them."""
+        """Count more bytes, if the limits permit them."""
         if self.total + size > STORED_MAX:
             return False
         if not is_known:
@@ -58,11 +58,11 @@ class StoredBody:
         self._is_refused = False
 
     def refuse(self) -> None:
-        """There is no room for the rest of it."""
+        """The rest of it is not stored."""
         self._is_refused = True
 
     def take(self, size: int) -> bool:
-        """Count more of them, if there is room."""
+        """Count more of them, if the limits permit them."""
         if self._is_refused or not self._stored.take(size, is_known=self._is_known):
             return False
         self._size += size
