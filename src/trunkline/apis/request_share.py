@@ -48,12 +48,14 @@ def token_of(request: web.Request) -> str | None:
     return request.query.get("access_token")
 
 
-def request_share(check_limit: CheckLimit, address_of: AddressOf, stored: StoredBytes) -> Middleware:
+def request_share(
+    check_limit: CheckLimit, address_of: AddressOf, stored: StoredBytes | None = None
+) -> Middleware:
     """The middleware; it must be the outermost.
 
-    :param stored: the bytes of requests of the process.
+    :param stored: the bytes of requests of the process; None: counted here alone.
     """
-    turns = check_limit.turns
+    turns, counted = check_limit.turns, stored or StoredBytes()
 
     @web.middleware
     async def count(
@@ -62,7 +64,7 @@ def request_share(check_limit: CheckLimit, address_of: AddressOf, stored: Stored
         network = network_of(address_of(request))
         if is_of_proxy(request) and not turns.may_pass(network):
             await turns.turn(network)
-        body = request[BODY] = StoredBody(stored, is_known=turns.is_known(network))
+        body = request[BODY] = StoredBody(counted, is_known=turns.is_known(network))
         try:
             if getattr(request.match_info.handler, _MARK, False):
                 return await handler(request)
