@@ -69,6 +69,10 @@ async def read_body(request: web.Request, *, limit: int, seconds: float) -> byte
                     raise BodyTooLarge
     except TimeoutError:
         raise BodyTooSlow from None
+    except RuntimeError as error:
+        if request.transport is None:  # aiohttp's error for reading what a client sent that is gone
+            raise ConnectionResetError from error
+        raise
     except web.RequestPayloadError as error:
         raise BodyUnreadable from error
     if inflater is not None and received and not inflater.is_complete:

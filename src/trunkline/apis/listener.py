@@ -218,7 +218,10 @@ class Connection(RequestHandler):
 
     def log_exception(self, *args: Any, **options: Any) -> None:
         """A connection that ends during an answer is no error here; the application counts it."""
-        if not isinstance(options.get("exc_info"), ConnectionError):
+        error = options.get("exc_info")
+        if not isinstance(error, ConnectionError) and not (
+            isinstance(error, RuntimeError) and self.transport is None
+        ):
             super().log_exception(*args, **options)
 
     def limit_incoming(self, take: TakeIncoming) -> None:
