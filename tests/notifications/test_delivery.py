@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 import structlog
 
-from tests.notifications.receiver import Receiver, break_off, ok, slow, status
+from tests.notifications.receiver import Received, Receiver, break_off, ok, slow, status
 from tests.notifications.rig import ALL_OF_A_CALL, LOOPBACK, Rig, call_events, open_rig, worker
 from trunkline.core.settings import NotificationSettings
 from trunkline.notifications import deliveries
@@ -262,3 +263,97 @@ async def test_old_deliveries_are_forgotten(rig: Rig, monkeypatch: pytest.Monkey
         "select count(*) from delivery_attempts where account_id = %s", (rig.account_id,)
     )
     assert left == {"count": 3}
+
+
+def standard_signatures(one: Received, key: bytes) -> bool:
+    """Whether a receiver of Standard Webhooks accepts the request, with this key."""
+    signed = f"{one.headers['webhook-id']}.{one.headers['webhook-timestamp']}.".encode() + one.body
+    expected = "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+    return expected in one.headers["webhook-signature"].split(" ")
+
+
+async def test_requests_are_signed_as_standard_webhooks_say_also_while_the_secret_is_replaced(
+    rig: Rig,
+) -> None:
+    async with Receiver() as receiver, worker(rig):
+        first = "whsec_" + base64.b64encode(b"first key of 24 bytes...").decode()
+        which = await rig.subscribe(receiver.url, events=["call_start"], secret=first)
+        await rig.happened(*call_events(rig.account_id)[:1])
+        (one,) = await receiver.wait_for(1)
+        assert standard_signatures(one, b"first key of 24 bytes...")
+        assert one.headers["webhook-id"] == one.headers["Idempotency-Key"]
+        await rig.subscriptions.rotate(rig.account_id, which, "a second one of 24 bytes", seconds=3600)
+        await rig.happened(*call_events(rig.account_id)[:1])
+        _, two = await receiver.wait_for(2)
+        assert standard_signatures(two, b"first key of 24 bytes...")
+        assert standard_signatures(two, b"a second one of 24 bytes")
+        assert two.headers["Trunkline-Signature"].count(",v1=") == 2
+        await rig.db.execute(
+            "update subscriptions set former_secret_until = now() where subscription_id = %s", (which,)
+        )
+        await rig.happened(*call_events(rig.account_id)[:1])
+        *_, three = await receiver.wait_for(3)
+        assert not standard_signatures(three, b"first key of 24 bytes...")
+        assert standard_signatures(three, b"a second one of 24 bytes")
+
+
+async def test_an_endpoint_is_left_alone_for_as_long_as_it_asks(rig: Rig) -> None:
+    async with (
+        Receiver(answer=status(429, **{"Retry-After": "2"})) as receiver,
+        Receiver() as other,
+        worker(rig, QUICK),
+    ):
+        await rig.subscribe(receiver.url, "busy", events=["call_start"])
+        await rig.subscribe(other.url, "other", events=["call_start"])
+        await rig.happened(*call_events(rig.account_id)[:1])
+        await receiver.wait_for(1)
+        receiver.answer = ok
+        await rig.happened(*call_events(rig.account_id)[:1])
+        await other.wait_for(2)
+        received = await receiver.wait_for(3)
+        pauses = [one.at - received[0].at for one in received[1:]]
+    assert min(pauses) >= 1.9, "neither the delivery nor any other one comes before"
+
+
+async def test_an_endpoint_that_is_gone_is_switched_off_and_can_be_switched_on(rig: Rig) -> None:
+    async with Receiver(answer=status(410)) as receiver, worker(rig, QUICK):
+        which = await rig.subscribe(receiver.url, events=["call_start"])
+        await rig.happened(*call_events(rig.account_id)[:1])
+        await receiver.wait_for(1)
+        async with asyncio.timeout(10):
+            while (await rig.subscriptions.all(rig.account_id))[0].is_active:
+                await asyncio.sleep(0.02)
+        (one,) = await rig.subscriptions.all(rig.account_id)
+        assert one.switched_off_reason == "gone"
+        events = await rig.db.fetch_all(
+            "select type, data from installation_events where type = 'subscription_off'"
+        )
+        (noted,) = [event["data"] for event in events if event["data"]["subscription_id"] == which]
+        assert noted["reason"] == "gone"
+        assert noted["account_id"] == rig.account_id
+        receiver.answer = ok
+        await asyncio.sleep(1.5)
+        assert len(receiver.received) == 1, "nothing is sent to it"
+        await rig.subscriptions.switch(rig.account_id, which, on=True)
+        await receiver.wait_for(2)
+        await rig.until_settled()
+        (one,) = await rig.subscriptions.all(rig.account_id)
+        assert (one.is_active, one.switched_off_reason) == (True, None)
+
+
+async def test_an_endpoint_that_has_failed_for_five_days_is_switched_off(rig: Rig) -> None:
+    async with Receiver(answer=status(500)) as receiver, worker(rig, QUICK):
+        which = await rig.subscribe(receiver.url, events=["call_start"])
+        await rig.happened(*call_events(rig.account_id)[:1])
+        await receiver.wait_for(1)
+        async with asyncio.timeout(10):
+            while not await rig.db.execute(
+                "update endpoint_states set failing_since = now() - interval '121 hours' where subscription_id = %s",
+                (which,),
+            ):
+                await asyncio.sleep(0.02)
+        async with asyncio.timeout(20):
+            while (await rig.subscriptions.all(rig.account_id))[0].is_active:
+                await asyncio.sleep(0.05)
+        (one,) = await rig.subscriptions.all(rig.account_id)
+        assert one.switched_off_reason == "failing"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from trunkline.core.errors import InvalidInput
 from trunkline.notifications import backoff
-from trunkline.notifications.sender import sign
+from trunkline.notifications.sender import retry_after, sign, sign_standard, standard_key
 from trunkline.notifications.subscriptions import Draft, check
 from trunkline.outbound import is_public
 
@@ -45,9 +47,42 @@ def test_suspensions_begin_late_and_end() -> None:
 
 def test_the_signature_is_the_documented_one() -> None:
     # echo -n '1700000000.{"a":1}' | openssl dgst -sha256 -hmac secret
-    assert sign("secret", '{"a":1}', 1_700_000_000) == (
+    assert sign(["secret"], '{"a":1}', 1_700_000_000) == (
         "t=1700000000,v1=49f24e537407743fa4a0242bb63b94b9a47ee99cbbe071ccd8a22550ae411686"
     )
+
+
+def test_the_signature_of_standard_webhooks() -> None:
+    # printf '1-7.1700000000.{"a":1}' | openssl dgst -sha256 -hmac secret-secret-16 -binary | base64
+    secret = "whsec_" + base64.b64encode(b"secret-secret-16").decode()
+    expected = base64.b64encode(
+        hmac.digest(b"secret-secret-16", b'1-7.1700000000.{"a":1}', "sha256")
+    ).decode()
+    assert sign_standard([secret], "1-7", '{"a":1}', 1_700_000_000) == f"v1,{expected}"
+    both = sign_standard([secret, "secret-secret-16"], "1-7", '{"a":1}', 1_700_000_000)
+    assert both == f"v1,{expected} v1,{expected}", "a secret without the prefix is the key itself"
+    assert standard_key("whsec_no base64!") == b"whsec_no base64!"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, 0.0),
+        ("", 0.0),
+        ("soon", 0.0),
+        ("-5", 0.0),
+        ("1e3", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("9" * 400, 86_400.0),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
+        ("Tue, 14 Nov 2023 22:14:20", 60.0),
+        ("Tue, 14 Nov 2023 22:12:20 GMT", 0.0),
+        ("Tue, 99 Nov 2023 22:12:20 GMT", 0.0),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(value: str | None, seconds: float) -> None:
+    assert retry_after(value, 1_700_000_000.0) == seconds
 
 
 @pytest.mark.parametrize(

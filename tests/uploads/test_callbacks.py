@@ -43,7 +43,7 @@ async def test_a_callback_is_signed_and_logged(client: DataApiClient, tmp_path: 
     assert last.headers["Trunkline-Event"] == "uploaded_call_processed"
     moment = int(last.headers["Trunkline-Signature"].split(",")[0][2:])
     secret = callback_secret(CIPHER, ACCOUNT)
-    assert last.headers["Trunkline-Signature"] == sign(secret, last.body.decode(), moment)
+    assert last.headers["Trunkline-Signature"] == sign([secret], last.body.decode(), moment)
     assert secret != callback_secret(CIPHER, ACCOUNT + 1)
     assert [one["mnemonic"] for one in log] == ["uploaded_call_processed", "uploaded_call_in_process"]
     assert [one["status_code"] for one in log] == [200, 200]

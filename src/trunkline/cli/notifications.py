@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from secrets import token_bytes as random_bytes
 from typing import Any, TypeVar
 
 import click
@@ -21,6 +23,7 @@ from trunkline.db.pool import Database
 from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import replay
+from trunkline.notifications.sender import STANDARD_PREFIX
 from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions
 from trunkline.notifications.variables import VARIABLES
 from trunkline.runtime import secrets
@@ -60,7 +63,7 @@ def list_(account_id: int | None, json: bool) -> None:
         print_json([asdict(one) for one in found])
         return
     for one in found:
-        state = "" if one.is_active else "  (off)"
+        state = "" if one.is_active else _off(one.switched_off_reason)
         state += _suspended(one.suspended_until)
         click.echo(f"{one.subscription_id}  {one.key}: {one.name}{state}\n    {one.method} {one.url}")
         click.echo(f"    {', '.join(one.events)}")
@@ -135,6 +138,54 @@ def remove(subscription_id: int, account_id: int | None) -> None:
 
     _work(account_id, task)
     click.echo(f"subscription {subscription_id} is deleted")
+
+
+@notification.command()
+@click.argument("subscription_id", type=int)
+@account_option
+def on(subscription_id: int, account_id: int | None) -> None:
+    """Switch a subscription on; what waits for it is sent at once."""
+
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> None:
+        await subscriptions.switch(which, subscription_id, on=True)
+
+    _work(account_id, task)
+    click.echo(f"subscription {subscription_id} is on")
+
+
+@notification.command()
+@click.argument("subscription_id", type=int)
+@account_option
+def off(subscription_id: int, account_id: int | None) -> None:
+    """Switch a subscription off; its deliveries wait."""
+
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> None:
+        await subscriptions.switch(which, subscription_id, on=False)
+
+    _work(account_id, task)
+    click.echo(f"subscription {subscription_id} is off")
+
+
+@notification.command()
+@click.argument("subscription_id", type=int)
+@click.option("--secret", help="The new one; at least 16 characters. Default: a random one.")
+@click.option(
+    "--hours", type=click.IntRange(0, 720), default=24, show_default=True, help="The former one signs, too."
+)
+@account_option
+@json_option
+def rotate(subscription_id: int, secret: str | None, hours: int, account_id: int | None, json: bool) -> None:
+    """Replace the secret that signs deliveries, and print the new one."""
+    made = secret or STANDARD_PREFIX + b64encode(random_bytes(32)).decode()
+
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> None:
+        await subscriptions.rotate(which, subscription_id, made, hours * 3600.0)
+
+    _work(account_id, task)
+    if json:
+        print_json({"subscription_id": subscription_id, "secret": made})
+    else:
+        click.echo(made)
 
 
 @notification.command()
@@ -231,6 +282,11 @@ def variables(json: bool) -> None:
         return
     shown = [(variable.name, variable.kind.value, variable.group.value) for variable in VARIABLES.values()]
     print_table(("variable", "kind", "group"), shown)
+
+
+def _off(reason: str | None) -> str:
+    why = {"gone": ": the receiver answered 410", "failing": ": the receiver has failed for 5 days"}
+    return f"  (off{why.get(reason or '', '')})"
 
 
 def _header(text: str) -> tuple[str, str]:

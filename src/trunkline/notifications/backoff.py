@@ -10,6 +10,9 @@ SUSPEND_AFTER = 5
 FIRST_SUSPENSION = 5.0
 LONGEST_SUSPENSION = 300.0
 
+SWITCH_OFF_AFTER = 5 * 86_400.0
+"""Seconds for which an endpoint has failed without a success, after which its subscription is switched off."""
+
 PROBE_LEASE = 30.0
 """Seconds that one trial delivery to a suspended endpoint has before another one is sent."""
 

@@ -299,7 +299,7 @@ class _SenderSession:
                 status=status,
                 consequence="it is sent again later, unless its status is failed",
             )
-        pause = backoff.pause(row["round_attempts"] + 1, random.random())
+        pause = max(backoff.pause(row["round_attempts"] + 1, random.random()), outcome.retry_after)
         return Attempt(row, outcome, body, status, pause)
 
     def _status_after(self, row: Mapping[str, Any], outcome: Outcome) -> str:
@@ -419,11 +419,16 @@ def _request(row: Mapping[str, Any], cipher: Cipher | None) -> Request:
     else:
         template = parse_body(row["body_template"], own_type)
         format_, body = template.format, template.render(values)
-    secret = None
-    if row["secret_encrypted"] is not None and cipher is not None:
-        secret = cipher.decrypt(bytes(row["secret_encrypted"]))
+    encrypted = [row["secret_encrypted"], row["former_secret_encrypted"]]
+    secrets = [cipher.decrypt(bytes(one)) for one in encrypted if one is not None and cipher is not None]
     return Request(
-        row["method"], parse_url(row["url"]).render(values), body, CONTENT_TYPES[format_], headers, secret
+        row["method"],
+        parse_url(row["url"]).render(values),
+        body,
+        CONTENT_TYPES[format_],
+        headers,
+        tuple(secrets),
+        headers["Idempotency-Key"],
     )
 
 
@@ -432,9 +437,10 @@ def _callback(row: Mapping[str, Any], headers: Mapping[str, str], cipher: Cipher
     values = dict(row["variables"])
     first = {name: values.pop(name) for name in ("ext_id", "status", "timestamp") if name in values}
     body = orjson.dumps({**first, **values}).decode()
-    secret = None if cipher is None else callback_secret(cipher, row["account_id"])
+    secrets = () if cipher is None else (callback_secret(cipher, row["account_id"]),)
     url = str(URL(row["url"], encoded=row["url"].isascii()))
-    return Request(row["method"], url, body, CONTENT_TYPES[Format.JSON], headers, secret)
+    key = headers["Idempotency-Key"]
+    return Request(row["method"], url, body, CONTENT_TYPES[Format.JSON], headers, secrets, key)
 
 
 def _ids_of(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,10 +55,11 @@ with endpoint as (
         state.trial_stream
     from (
         select account_id, subscription_id, 'subscription' as kind, url, method, body_template, headers,
-            secret_encrypted
+            secret_encrypted, case when former_secret_until > now() then former_secret_encrypted end
+                as former_secret_encrypted
         from subscriptions where is_active
         union all
-        select account_id, subscription_id, 'upload_callback', origin, 'POST', null, '{}', null
+        select account_id, subscription_id, 'upload_callback', origin, 'POST', null, '{}', null, null
         from callback_endpoints
     ) as target left join endpoint_states state using (account_id, subscription_id)
 ), stream as (
@@ -168,7 +169,21 @@ select account_id, subscription_id, 1 from (
 ) as target where account_id = %s and subscription_id = %s
 on conflict (account_id, subscription_id) do update
 set failures = greatest(least(state.failures + 1, %s), %s)
-returning failures
+returning failures, failing_since < now() - make_interval(secs => %s) as is_hopeless
+"""
+
+_SWITCH_OFF = """
+with off as (
+    update subscriptions set is_active = false, switched_off_reason = %(reason)s
+    where account_id = %(account_id)s and subscription_id = %(subscription_id)s and is_active
+    returning account_id, subscription_id, key, url
+), noted as (
+    insert into installation_events (node, type, data)
+    select 0, 'subscription_off', jsonb_build_object('account_id', account_id, 'subscription_id', subscription_id,
+        'key', key, 'url', split_part(url, '?', 1), 'reason', %(reason)s::text)
+    from off
+)
+select key from off
 """
 
 _SUSPEND = """
@@ -522,11 +537,15 @@ async def _note_endpoint(conn: AsyncConnection[Any], attempt: Attempt) -> float:
             await conn.execute(_ALL_DUE, ids)
             _log.info("endpoint_works_again", subscription_id=row["subscription_id"])
         return 0.0
-    cursor = await conn.execute(_ENDPOINT_FAILED, (*ids, backoff.SUSPEND_AFTER, row["failures"] + 1))
+    cursor = await conn.execute(
+        _ENDPOINT_FAILED, (*ids, backoff.SUSPEND_AFTER, row["failures"] + 1, backoff.SWITCH_OFF_AFTER)
+    )
     counted = await cursor.fetchone()
     if counted is None:
         return 0.0  # the subscription is deleted
-    seconds = backoff.suspension(counted["failures"])
+    if attempt.outcome.is_gone or counted["is_hopeless"]:
+        await _switch_off(conn, attempt)
+    seconds = max(backoff.suspension(counted["failures"]), attempt.outcome.retry_after)
     if not seconds:
         return 0.0
     await conn.execute(_SUSPEND, (seconds, *ids))
@@ -538,3 +557,25 @@ async def _note_endpoint(conn: AsyncConnection[Any], attempt: Attempt) -> float:
         consequence="deliveries of this subscription wait for the time in seconds; all others continue",
     )
     return seconds
+
+
+async def _switch_off(conn: AsyncConnection[Any], attempt: Attempt) -> None:
+    """Switch off the subscription of an endpoint that is gone, or has failed for days. Administrators get a mail about it.
+
+    What waits for it stays until its time is over, and is sent if the subscription is switched on before.
+    """
+    ids = {name: attempt.row[name] for name in ("account_id", "subscription_id")}
+    reason = "gone" if attempt.outcome.is_gone else "failing"
+    cursor = await conn.execute(_SWITCH_OFF, {**ids, "reason": reason})
+    off = await cursor.fetchone()
+    if off is None:
+        return  # it is off already, or takes callbacks of uploads
+    _log.error(
+        "subscription_switched_off",
+        **ids,
+        key=off["key"],
+        reason=reason,
+        error=attempt.outcome.error,
+        consequence="nothing is sent to it",
+        remedy="correct the receiver, then switch it on: trunkline notification on",
+    )

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import binascii
+import contextlib
 import hashlib
 import hmac
 import ssl
 import time
-from collections.abc import Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +24,14 @@ from trunkline.core.settings import NotificationSettings
 from trunkline.outbound import Allowed, guarded_session
 
 SIGNATURE_HEADER = "Trunkline-Signature"
-"""``t=<Unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>" with the subscription's secret>``."""
+"""``t=<Unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>" with the subscription's secret>``; a further ``v1`` of the secret
+before, while that is in use."""
+
+STANDARD_PREFIX = "whsec_"
+"""Begins a secret of Standard Webhooks, which is base64; any other secret is taken as it is."""
+
+RETRY_AFTER_MAX = 86_400.0
+"""Seconds of a ``Retry-After`` that are honoured."""
 
 _READ_LIMIT = 2048
 """Bytes read of an answer."""
@@ -39,7 +51,10 @@ class Request:
     """Sent with every method but GET."""
     content_type: str
     headers: Mapping[str, str]
-    secret: str | None
+    secrets: tuple[str, ...] = ()
+    """Each signs the request, the present one first; none: it is not signed."""
+    message_id: str = ""
+    """The same for each attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +69,55 @@ class Outcome:
     endpoint_failed: bool
     """The endpoint itself failed (no connection, no response in time, not found, forbidden, 5xx, ...): it
     would treat any other delivery alike."""
+    retry_after: float = 0.0
+    """Seconds for which the endpoint asks for no further request."""
+    is_gone: bool = False
+    """It answered 410: it will never accept anything again."""
 
     @property
     def delivered(self) -> bool:
         return self.error is None
 
 
-def sign(secret: str, body: str, timestamp: int) -> str:
+def sign(secrets: Sequence[str], body: str, timestamp: int) -> str:
     """Value of the signature header."""
-    digest = hmac.new(secret.encode(), f"{timestamp}.{body}".encode(), hashlib.sha256).hexdigest()
-    return f"t={timestamp},v1={digest}"
+    signed = f"{timestamp}.{body}".encode()
+    digests = (hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets)
+    return f"t={timestamp}" + "".join(f",v1={digest}" for digest in digests)
+
+
+def sign_standard(secrets: Sequence[str], message_id: str, body: str, timestamp: int) -> str:
+    """Value of ``webhook-signature`` of Standard Webhooks."""
+    signed = f"{message_id}.{timestamp}.{body}".encode()
+    digests = (hmac.digest(standard_key(secret), signed, "sha256") for secret in secrets)
+    return " ".join(f"v1,{b64encode(digest).decode()}" for digest in digests)
+
+
+def standard_key(secret: str) -> bytes:
+    """The key of a secret by Standard Webhooks."""
+    if secret.startswith(STANDARD_PREFIX):
+        with contextlib.suppress(binascii.Error):
+            return b64decode(secret.removeprefix(STANDARD_PREFIX), validate=True)
+    return secret.encode()
+
+
+def retry_after(value: str | None, now: float) -> float:
+    """Seconds of a ``Retry-After``, which are a number or a date; 0 for any other text.
+
+    :param now: Unix seconds.
+    """
+    if value is None:
+        return 0.0
+    text = value.strip()
+    if text.isascii() and text.isdecimal():
+        seconds = float(text[:9])
+    else:
+        try:
+            moment = parsedate_to_datetime(text)
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+        except (ValueError, OverflowError):
+            return 0.0
+    return min(max(seconds, 0.0), RETRY_AFTER_MAX)
 
 
 class Sender:
@@ -93,10 +147,12 @@ class Sender:
         """One attempt. Never raises but for cancellation."""
         started = time.monotonic()
         status: int | None = None
+        wait = 0.0
         excerpt: str | None = None
         error: str | None = None
         try:
-            status, excerpt = await self._exchange(request)
+            status, excerpt, later = await self._exchange(request)
+            wait = retry_after(later, time.time())
             error = None if 200 <= status < 300 else _refusal(status)
         except TimeoutError:
             error = f"No answer within {self._total_timeout:g} s"
@@ -108,13 +164,16 @@ class Sender:
             excerpt,
             round((time.monotonic() - started) * 1000),
             endpoint_failed=error is not None and status not in _ABOUT_CONTENT,
+            retry_after=wait if error is not None else 0.0,
+            is_gone=status == 410,
         )
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, request: Request) -> tuple[int, str]:
+    async def _exchange(self, request: Request) -> tuple[int, str, str | None]:
+        """Status, beginning of the body, and ``Retry-After`` of the response."""
         url = URL(request.url, encoded=True)
         self._allowed.check_url(url)
         kwargs: dict[str, Any] = {}
@@ -124,7 +183,8 @@ class Sender:
             request.method, url, headers=_headers(request), allow_redirects=False, **kwargs
         ) as response:
             raw = await _read_some(response)
-            return response.status, raw.decode("utf-8", "replace").replace("\x00", "")[:_EXCERPT]
+            text = raw.decode("utf-8", "replace").replace("\x00", "")[:_EXCERPT]
+            return response.status, text, response.headers.get("Retry-After")
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -161,9 +221,12 @@ def _headers(request: Request) -> dict[str, str]:
     headers = {"User-Agent": f"Trunkline/{__version__}", "Accept": "*/*", **request.headers}
     if request.method != "GET":
         headers.setdefault("Content-Type", request.content_type)
-    if request.secret is not None:
-        body = "" if request.method == "GET" else request.body
-        headers[SIGNATURE_HEADER] = sign(request.secret, body, int(time.time()))
+    if request.message_id:
+        now, body = int(time.time()), "" if request.method == "GET" else request.body
+        headers |= {"webhook-id": request.message_id, "webhook-timestamp": str(now)}
+        if request.secrets:
+            headers[SIGNATURE_HEADER] = sign(request.secrets, body, now)
+            headers["webhook-signature"] = sign_standard(request.secrets, request.message_id, body, now)
     return headers
 
 

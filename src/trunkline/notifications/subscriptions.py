@@ -20,6 +20,7 @@ from trunkline.db.pool import Connection, Database
 from trunkline.notifications import catalogue
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import CHANNEL, make, remove_of
+from trunkline.notifications.sender import STANDARD_PREFIX, standard_key
 from trunkline.notifications.templates import parse_body, parse_url
 
 METHODS = ("POST", "PUT", "GET")
@@ -27,12 +28,22 @@ METHODS = ("POST", "PUT", "GET")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}\Z")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,1024}\Z")
 _OUR_HEADERS = frozenset(
-    {"host", "content-length", "connection", "transfer-encoding", "expect", "idempotency-key"}
-)
+    {
+        "host",
+        "content-length",
+        "connection",
+        "transfer-encoding",
+        "expect",
+        "idempotency-key",
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    }
+)  # fmt: skip
 
 _ALL = """
 select account_id, subscription_id, key, name, url, method, events, body_template, headers, is_active,
-    created_at, secret_encrypted is not null as is_signed,
+    created_at, secret_encrypted is not null as is_signed, switched_off_reason,
     case when state.suspended_until > now() then state.suspended_until end as suspended_until
 from subscriptions left join endpoint_states state using (account_id, subscription_id)
 where account_id = %s order by subscription_id
@@ -44,7 +55,8 @@ secret_encrypted) values (%(account_id)s, %(key)s, %(name)s, %(url)s, %(method)s
 %(body_template)s, %(headers)s, %(secret)s) on conflict (account_id, key) do update set name = excluded.name,
 url = excluded.url, method = excluded.method,
     events = excluded.events, body_template = excluded.body_template, headers = excluded.headers,
-    secret_encrypted = excluded.secret_encrypted, is_active = true
+    secret_encrypted = excluded.secret_encrypted, is_active = true, switched_off_reason = null,
+    former_secret_encrypted = null, former_secret_until = null
 returning subscription_id
 """
 
@@ -120,6 +132,8 @@ class Subscription:
     is_signed: bool
     created_at: datetime
     suspended_until: datetime | None = None
+    switched_off_reason: str | None = None
+    """``gone`` (410) or ``failing`` (for 5 days): why it was switched off by itself; None: it was not."""
 
 
 class Subscriptions:
@@ -181,6 +195,42 @@ class Subscriptions:
         if not count:
             raise _missing(subscription_id)
         await remove_of(self._db, account_id, subscription_id)
+
+    async def switch(self, account_id: int, subscription_id: int, *, on: bool) -> None:
+        """Switch a subscription on or off. What waits for it is sent when it is on again.
+
+        :raises NotFound: no such subscription.
+        """
+        async with self._db.connection() as connection:
+            cursor = await connection.execute(
+                "update subscriptions set is_active = %s, switched_off_reason = null"
+                " where account_id = %s and subscription_id = %s",
+                (on, account_id, subscription_id),
+            )
+            if not cursor.rowcount:
+                raise _missing(subscription_id)
+            if on:
+                await connection.execute(
+                    "delete from endpoint_states where account_id = %s and subscription_id = %s",
+                    (account_id, subscription_id),
+                )
+                await _try_now(connection, account_id, subscription_id)
+
+    async def rotate(self, account_id: int, subscription_id: int, secret: str, seconds: float) -> None:
+        """Replace the signing secret; the former one signs, too, for so many seconds.
+
+        :raises InvalidInput: the secret is too short.
+        :raises NotFound: no such subscription.
+        """
+        _check_secret(secret)
+        count = await self._db.execute(
+            "update subscriptions set former_secret_encrypted = secret_encrypted,"
+            " former_secret_until = now() + make_interval(secs => %s), secret_encrypted = %s"
+            " where account_id = %s and subscription_id = %s",
+            (seconds, self._cipher.encrypt(secret), account_id, subscription_id),
+        )
+        if not count:
+            raise _missing(subscription_id)
 
     async def send_sample(self, account_id: int, subscription_id: int, mnemonic: str | None = None) -> int:
         """Deliver a sample the way real ones go; returns the delivery's id, to be found in the log.
@@ -256,8 +306,17 @@ def check(draft: Draft) -> None:
     if draft.body_template is not None:
         own_type = next((v for n, v in draft.headers.items() if n.lower() == "content-type"), None)
         parse_body(draft.body_template, own_type)
-    if draft.secret is not None and len(draft.secret) < 16:
+    if draft.secret is not None:
+        _check_secret(draft.secret)
+
+
+def _check_secret(secret: str) -> None:
+    if len(secret) < 16:
         raise InvalidInput("A signing secret has at least 16 characters.", field="secret")
+    if secret.startswith(STANDARD_PREFIX) and standard_key(secret) == secret.encode():
+        raise InvalidInput(
+            f"A secret that begins with {STANDARD_PREFIX} is base64 after that.", field="secret"
+        )
 
 
 def _mnemonic(text: str) -> Mnemonic:

@@ -1,8 +1,8 @@
 """Alarms for the administrator of the installation: events in ``installation_events``, and a mail about each.
 
 The switch writes ``disk_level``, ``events_wait``, ``trunk_registration`` and ``login_guessing``, the worker
-``dead_letters``. Each is a change of a state, or at most one an hour for a line, so a fault that lasts makes few events. An
-event and the jobs that send its mails are ordered in one transaction.
+``dead_letters`` and ``subscription_off``. Each is a change of a state, or at most one an hour for a line, so a fault that
+lasts makes few events. An event and the jobs that send its mails are ordered in one transaction.
 """
 
 from __future__ import annotations
@@ -98,6 +98,12 @@ def wording(event: Mapping[str, Any]) -> tuple[str, str]:
             subject = f"{_trunk(data)} is not registered ({data.get('state')})"
         case "login_guessing":
             subject = f"passwords of line {data.get('line')} are guessed ({data.get('failures')} were wrong)"
+        case "subscription_off":
+            why = (
+                "its receiver is gone" if data.get("reason") == "gone" else "its receiver has failed for days"
+            )
+            which = f"subscription {data.get('subscription_id')} of account {data.get('account_id')}"
+            subject = f"{which} is switched off: {why}"
         case other:
             subject = str(other)
     details = "".join(f"{name}: {value}\n" for name, value in sorted(data.items()) if value is not None)
