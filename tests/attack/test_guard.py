@@ -180,7 +180,7 @@ async def receiver() -> AsyncIterator[tuple[TestServer, list[str]]]:
 
 
 def _request(url: str) -> Request:
-    return Request("POST", url, "{}", "application/json", {}, None)
+    return Request("POST", url, "{}", "application/json", {}, ())
 
 
 @pytest.mark.parametrize(
