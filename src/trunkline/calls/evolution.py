@@ -115,6 +115,7 @@ def begin(event: Event) -> Session:
     if plan := event.data.get("plan"):
         session.state = CallingFirst(plan)
         session.request_message = tuple((plan.get("our_message") or {}).get("files", ()))
+        session.abandoned_scenario_id = (plan.get("connect") or {}).get("scenario_id")
     elif session.direction == "out":
         session.state = Dialling()
     return session

@@ -63,9 +63,19 @@ from trunkline.calls.flows.inputs import (
     TalkOver,
 )
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
-from trunkline.calls.states import Controlled, Departure, Dialling, Forwarding, MailboxLogin, State, Talking
+from trunkline.calls.states import (
+    Controlled,
+    Departure,
+    Dialling,
+    Forwarding,
+    InQueue,
+    MailboxLogin,
+    State,
+    Talking,
+)
 from trunkline.calls.summary import finished
 from trunkline.calls.timers import (
+    CONNECT_TIMER,
     MENU_TIMER,
     PARKING_TIMER,
     Elapsed,
@@ -270,7 +280,7 @@ def _elapsed(decision: Decision, key: str) -> None:
         coaching.stop_ringing(decision, leg)
     elif leg is not None:
         _flow(decision, RingElapsed(leg), before)
-    elif key in (MENU_TIMER, PARKING_TIMER):
+    elif key in (MENU_TIMER, PARKING_TIMER) or (key == CONNECT_TIMER and isinstance(before, InQueue)):
         _flow(decision, InputElapsed(), before)
 
 

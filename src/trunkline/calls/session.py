@@ -276,6 +276,8 @@ class Session:
     """How often the call was forwarded."""
     request_message: tuple[str, ...] = ()
     """What the request of the API plays to an employee whom a scenario calls: paths of files."""
+    abandoned_scenario_id: int | None = None
+    """What a lead hears with whom no agent was connected in time."""
     queue_entered_at: Instant | None = None
     """When the contact entered its last queue."""
     queue_id: int | None = None

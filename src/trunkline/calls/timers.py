@@ -103,6 +103,9 @@ MENU_TIMER = "menu"
 PARKING_TIMER = "parking"
 """Key of the timer after which the phone that parked a contact rings."""
 
+CONNECT_TIMER = "connect"
+"""Key of the timer within which a lead who has answered must be connected with an agent."""
+
 
 def ring_timer(leg_id: int) -> str:
     """Key of the timer that ends the ringing of a leg. It starts with ``leg_started`` if that has ``ring_seconds``, and ends

@@ -25,6 +25,7 @@
 ``limits``            how long a caller waits at most
 ``announcements``     the periodic announcement
 ``callbacks``         queue callbacks
+``reservations``      agents who are reserved for a call that is being dialled
 ``configuration``     changes of queues, agents and tiers
 ``agent_commands``    status, state, wrap-up
 ``restart``           comparison with the engine after a restart

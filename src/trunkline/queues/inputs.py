@@ -260,6 +260,27 @@ class CallbackFailed:
     failure: CallbackFailure = CallbackFailure.NO_ANSWER
 
 
+# --- calls that are being dialled
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveAgent:
+    """Reserve an agent for a call that is going to be dialled and then joins the queue.
+
+    :ivar reservation_id: id of that call.
+    """
+
+    queue_id: int
+    reservation_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAgent:
+    """The call does not come about."""
+
+    reservation_id: int
+
+
 # --- time and restart
 
 
@@ -284,12 +305,14 @@ class Restarted:
     :ivar legs: of agents, by the id of the offer.
     :ivar callbacks: ids of callers whose customers are still being called.
     :ivar agent_calls: tracked calls that are no queue calls, by agent.
+    :ivar dialled: ids of calls that may have a reserved agent.
     """
 
     calls: frozenset[int] = frozenset()
     legs: Mapping[int, LegState] = field(default_factory=dict)
     callbacks: frozenset[int] = frozenset()
     agent_calls: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    dialled: frozenset[int] = frozenset()
 
 
 Input = (
@@ -320,6 +343,8 @@ Input = (
     | CancelCallback
     | CallbackConfirmed
     | CallbackFailed
+    | ReserveAgent
+    | ReleaseAgent
     | Elapsed
     | Restarted
 )

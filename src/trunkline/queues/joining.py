@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.core.errors import InvalidInput, InvalidState
 from trunkline.events.catalogue import EventType
-from trunkline.queues import callbacks, offers
+from trunkline.queues import callbacks, offers, reservations
 from trunkline.queues.attempts import leave, resume, waiting_caller
 from trunkline.queues.callers import Caller, after, base_score, exact
 from trunkline.queues.decision import Decision
@@ -53,6 +53,7 @@ def join(decision: Decision, given: JoinQueue) -> None:
         announcement = queue.settings.join_announce
         decision.do(PlayJoinAnnouncement(caller.caller_id, caller.call_session_id, announcement))
     decision.do(PlayMusic(caller.caller_id, caller.call_session_id, queue.settings.moh_id))
+    reservations.take(decision, caller)
 
 
 def _resumable(decision: Decision, given: JoinQueue) -> Caller | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.events.catalogue import EventType
-from trunkline.queues import attempts, callbacks, offers
+from trunkline.queues import attempts, callbacks, offers, reservations
 from trunkline.queues.account import Queue
 from trunkline.queues.agents import Agent
 from trunkline.queues.callers import Caller
@@ -76,6 +76,12 @@ def _agent(decision: Decision, agent: Agent, given: Restarted) -> None:
     for call in sorted(calls - agent.external_calls):
         decision.emit_for_agent(agent, EventType.AGENT_CALL_STARTED, call=call)
     engagement = agent.engagement
+    if engagement is not None and agent.state is AgentState.RESERVED:
+        queue = decision.state.queues.get(engagement.queue_id)
+        has_ticket = queue is not None and engagement.caller_id in queue.tickets
+        if not has_ticket and engagement.caller_id not in given.dialled:
+            reservations.release(decision, engagement.caller_id)
+        return
     is_gone = engagement is not None and engagement.offer_id not in given.legs
     if is_gone and agent.state is AgentState.IN_CALL:
         offers.end_queue_call(decision, agent, parks=False)

@@ -22,6 +22,7 @@ from trunkline.queues import (
     joining,
     limits,
     offers,
+    reservations,
     restart,
 )
 from trunkline.queues import inputs as i
@@ -153,6 +154,10 @@ _RULES: Mapping[type, Callable[[Decision, Any], bool | None]] = MappingProxyType
             decision, given.caller_id, given.call_session_id
         ),
         i.CallbackFailed: lambda decision, given: callbacks.failed(decision, given.caller_id, given.failure),
+        i.ReserveAgent: lambda decision, given: reservations.reserve(
+            decision, given.queue_id, given.reservation_id
+        ),
+        i.ReleaseAgent: lambda decision, given: reservations.release(decision, given.reservation_id),
         i.Elapsed: _elapsed,
         i.Restarted: restart.restarted,
     }

@@ -220,6 +220,8 @@ class SignalFollower:
             self._phases.done("recovery")
             if self._switch.queues is not None:
                 self._switch.queues.recovered()
+            if self._switch.dialer is not None:
+                self._switch.dialer.recovered()
             self._recorder.mark_all()
             asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)
 

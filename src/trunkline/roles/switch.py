@@ -24,6 +24,7 @@ from trunkline.calls.context import TrunkRegistration
 from trunkline.calls.flows import employee_settings, external_question, mailbox
 from trunkline.calls.flows.number_plan import Setting
 from trunkline.calls.records.event_writer import EventWriter
+from trunkline.calls.switch.dialer import Dialer, dialing
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.last_talks import LastTalksReader, reading_last_talks
 from trunkline.calls.switch.lease import Lease
@@ -160,6 +161,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
                 snapshot.subscribe,
             )
         )
+        switch.dialer = await stack.enter_async_context(dialing(Dialer(switch, db, time.time)))
         outgoing = switch.presence.outgoing
         limits = settings.limits
         outgoing.account_limits = OutgoingLimits(

@@ -7,7 +7,8 @@ The plan of such a session (stored in SESSION_STARTED) has the parties and their
      "switch_at_once": bool, "early_switching": bool, "keys": "..12" | null, "confirmation": "1" | "any" | null,
      "music_media_file_id": int | null, "show_virtual_phone_number": bool,
      "shown_to_us": [number | null, name | null], "shown_name": name of the caller id that the contact sees,
-     "auto_answer": bool}
+     "auto_answer": bool,
+     "connect": {"seconds": float, "scenario_id": int | null} of a lead, see :func:`.queueing.not_in_time`}
 
     party: {"kind": "employee", "employee_id", "phone_ids"} | {"kind": "contact" | "operator", "number"}
            | {"kind": "line", "sip_line_id", "number"} | {"kind": "scenario", "scenario_id"}
@@ -64,6 +65,7 @@ from trunkline.calls.states import (
     LeavingMessage,
     State,
 )
+from trunkline.calls.timers import CONNECT_TIMER, StartTimer
 from trunkline.core.clock import Instant
 from trunkline.directory.model import VirtualNumber
 from trunkline.events.catalogue import EventType
@@ -282,6 +284,9 @@ def _originate(decision: Decision, dial_targets: list[dialing.DialTarget], secon
 
 def _contact_answered_first(decision: Decision, contact: Leg) -> None:
     session = decision.session
+    connect = plan_of(session).get("connect")
+    if connect:
+        decision.do(StartTimer(CONNECT_TIMER, connect["seconds"]))
     second = plan_of(session)["second"]
     message = _message(decision, contact)
     if second is None:

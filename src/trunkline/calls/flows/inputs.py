@@ -107,7 +107,8 @@ class RingElapsed(FlowSignal):
 
 @dataclass(frozen=True, slots=True)
 class InputElapsed(FlowSignal):
-    """What the flow waits for did not come in time: the next key in a menu, a phone that takes a parked contact."""
+    """What the flow waits for did not come in time: the next key in a menu, a phone that takes a parked contact,
+    an agent for a lead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,16 @@ from trunkline.calls.flows.inputs import (
 from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Session
-from trunkline.calls.states import Finishing, InQueue
+from trunkline.calls.states import (
+    BetweenOperations,
+    Finishing,
+    Forwarding,
+    Greeting,
+    InMenu,
+    InQueue,
+    LeavingMessage,
+)
+from trunkline.calls.timers import CONNECT_TIMER, StartTimer
 from trunkline.directory.model import Employee, EmployeeStatus
 from trunkline.directory.queues import exits
 from trunkline.events.catalogue import EventType
@@ -51,6 +60,12 @@ from trunkline.routing.interpreter import Candidate
 
 RING_MARGIN_SECONDS = 5
 """How much longer than its offer a phone rings, for the time when no process runs the queues."""
+
+NOT_IN_TIME = "not_in_time"
+"""Reason of ``queue_left``: no agent was connected with a lead in time."""
+
+CONNECTING_SECONDS = 1.0
+"""How long a connection that is being made may take beyond that."""
 
 HOLD_MUSIC = "hold_music"
 """Mnemonic of the system media file."""
@@ -266,6 +281,26 @@ def join_failed(decision: Decision, flow_input: JoinFailed) -> None:
             decision.do(Hangup(leg.channel))
 
 
+def not_in_time(decision: Decision, _given: InputElapsed) -> None:
+    """No agent was connected with a lead in the time that the law permits: the lead hears the message of the campaign."""
+    session, contact = decision.session, decision.session.contact
+    if not is_waiting(session) or contact is None or not isinstance(session.state, InQueue):
+        return
+    if session.connecting_offer is not None:
+        decision.do(StartTimer(CONNECT_TIMER, CONNECTING_SECONDS))
+        return
+    consultation.stop_playback(decision, contact)
+    decision.do(StopMusic(contact.channel))
+    decision.emit(EventType.QUEUE_LEFT, queue_id=session.state.queue_id, reason=NOT_IN_TIME, key=None)
+    account, context = decision.context.account, decision.context
+    scenario = account.scenarios.get(session.abandoned_scenario_id or 0)
+    if scenario is None:
+        inbound.refuse(decision, contact, Reason.NO_OPERATORS_AVAILABLE)
+        return
+    decision.enter_scenario(scenario)
+    inbound.perform(decision, interpreter.start(account, scenario, context, caller_of(decision)))
+
+
 def resume(decision: Decision) -> None:
     """After a restart of the switch: the contact hears music, unless it is being connected."""
     contact = decision.session.contact
@@ -319,6 +354,16 @@ TABLE = Table(
         (InQueue, RingElapsed): row(consultation.stop_ringing, InQueue),
         (InQueue, JoinFailed): row(join_failed, InQueue),
         (InQueue, LegGone): row(party_gone, InQueue, Finishing),
+        (InQueue, InputElapsed): row(
+            not_in_time,
+            InQueue,
+            BetweenOperations,
+            Greeting,
+            InMenu,
+            Forwarding,
+            LeavingMessage,
+            Finishing,
+        ),
     },
     refused=pairs((InQueue,), *COMMANDS),
     ignored=pairs(
@@ -326,7 +371,6 @@ TABLE = Table(
         PartyTaken,
         ScenarioPlayed,
         MessageRecorded,
-        InputElapsed,
         QuestionReply,
         NotConnected,
         TalkOver,

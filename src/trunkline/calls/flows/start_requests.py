@@ -136,6 +136,45 @@ def start_informer_call(account: Account, params: Params) -> StartCall:
     )
 
 
+def start_lead_call(account: Account, params: Params) -> StartCall:
+    """A lead of a dialing campaign is called, then waits in the queue of the campaign for its reserved agent. With
+    ``preview_employee_id`` that agent is called first, and the lead when the agent has answered."""
+    if params.get("virtual_phone_number") is None:
+        raise InvalidState(
+            "The account has no verified virtual number, which calls need as caller id; the administrator of the"
+            " installation assigns one: `trunkline numbers assign`.",
+            field="virtual_phone_number",
+        )
+    number = _virtual_number(account, params)
+    queue = account.queues.get(params["queue_id"])
+    if queue is None:
+        raise NotFound(f"There is no queue {params['queue_id']}.", field="queue_id", value=params["queue_id"])
+    contact = _contact(account, params)
+    employee_id = params.get("preview_employee_id")
+    serving: dict[str, Any] = {"kind": "scenario", "scenario_id": queue.scenario_id}
+    if employee_id is not None:
+        serving = _device(account, {"employee_id": employee_id})
+    plan = {
+        **_plan(account, {"show_virtual_phone_number": False}, ours=None),
+        "shown_to_us": [contact, params.get("lead_name")],
+        "connect": {
+            "seconds": params["connect_seconds"],
+            "scenario_id": params.get("abandoned_scenario_id"),
+        },
+        **({"dialing_timeout": params["ring_seconds"]} if employee_id is None else {}),
+    }
+    first = "contact" if employee_id is None else "employee"
+    request = _request(
+        {**params, "first_call": first, "direction": "out"},
+        "callapi_scenario_call",
+        number,
+        contact,
+        serving,
+        plan,
+    )
+    return replace(request, lead_id=params.get("lead_id"))
+
+
 def start_agent_call(account: Account, params: Params) -> StartCall:
     """``originate`` of the Call Center API: the agent's device is called first, then the destination.
 
@@ -415,5 +454,6 @@ CHECKS: dict[str, Callable[[Account, Params], StartCall]] = {
     "start_vnumber_call": start_vnumber_call,
     "start_informer_call": start_informer_call,
     "start_agent_call": start_agent_call,
+    "start_lead_call": start_lead_call,
 }
 """Commands that start a call, by name."""

@@ -301,13 +301,25 @@ class CommandHandler:
         if name in commands.COMMANDS:
             self._check_command(session, name, params)
 
-    async def _start_call(self, account_id: int, name: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def start_lead_call(self, account_id: int, call_session_id: int, params: dict[str, Any]) -> None:
+        """Call a lead of a campaign.
+
+        :param call_session_id: of the call, which the campaign has recorded.
+        :raises TrunklineError: nobody was called.
+        """
+        if self._is_fenced():
+            raise LeaseLost("Another switch has taken over this node; nothing was done.")
+        await self._start_call(account_id, "start_lead_call", params, call_session_id)
+
+    async def _start_call(
+        self, account_id: int, name: str, params: dict[str, Any], call_session_id: int | None = None
+    ) -> dict[str, Any]:
         account, params, request = self._checked_start(account_id, name, params)
         if self._numbers is not None:
             rule = params.get("virtual_phone_usage_rule")
             request = await self._numbers.chosen(account, request, rule)
-        decision = rules.start(request, self._switch.context(account), self._switch.next_id())
-        call_session_id = decision.session.call_session_id
+        call_session_id = self._switch.next_id() if call_session_id is None else call_session_id
+        decision = rules.start(request, self._switch.context(account), call_session_id)
         effects, decision.effects = decision.effects, []
         is_stored = False
         self._unplaced.add(call_session_id)

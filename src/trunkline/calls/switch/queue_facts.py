@@ -82,6 +82,10 @@ def _of_event(session: Session, event: Event, caller_of: CallerOf) -> Iterator[i
             caller_id = caller_of(call)
             if caller_id is not None:
                 yield i.CallerHungUp(caller_id)
+        case EventType.QUEUE_LEFT if event.data["reason"] == queueing.NOT_IN_TIME:
+            caller_id = caller_of(call)
+            if caller_id is not None:
+                yield i.CallerTaken(caller_id)
         case EventType.SESSION_ENDING:
             caller_id = caller_of(call)
             if caller_id is not None and not session.talking:
@@ -149,6 +153,7 @@ def _is_tracked(leg: Leg) -> bool:
 def restarted(sessions: Iterable[Session], agents: Iterable[int]) -> i.Restarted:
     """What the calls of an account show after a restart."""
     known = frozenset(agents)
+    sessions = list(sessions)
     calls: set[int] = set()
     legs: dict[int, i.LegState] = {}
     agent_calls: dict[int, frozenset[str]] = {}
@@ -164,7 +169,8 @@ def restarted(sessions: Iterable[Session], agents: Iterable[int]) -> i.Restarted
                 legs[leg.offer_id] = state
         for agent_id in tracked(session) & known:
             agent_calls[agent_id] = agent_calls.get(agent_id, frozenset()) | {str(session.call_session_id)}
-    return i.Restarted(frozenset(calls), legs, agent_calls=agent_calls)
+    dialled = frozenset(one.call_session_id for one in sessions)
+    return i.Restarted(frozenset(calls), legs, agent_calls=agent_calls, dialled=dialled)
 
 
 _ORDER = (i.LegState.RINGING, i.LegState.ANSWERED, i.LegState.CONNECTED)

@@ -21,6 +21,7 @@ from trunkline.calls.flows import queueing
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.states import InQueue
 from trunkline.calls.switch.call_timers import CallLater
+from trunkline.calls.switch.dialer import LEAD_SCORE
 from trunkline.calls.switch.queue_commands import Phones, service_today
 from trunkline.calls.switch.queue_facts import inputs_of, join_of, restarted
 from trunkline.calls.switch.queue_owner import QueueOwner
@@ -249,6 +250,8 @@ class CallQueues:
     def _give(self, owner: QueueOwner, given: i.Input, session: Session) -> None:
         if isinstance(given, i.JoinQueue):  # the engine's clock may be ahead of that of the queues
             given = replace(given, answered_at=min(given.answered_at, owner.now))
+            if self._switch.dialer is not None and self._switch.dialer.has(session.call_session_id):
+                given = replace(given, base_score=given.base_score + LEAD_SCORE)
         try:
             owner.give(given)
         except Refused as error:

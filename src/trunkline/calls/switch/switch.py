@@ -30,6 +30,7 @@ from trunkline.calls.switch.arrivals import Arrivals
 from trunkline.calls.switch.call_timers import CallLater, CallTimers
 from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.command_handler import CommandHandler, SaveContact
+from trunkline.calls.switch.dialer import Dialer
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.live_context import PARKING_SECONDS, LiveContext
 from trunkline.calls.switch.number_chooser import NumberChooser
@@ -150,6 +151,8 @@ class Switch:
         self._executor.ring_commanded = self.arrivals.ring_commanded
         self.queues: CallQueues | None = None
         """The queues of the accounts; the role sets it. None: calls that enter a queue wait."""
+        self.dialer: Dialer | None = None
+        """The dialing campaigns; the role sets it. None: no lead is called."""
         self.handled_until: Instant | None = None
         """All of the engine's signals before this time are handled."""
         self.signal_path: Callable[[], dict[str, object]] | None = None
@@ -312,6 +315,8 @@ class Switch:
             self.ignored.update(decision.ignored)
         if self.queues is not None:
             self._note_for_queues(self.queues, decision)
+        if self.dialer is not None:
+            self._note_for_dialer(self.dialer, decision)
         if session.phase is Phase.ENDED:
             self._forget(session)
             self._executor.close_bridges(consultation.bridges(session))
@@ -341,6 +346,19 @@ class Switch:
                 account_id=decision.session.account_id,
                 call_session_id=decision.session.call_session_id,
                 consequence="the queue may count this call or its agent wrongly until the switch is restarted",
+                remedy="report this line with its traceback",
+            )
+
+    def _note_for_dialer(self, dialer: Dialer, decision: Decision) -> None:
+        """What goes wrong in a campaign does not affect the call."""
+        try:
+            dialer.note(decision)
+        except Exception:
+            _log.exception(
+                "dialer_not_informed",
+                account_id=decision.session.account_id,
+                call_session_id=decision.session.call_session_id,
+                consequence="the result of this call is stored when the switch is restarted",
                 remedy="report this line with its traceback",
             )
 

@@ -1,0 +1,40 @@
+"""What a call to a lead means for its campaign: from the session of the call to the result of the attempt. Pure."""
+
+from __future__ import annotations
+
+from trunkline.calls.flows.queueing import NOT_IN_TIME
+from trunkline.calls.session import Leg, Phase, Session
+from trunkline.core.clock import Instant
+from trunkline.dialer.outcomes import Outcome, of_unanswered
+from trunkline.dialer.settings import CampaignSettings
+from trunkline.dialer.store import Result
+
+
+def contact_leg(session: Session) -> Leg | None:
+    """The leg of the lead; None: it was not called."""
+    contact = session.contact
+    return contact if contact is not None and contact.channel and not contact.serves else None
+
+
+def result_of(session: Session, settings: CampaignSettings) -> Result | None:
+    """The result of an attempt; None: the call goes on."""
+    if session.phase is not Phase.ENDED:
+        return None
+    ended_at = session.finished_at or session.last_at
+    contact = contact_leg(session)
+    if contact is None:
+        # Preview: the agent did not answer. Else no trunk took the call.
+        agent_called = any(leg.serves and leg.channel for leg in session.legs.values())
+        return Result(Outcome.AGENT_MISSED if agent_called else Outcome.FAILED, ended_at)
+    if session.talks:
+        talk = session.talks[0]
+        agent = session.legs[talk.leg_id].employee_id
+        return Result(Outcome.ANSWERED, ended_at, contact.answered_at, talk.started_at, agent)
+    if contact.answered_at is None:
+        outcome = of_unanswered(contact.cause or 0, contact.sip_code)
+        return Result(outcome, ended_at, cause=contact.cause)
+    waited = (contact.ended_at or ended_at) - contact.answered_at
+    has_hung_up = session.queue_left != NOT_IN_TIME and waited < settings.connect_seconds
+    return Result(
+        Outcome.HUNG_UP if has_hung_up else Outcome.ABANDONED, Instant(ended_at), contact.answered_at
+    )
