@@ -13,7 +13,7 @@ from trunkline.core.errors import NotFound
 
 
 async def test_the_answer_of_a_call_that_ended_between_two_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_handler, "PICK_UP_SECONDS", 0.01)
+    monkeypatch.setattr(command_handler, "PICK_UP_POLL_SECONDS", 0.01)
     one = await QueueNode(with_queue(c.BORIS)).begin()
     await one.status(c.BORIS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +17,7 @@ from trunkline.events.catalogue import EventType
 from trunkline.queues import inputs as i
 from trunkline.queues.agents import Agent, Tier
 from trunkline.queues.callers import Caller
-from trunkline.queues.settings import AgentSettings
+from trunkline.queues.settings import AgentSettings, QueueSettings, TimeBase
 from trunkline.queues.states import (
     AGENT_MOVES,
     CALLER_MOVES,
@@ -268,6 +269,33 @@ def test_3_5a_available_resets_the_counters_once() -> None:
     assert (agent.talk_time, agent.calls_answered, agent.no_answer_count) == (10, 1, 1)
     simulation.status(ANN, IN)
     assert (agent.talk_time, agent.calls_answered, agent.no_answer_count) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("status", [IN, DEMAND, BREAK])
+def test_17_the_end_of_a_break_changes_agents_on_break_only(status: AgentStatus) -> None:
+    simulation = QueueSimulation().queue().agent(ANN, status=status)
+    simulation.give(i.SetStatus(ANN, IN, ends_break=True))
+    assert simulation.the_agent(ANN).status is (IN if status is BREAK else status)
+
+
+def test_17_who_is_logged_out_has_no_break_to_end() -> None:
+    simulation = QueueSimulation().queue().agent(ANN, status=OUT)
+    with pytest.raises(InvalidState, match="check in first"):
+        simulation.give(i.SetStatus(ANN, IN, ends_break=True))
+
+
+API_FIELDS = {
+    "strategy", "time_base_score", "max_wait_time", "max_wait_time_with_no_agent",
+    "max_wait_time_with_no_agent_time_reached", "tier_rules_apply", "tier_rule_wait_second", "tier_rule_no_agent_no_wait",
+    "tier_rule_wait_multiply_level", "discard_abandoned_after", "abandoned_resume_allowed", "announce_id",
+    "announce_frequency", "moh_id", "sla_strategy", "sla_answer_time", "auto_answer", "pre_bridge_announce",
+    "join_announce", "ring_timeout",
+}  # fmt: skip
+
+
+def test_17_fields_of_queues_have_the_names_of_the_api() -> None:
+    assert {one.name for one in fields(QueueSettings)} >= API_FIELDS
+    assert QueueSettings.of({"time_base_score": ""}).time_base_score is TimeBase.QUEUE
 
 
 @pytest.mark.parametrize("status", [OUT, BREAK, DEMAND])

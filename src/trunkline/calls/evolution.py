@@ -69,6 +69,7 @@ from trunkline.calls.states import (
 from trunkline.calls.timers import ring_timer
 from trunkline.core.clock import Instant
 from trunkline.directory.model import OperationKind
+from trunkline.directory.model.queues import is_scenario_of_queue
 from trunkline.events.catalogue import DecisionOutcome, Event, EventType, MenuOutcome
 from trunkline.events.reasons import Reason
 from trunkline.routing.menus import MAX_DIGITS
@@ -142,7 +143,7 @@ def _note_scenario_entered(session: Session, event: Event) -> None:
     data = event.data
     session.present_scenario_id = data["scenario_id"]
     session.returns = [(scenario_id, key) for scenario_id, key in data.get("returns", ())]
-    if session.scenario_id is None and data["scenario_id"] > 0:  # others are queues that were called directly
+    if session.scenario_id is None and not is_scenario_of_queue(data["scenario_id"]):
         session.scenario_id = data["scenario_id"]
         session.scenario_name = data["scenario_name"]
 

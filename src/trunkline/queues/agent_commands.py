@@ -19,8 +19,15 @@ def set_status(decision: Decision, given: SetStatus) -> None:
     changes nothing, except the reason of a break.
 
     :raises NotFound: there is no such agent.
+    :raises InvalidState: the end of a break of an agent who is logged out.
     """
     agent = decision.state.agent(given.agent_id)
+    if given.ends_break and agent.status is AgentStatus.LOGGED_OUT:
+        raise InvalidState(
+            "The agent is logged out: check in first.", field="status", value=given.status.value
+        )
+    if given.ends_break and agent.status is not AgentStatus.ON_BREAK:
+        return
     is_same = agent.status is given.status
     if is_same and (given.status is not AgentStatus.ON_BREAK or given.reason == agent.status_reason):
         return

@@ -71,11 +71,13 @@ class SetStatus:
     """Check in, check out, take a break (3.2, 3.5).
 
     :ivar reason: of a break.
+    :ivar ends_break: changes an agent on break only, and is refused for one who is logged out.
     """
 
     agent_id: int
     status: AgentStatus
     reason: str | None = None
+    ends_break: bool = False
 
 
 @dataclass(frozen=True, slots=True)

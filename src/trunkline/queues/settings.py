@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from trunkline.core.errors import InvalidInput
+from trunkline.directory.model.queues import AGENT_SETTINGS
 from trunkline.queues.states import AgentStatus
 
 MAX_SECONDS = 86_400
@@ -175,7 +176,7 @@ class AgentSettings:
     skills: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in _AGENT_TIMES:
+        for name in AGENT_SETTINGS:
             _check_seconds(name, getattr(self, name))
 
     @classmethod
@@ -231,9 +232,6 @@ _QUEUE_TIMES = (
 _QUEUE_FLAGS = (
     "tier_rules_apply", "tier_rule_wait_multiply_level", "tier_rule_no_agent_no_wait",
     "abandoned_resume_allowed", "skip_agents_with_external_calls", "auto_answer",
-)  # fmt: skip
-_AGENT_TIMES = (
-    "max_no_answer", "wrap_up_time", "reject_delay_time", "busy_delay_time", "no_answer_delay_time", "ring_timeout",
 )  # fmt: skip
 
 

@@ -62,7 +62,6 @@ from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
 from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
 from trunkline.external_decisions.exchange import exchanging_decisions
-from trunkline.queues.states import AgentStatus
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import configuring
 from trunkline.roles.health import Health
@@ -277,20 +276,16 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
 
 
 async def _change_setting(db: Database, switch: Switch, account_id: int, asked: Question) -> dict[str, Any]:
-    """Write what an employee dialled; who checks in at a device is available from then on."""
+    """Write what an employee dialled."""
     if asked.data["setting"] != Setting.CHECK_IN:
         return await write_setting(db, account_id, asked.data)
 
-    async def set_status(employee_id: int, status: AgentStatus) -> None:
-        params = {"employee_id": employee_id, "status": status.value}
+    async def set_status(employee_id: int, status: str) -> None:
+        params = {"employee_id": employee_id, "status": status}
         with contextlib.suppress(NotFound):  # in no queue: the device is all that it gets
             await execute_queue_command(switch.queues, account_id, SET_STATUS, params)
 
-    async def log_out(employee_id: int) -> None:
-        await set_status(employee_id, AgentStatus.LOGGED_OUT)
-
-    employee_id = await check_in_by_code(db, account_id, asked.data, log_out)
-    await set_status(employee_id, AgentStatus.AVAILABLE)
+    await check_in_by_code(db, account_id, asked.data, set_status)
     return {"result": "written"}
 
 

@@ -96,7 +96,7 @@ async def test_a_call_that_the_agent_does_not_pick_up_ends(
     picked_up: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rest = picked_up
-    monkeypatch.setattr(agents, "PICK_UP_SECONDS", 0)
+    monkeypatch.setattr(agents, "ORIGINATE_SECONDS", 0)
     rest.switch.answers |= {"wait_for_agent": {"state": "ringing"}, "release_call": {}}
     answered = await rest.ask("GET", f"{ORIGINATE}?destination=12025550111&user_id=1")
     assert (answered.status, answered.msg) == (409, "NO_ANSWER")

@@ -46,8 +46,8 @@ async def devices(rest: Rest, user: int) -> list[int]:
     return [one["device_id"] for one in (await rest.get(f"/api/user/{user}"))["devices"]]
 
 
-async def log_out_nobody(employee_id: int) -> None:
-    raise AssertionError(f"{employee_id} is at no device of another agent")
+async def checks_in_only(employee_id: int, status: str) -> None:
+    assert status == "Available", f"{employee_id} is at no device of another agent"
 
 
 def statuses(rest: Rest) -> list[tuple[int, str, str | None]]:
@@ -97,10 +97,10 @@ async def test_check_out_of_another_device_keeps_the_number_to_dial(floor: Rest)
     number = await rest.get(f"{AGENT}/checkIn?user_id={user}")
     await ok(rest, f"checkOut?user_id={user}&device_id={second}")
     dialled = {"value": number.removeprefix("***"), "sip_line_id": first}
-    assert await check_in_by_code(rest.db, rest.company.account_id, dialled, log_out_nobody) == user
+    assert await check_in_by_code(rest.db, rest.company.account_id, dialled, checks_in_only) == user
     await ok(rest, f"checkOut?user_id={user}&device_id={first}")
     with pytest.raises(NotFound):
-        await check_in_by_code(rest.db, rest.company.account_id, dialled, log_out_nobody)
+        await check_in_by_code(rest.db, rest.company.account_id, dialled, checks_in_only)
 
 
 async def test_another_check_in_ends_only_by_force(floor: Rest) -> None:
@@ -144,19 +144,19 @@ async def test_a_forced_check_in_by_phone_logs_the_other_agent_out(floor: Rest) 
     await ok(rest, f"checkInDevice?user_id={second}&device_id={device}")
     number = await rest.get(f"{AGENT}/checkIn?user_id={first}&forceCheckOut=1")
     dialled = {"value": number.removeprefix("***"), "sip_line_id": device}
-    ended: list[int] = []
+    changed: list[tuple[int, str]] = []
 
-    async def fails(employee_id: int) -> None:
+    async def fails(employee_id: int, status: str) -> None:
         raise SwitchUnavailable("The queues of this account are being read.")
 
-    async def log_out(employee_id: int) -> None:
-        ended.append(employee_id)
+    async def set_status(employee_id: int, status: str) -> None:
+        changed.append((employee_id, status))
 
     with pytest.raises(SwitchUnavailable):
         await check_in_by_code(rest.db, account_id, dialled, fails)
     assert await devices(rest, second) == [device]
-    assert await check_in_by_code(rest.db, account_id, dialled, log_out) == first
-    assert ended == [second]
+    assert await check_in_by_code(rest.db, account_id, dialled, set_status) == first
+    assert changed == [(second, "Logged Out"), (first, "Available")]
     assert (await devices(rest, first), await devices(rest, second)) == ([device], [])
 
 
@@ -209,28 +209,28 @@ async def test_example_of_check_in(floor: Rest) -> None:
     dialled = {"value": number.removeprefix("***"), "sip_line_id": device}
     account_id = rest.company.account_id
     for _ in range(2):
-        assert await check_in_by_code(rest.db, account_id, dialled, log_out_nobody) == user, (
+        assert await check_in_by_code(rest.db, account_id, dialled, checks_in_only) == user, (
             "again after a restart of the switch"
         )
     assert await devices(rest, user) == [device]
     other = await make_line(rest, "0260002")
     with pytest.raises(NotFound):
-        await check_in_by_code(rest.db, account_id, {**dialled, "sip_line_id": other}, log_out_nobody)
+        await check_in_by_code(rest.db, account_id, {**dialled, "sip_line_id": other}, checks_in_only)
     with pytest.raises(NotFound):
-        await check_in_by_code(rest.db, rest.other.account_id, dialled, log_out_nobody)
+        await check_in_by_code(rest.db, rest.other.account_id, dialled, checks_in_only)
     newer = await rest.get(f"{AGENT}/checkIn?user_id={user}")
     with pytest.raises(NotFound):
-        await check_in_by_code(rest.db, account_id, dialled, log_out_nobody)
+        await check_in_by_code(rest.db, account_id, dialled, checks_in_only)
     dialled = {"value": newer.removeprefix("***"), "sip_line_id": other}
     with pytest.raises(InvalidState):
-        await check_in_by_code(rest.db, account_id, dialled, log_out_nobody)
+        await check_in_by_code(rest.db, account_id, dialled, checks_in_only)
     forced = await rest.get(f"{AGENT}/checkIn?user_id={user}&forceCheckOut=1")
     dialled = {"value": forced.removeprefix("***"), "sip_line_id": other}
-    assert await check_in_by_code(rest.db, account_id, dialled, log_out_nobody) == user
+    assert await check_in_by_code(rest.db, account_id, dialled, checks_in_only) == user
     assert await devices(rest, user) == [other]
     await rest.db.execute("update agent_check_in_codes set expires_at = now()")
     with pytest.raises(NotFound):
-        await check_in_by_code(rest.db, account_id, dialled, log_out_nobody)
+        await check_in_by_code(rest.db, account_id, dialled, checks_in_only)
 
 
 async def test_example_of_set_pause(floor: Rest) -> None:
@@ -245,6 +245,18 @@ async def test_example_of_set_pause(floor: Rest) -> None:
     assert statuses(rest) == [(user, "On Break", str(pause)), (user, "Available", None)]
     assert (await rest.ask("GET", f"{AGENT}/setPause?id=987654&user_id={user}")).status == 404
     assert statuses(rest) == []
+
+
+async def test_the_end_of_a_break_of_an_agent_who_is_logged_out_is_refused(floor: Rest) -> None:
+    rest, user = floor, await make_user(floor)
+    row = await rest.db.fetch_one("select status_id from employee_statuses where mnemonic = 'break'")
+    assert row is not None
+    await ok(rest, f"setPause?id={row['status_id']}&user_id={user}")
+    rest.switch.answers["set_agent_status"] = InvalidState("The agent is logged out: check in first.")
+    refused = await rest.ask("GET", f"{AGENT}/setPause?id=0&user_id={user}")
+    assert (refused.status, "check in first" in refused.msg) == (409, True)
+    assert [params.get("ends_break") for _, _, params in rest.switch.commands] == [None, True]
+    assert (await rest.get(f"/api/user/{user}"))["pause_id"] == row["status_id"]
 
 
 async def test_example_of_wrap_up(floor: Rest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import orjson
@@ -44,7 +45,7 @@ _MODULE = "agents"
 _WATCH = (_MODULE, "select")
 _CONTROL = (_MODULE, "update")
 
-PICK_UP_SECONDS = 180
+ORIGINATE_SECONDS = 180
 """How long a request waits for the agent at most; the devices of an agent ring one after another."""
 
 _MNEMONICS = frozenset({"facility_not_subscribed", "user_busy"})
@@ -123,12 +124,12 @@ async def _originate(request: RequestContext, args: Arguments) -> dict[str, Any]
 
 
 async def _picked_up(request: RequestContext, call_session_id: int) -> None:
-    """Wait until the agent has picked up. After ``PICK_UP_SECONDS`` the call is ended, and nobody is connected any more.
+    """Wait until the agent has picked up. After ``ORIGINATE_SECONDS`` the call is ended, and nobody is connected any more.
 
     :raises InvalidState: the name of the cause: the agent did not pick up.
     """
     now = asyncio.get_running_loop().time
-    deadline = now() + PICK_UP_SECONDS
+    deadline = now() + ORIGINATE_SECONDS
     while True:
         try:
             found = await _command(request, "wait_for_agent", {"call_session_id": call_session_id})
@@ -202,11 +203,11 @@ def _commands(request: RequestContext) -> AgentCommands:
 
 
 async def _set_status(
-    request: RequestContext, employee_id: int, status: AgentStatus, reason: str | None = None
+    request: RequestContext, employee_id: int, status: str, reason: str | None = None
 ) -> None:
     """Of an agent; a user who is none has no status in queues, and nothing happens."""
     with contextlib.suppress(NotFound):
-        await _commands(request).set_status(request.account_id, employee_id, status, reason)
+        await _commands(request).set_status(request.account_id, employee_id, AgentStatus(status), reason)
 
 
 async def _user(request: RequestContext, args: Arguments) -> int:
@@ -228,29 +229,33 @@ async def _check_in(request: RequestContext, args: Arguments) -> str:
 async def _check_in_device(request: RequestContext, args: Arguments) -> None:
     employee_id, force = await _user(request, args), bool(args.query.get("forceCheckOut"))
     check_permission(request, _CONTROL, "may check in by dialling only")
-    db, account_id = request.services.db, request.account_id
-
-    async def log_out(other: int) -> None:
-        await _set_status(request, other, AgentStatus.LOGGED_OUT)
-
-    await check_in(db, account_id, employee_id, args.query["device_id"], log_out, force=force)
-    await _set_status(request, employee_id, AgentStatus.AVAILABLE)
+    await check_in(
+        request.services.db,
+        request.account_id,
+        employee_id,
+        args.query["device_id"],
+        partial(_set_status, request),
+        force=force,
+    )
 
 
 async def _check_out(request: RequestContext, args: Arguments) -> None:
     employee_id = await _user(request, args)
     device_id = args.query.get("device_id")
-    if await check_out(request.services.db, request.account_id, employee_id, device_id) or device_id is None:
-        await _set_status(request, employee_id, AgentStatus.LOGGED_OUT)
+    set_status = partial(_set_status, request)
+    await check_out(request.services.db, request.account_id, employee_id, set_status, device_id)
 
 
 async def _set_pause(request: RequestContext, args: Arguments) -> None:
     employee_id, pause_id = await _user(request, args), args.query["id"]
     columns = {"status_id": pause_id} if pause_id else {"status": EmployeeStatus.AVAILABLE.value}
     patch = EmployeePatch(columns=columns)
+    if not pause_id:  # first, because it is refused for an agent who is logged out
+        with contextlib.suppress(NotFound):
+            await _commands(request).end_break(request.account_id, employee_id)
     await update_employee(request.services.db, request.account_id, employee_id, patch)
-    status = AgentStatus.ON_BREAK if pause_id else AgentStatus.AVAILABLE
-    await _set_status(request, employee_id, status, str(pause_id) if pause_id else None)
+    if pause_id:
+        await _set_status(request, employee_id, AgentStatus.ON_BREAK, str(pause_id))
 
 
 async def _wrap_up(request: RequestContext, args: Arguments) -> None:

@@ -51,6 +51,7 @@ from trunkline.calls.states import (
 )
 from trunkline.calls.timers import CONNECT_TIMER, StartTimer
 from trunkline.directory.model import Employee, EmployeeStatus
+from trunkline.directory.model.queues import scenario_of_queue
 from trunkline.directory.queues import exits
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -58,7 +59,7 @@ from trunkline.routing import interpreter
 from trunkline.routing.branches import ReturnPoint
 from trunkline.routing.interpreter import Candidate
 
-RING_MARGIN_SECONDS = 5
+WITHOUT_RULES_MARGIN_SECONDS = 5
 """How much longer than its offer a phone rings, for the time when no process runs the queues."""
 
 NOT_IN_TIME = "not_in_time"
@@ -113,7 +114,7 @@ def offer(
         decision.originate_leg(
             target,
             {**data, "offer_id": offer_id},
-            ring_seconds + RING_MARGIN_SECONDS,
+            ring_seconds + WITHOUT_RULES_MARGIN_SECONDS,
             auto_answer=auto_answer,
         )
     if dial_targets:
@@ -195,7 +196,7 @@ def leave(decision: Decision, reason: str, key: str | None, destination: str | N
         branch = (settings.get("exits") or {}).get(key)
     elif reason == "no_agent_timeout":
         branch = settings.get("no_agents") or branch
-    own = account.scenarios.get(-queue_id)
+    own = account.scenarios.get(scenario_of_queue(queue_id))
     if branch is None and destination and own is not None and own is not scenario:
         name = key if reason == "exit_key" else exits.TIMEOUT
         if (there := own.operation(f"exit_{name}")) is not None:

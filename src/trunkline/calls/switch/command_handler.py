@@ -28,7 +28,7 @@ from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.executor import EffectExecutor, Outcome
 from trunkline.calls.switch.number_chooser import NumberChooser
-from trunkline.calls.switch.queue_commands import QUEUE_COMMANDS, execute_queue_command
+from trunkline.calls.switch.queue_commands import QUEUE_COMMANDS, WRITE_TIMEOUT_SECONDS, execute_queue_command
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
@@ -62,11 +62,7 @@ _log = get_logger("calls")
 START_TIMEOUT_SECONDS = 4.0
 """How long a start waits for the database to store its first events; afterwards it is refused, and nobody is called."""
 
-WRITE_TIMEOUT_SECONDS = 2.0
-"""How long a command waits for the database to store its events; afterwards it returns without that, or fails when it is
-one of :data:`trunkline.calls.commands.STORED_ONLY`."""
-
-PICK_UP_SECONDS = 6.0
+PICK_UP_POLL_SECONDS = 6.0
 """How long a request waits for an agent to pick up before it is asked again: shorter than the other processes wait."""
 
 ANSWER_KEPT_SECONDS = 60.0
@@ -443,7 +439,7 @@ class CommandHandler:
         return orjson.Fragment(orjson.dumps(calls))
 
     async def _wait_for_agent(self, account_id: int, call_session_id: int) -> dict[str, Any]:
-        """Wait until our side of a started call has answered, or the call has ended, at most ``PICK_UP_SECONDS``.
+        """Wait until our side of a started call has answered, or the call has ended, at most ``PICK_UP_POLL_SECONDS``.
 
         The result is that of :func:`~trunkline.calls.live_view.agent_answer`; while it is ``ringing``, the client asks
         again. It gets the result also when the call has ended between two of its requests.
@@ -456,7 +452,7 @@ class CommandHandler:
         if session is None or session.account_id != account_id or session.phase is not Phase.ENDED:
             session = self._awaited[call_session_id] = self._live_session(account_id, call_session_id)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PICK_UP_SECONDS):
+            async with asyncio.timeout(PICK_UP_POLL_SECONDS):
                 while agent_answer(session)["state"] == "ringing":
                     changed = asyncio.get_running_loop().create_future()
                     self._watching.setdefault(session.call_session_id, []).append(changed)

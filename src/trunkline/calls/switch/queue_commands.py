@@ -33,6 +33,9 @@ _LISTS = frozenset({LIST_AGENTS, LIST_QUEUES, LIST_LIVE})
 QUEUE_COMMANDS = frozenset({SET_STATUS, SET_STATE, SET_WRAP_UP, *_LISTS})
 
 WRITE_TIMEOUT_SECONDS = 2.0
+"""How long a command waits for the database to store its events; afterwards it returns without that, or fails when it is
+one of :data:`trunkline.calls.commands.STORED_ONLY`."""
+
 DIRECTORY_SECONDS = 2.0
 """How long a command waits for an agent that was made a moment ago to reach the switch."""
 
@@ -141,6 +144,15 @@ class AgentCommands:
         params = {"employee_id": employee_id, "status": status.value, "reason": reason}
         return AgentView.of_json(await self._switch.command(account_id, SET_STATUS, params))
 
+    async def end_break(self, account_id: int, employee_id: int) -> AgentView:
+        """End a break; another status stays.
+
+        :raises InvalidState: the agent is logged out.
+        """
+        available = AgentStatus.AVAILABLE.value
+        params = {"employee_id": employee_id, "status": available, "reason": None, "ends_break": True}
+        return AgentView.of_json(await self._switch.command(account_id, SET_STATUS, params))
+
     async def set_state(self, account_id: int, employee_id: int, state: AgentState) -> AgentView:
         """Park an agent (``Idle``) or release it (``Waiting``).
 
@@ -208,7 +220,8 @@ def _input(name: str, params: Mapping[str, Any]) -> i.SetStatus | i.SetState | i
     agent_id = params["employee_id"]
     try:
         if name == SET_STATUS:
-            return i.SetStatus(agent_id, AgentStatus(params["status"]), params.get("reason"))
+            status, ends_break = AgentStatus(params["status"]), bool(params.get("ends_break"))
+            return i.SetStatus(agent_id, status, params.get("reason"), ends_break)
         if name == SET_STATE:
             return i.SetState(agent_id, AgentState(params["state"]))
     except ValueError as error:

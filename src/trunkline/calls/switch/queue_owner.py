@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from trunkline.calls.switch.call_timers import CallLater, Cancellable
+from trunkline.calls.switch.executor import EFFECTS_WAIT_SECONDS
 from trunkline.calls.switch.queue_store import QueueStore
 from trunkline.core.clock import Instant
 from trunkline.core.errors import DatabaseUnavailable, LeaseLost, Refused, StreamConflict, first_line
@@ -33,9 +34,6 @@ from trunkline.queues.decision import Decision
 from trunkline.queues.effects import Effect
 from trunkline.queues.evolution import replay
 from trunkline.queues.rules import LiveQueues, decide
-
-EFFECTS_WAIT_SECONDS = 1.0
-"""How long the effects of a decision wait for its events to be stored."""
 
 RETRY_SECONDS = 0.5
 """Between two attempts to store events."""

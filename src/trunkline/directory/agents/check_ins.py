@@ -17,9 +17,13 @@ from trunkline.db.rows import one_at_a_time, transaction
 CODE_SECONDS = 600
 """How long a number to dial is valid."""
 
-LogOut = Callable[[int], Awaitable[None]]
-"""Logs an agent out whose check-in ends because another one takes its place. It is called before that is stored: when it
-fails, nothing has changed, and the same request does all of it again."""
+SetStatus = Callable[[int, str], Awaitable[None]]
+"""Sets the status of an agent in queues, :data:`CHECKED_IN` or :data:`CHECKED_OUT`; nothing for an employee who is no agent.
+
+An agent whose check-in ends because another one takes its place is checked out before that is stored: when it fails, nothing
+has changed, and the same request does all of it again."""
+
+CHECKED_IN, CHECKED_OUT = "Available", "Logged Out"
 
 _DIGITS = 6
 _TRIES = 20
@@ -30,20 +34,20 @@ async def check_in(
     account_id: int,
     employee_id: int,
     sip_line_id: int,
-    log_out: LogOut,
+    set_status: SetStatus,
     *,
     force: bool = False,
 ) -> None:
-    """Check an agent in at a line; to repeat it changes nothing.
+    """Check an agent in at a line, who then is available to queues; to repeat it changes nothing.
 
-    :param log_out: is called with the other agent whose check-in at the line ends by that.
     :param force: ends another check-in of the agent, and that of another agent at the line.
     :raises NotFound: no such employee or line.
     :raises InvalidState: there is another check-in.
     """
     async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await _check_in(connection, account_id, employee_id, sip_line_id, log_out, force=force)
+        await _check_in(connection, account_id, employee_id, sip_line_id, set_status, force=force)
+    await set_status(employee_id, CHECKED_IN)
 
 
 async def _check_in(
@@ -51,7 +55,7 @@ async def _check_in(
     account_id: int,
     employee_id: int,
     sip_line_id: int,
-    log_out: LogOut,
+    set_status: SetStatus,
     *,
     force: bool,
 ) -> None:
@@ -89,7 +93,7 @@ async def _check_in(
     )
     for row in present:
         if row["employee_id"] != employee_id:
-            await log_out(row["employee_id"])
+            await set_status(row["employee_id"], CHECKED_OUT)
 
 
 async def _check_employee(connection: Connection, account_id: int, employee_id: int) -> None:
@@ -108,11 +112,12 @@ async def _check_line(connection: Connection, account_id: int, sip_line_id: int)
         raise NotFound(f"There is no device {sip_line_id}.", field="device_id", value=sip_line_id)
 
 
-async def check_out(db: Database, account_id: int, employee_id: int, sip_line_id: int | None = None) -> bool:
-    """End the check-in of an agent, and the number to dial; who is checked in nowhere stays so.
+async def check_out(
+    db: Database, account_id: int, employee_id: int, set_status: SetStatus, sip_line_id: int | None = None
+) -> None:
+    """End the check-in of an agent, and the number to dial; the agent is then not available to queues.
 
-    :param sip_line_id: only a check-in there; without one nothing changes.
-    :return: whether there was a check-in.
+    :param sip_line_id: only a check-in there; an agent without one stays as it is.
     """
     async with transaction(db) as connection:
         cursor = await connection.execute(
@@ -126,7 +131,8 @@ async def check_out(db: Database, account_id: int, employee_id: int, sip_line_id
                 "delete from agent_check_in_codes where account_id = %s and employee_id = %s",
                 (account_id, employee_id),
             )
-    return is_ended
+    if is_ended or sip_line_id is None:
+        await set_status(employee_id, CHECKED_OUT)
 
 
 async def new_code(db: Database, account_id: int, employee_id: int, *, force: bool = False) -> str:
@@ -155,11 +161,12 @@ async def new_code(db: Database, account_id: int, employee_id: int, *, force: bo
     raise NotCarriedOut("No number to dial is free now: try again in some minutes.")
 
 
-async def check_in_by_code(db: Database, account_id: int, data: Mapping[str, Any], log_out: LogOut) -> int:
-    """An agent dialled the number; the employee. To dial it again from the same line changes nothing.
+async def check_in_by_code(
+    db: Database, account_id: int, data: Mapping[str, Any], set_status: SetStatus
+) -> int:
+    """Check in an agent who dialled the number; the employee. To dial it again from the same line changes nothing.
 
     :param data: ``value``: the digits, ``sip_line_id``: of the line that dialled.
-    :param log_out: as of :func:`check_in`.
     :raises NotFound: there is no such number, or not any more.
     :raises InvalidState: there is another check-in, and the number does not end it.
     """
@@ -175,5 +182,6 @@ async def check_in_by_code(db: Database, account_id: int, data: Mapping[str, Any
         if row is None:
             raise NotFound("This number to check in does not exist any more", field="code")
         employee_id = int(row["employee_id"])
-        await _check_in(connection, account_id, employee_id, sip_line_id, log_out, force=row["forces"])
-        return employee_id
+        await _check_in(connection, account_id, employee_id, sip_line_id, set_status, force=row["forces"])
+    await set_status(employee_id, CHECKED_IN)
+    return employee_id

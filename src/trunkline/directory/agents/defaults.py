@@ -7,15 +7,9 @@ from collections.abc import Mapping
 from psycopg import sql
 
 from trunkline.db.pool import Database
+from trunkline.directory.model.queues import AGENT_SETTINGS_OF_ACCOUNT
 
-NAMES = (
-    "session_ttl",
-    "wrap_up_time",
-    "no_answer_delay_time",
-    "reject_delay_time",
-    "busy_delay_time",
-    "max_no_answer",
-)
+NAMES = ("session_ttl", *AGENT_SETTINGS_OF_ACCOUNT)
 
 
 async def read_defaults(db: Database, account_id: int) -> dict[str, int | None]:

@@ -27,6 +27,7 @@ from trunkline.directory.model.hours import (
     rule_from_json,
     weekend_of,
 )
+from trunkline.directory.model.queues import AGENT_SETTINGS, is_scenario_of_queue
 from trunkline.directory.queues import exits
 
 _log = get_logger("directory")
@@ -277,7 +278,9 @@ def _account(
     ]
     named = _Named(
         tags={each["tag_id"]: each["name"] for each in rows["tags"]},
-        scenarios={each.scenario_id: each.name for each in scenarios if each.scenario_id > 0},
+        scenarios={
+            each.scenario_id: each.name for each in scenarios if not is_scenario_of_queue(each.scenario_id)
+        },
         employees={each.employee_id: each.full_name for each in employees},
         groups={each.group_id: each.name for each in groups},
         contact_groups={each["contact_group_id"]: each["name"] for each in rows["contact_groups"]},
@@ -466,14 +469,6 @@ _QUEUE_SETTINGS = (
     "announce_id", "announce_frequency", "moh_id", "join_announce", "pre_bridge_announce", "auto_answer",
     "sla_strategy", "sla_answer_time",
 )  # fmt: skip
-_AGENT_SETTINGS = (
-    "ring_timeout",
-    "wrap_up_time",
-    "no_answer_delay_time",
-    "reject_delay_time",
-    "busy_delay_time",
-    "max_no_answer",
-)
 
 
 def _queue(row: Mapping[str, Any], tiers: Sequence[model.QueueTier]) -> model.CallQueue:
@@ -515,7 +510,7 @@ def _agents(
 
 
 def _agent_settings(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in _AGENT_SETTINGS if row.get(name) is not None}
+    return {name: row[name] for name in AGENT_SETTINGS if row.get(name) is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+def scenario_of_queue(queue_id: int) -> int:
+    """The id of the scenario that consists of a queue and its exits, see :attr:`CallQueue.scenario_id`."""
+    return -queue_id
+
+
+def is_scenario_of_queue(scenario_id: int) -> bool:
+    """Whether the scenario is that of a queue, which no table has."""
+    return scenario_id < 0
+
+
+AGENT_SETTINGS_OF_ACCOUNT = (
+    "wrap_up_time",
+    "no_answer_delay_time",
+    "reject_delay_time",
+    "busy_delay_time",
+    "max_no_answer",
+)
+"""Settings of agents that an account has defaults of."""
+
+AGENT_SETTINGS = ("ring_timeout", *AGENT_SETTINGS_OF_ACCOUNT)
+"""Settings of agents that the rules of queues use, as columns and as fields of
+:class:`trunkline.queues.settings.AgentSettings`."""
+
+
 @dataclass(frozen=True, slots=True)
 class QueueTier:
     """The place of an agent in a queue."""
@@ -37,7 +61,7 @@ class CallQueue:
     @property
     def scenario_id(self) -> int:
         """Of the scenario that consists of this queue and its exits; it is in no table."""
-        return -self.queue_id
+        return scenario_of_queue(self.queue_id)
 
 
 @dataclass(frozen=True, slots=True)
