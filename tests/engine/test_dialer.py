@@ -44,10 +44,12 @@ COMPANY = {
             "music": "tune",
             "ring_timeout": 5,
             "auto_answer": True,
+            "exits": '{"1": "callback"}',
             "agents": [{"employee": name} for name in ("anna", "boris", "clara")],
         },
     },
     "scenarios": {
+        "calls": {"name": "Calls", "operations": {"wait": {"kind": "queue", "queue": "calls"}}},
         "sorry": {
             "name": "Sorry",
             "operations": {
@@ -56,7 +58,9 @@ COMPANY = {
             },
         },
     },
-    "virtual_numbers": {NUMBER: {"name": "Campaign", "trunk": "carrier"}},
+    "virtual_numbers": {
+        NUMBER: {"name": "Campaign", "trunk": "carrier", "rules": [{"scenario": "calls"}]},
+    },
 }
 WORD, TUNE = 1065.0, 1395.0
 
@@ -331,3 +335,24 @@ async def test_a_killed_process_calls_no_lead_twice_and_loses_no_result(
     assert {row["phone"]: row["attempts"] for row in rows} == dict.fromkeys(expected, 1)
     calls = [call for person in people for call in person.calls]
     assert len(calls) == len(expected), "each phone rang once"
+
+
+async def test_a_caller_keeps_the_place_and_is_called_back(setup: Setup, campaigns: Campaigns) -> None:
+    person = await setup.customer()
+    call = await person.dial(NUMBER)
+    await call.answered()
+    await call.hears(TUNE)
+    await call.send_keys("1")
+    await call.ended()
+    person.on_call(Answer(after=0.5))
+    setup.anna.on_call(Answer())
+    await campaigns.agents.free("anna")
+    called = await person.next_call()
+    await campaigns.agents.until("anna", lambda one: one.state is AgentState.RESERVED)
+    phone = await setup.anna.next_call()
+    await asyncio.gather(called.hears(phone.tone), phone.hears(called.tone))
+    assert phone.at_answer - called.at_answer < 2.0
+    await called.hangup()
+    await phone.ended()
+    await campaigns.agents.until("anna", lambda one: one.state is AgentState.WAITING)
+    assert await campaigns.agents.waiting() == []

@@ -603,7 +603,7 @@ group by outcome order by outcome
 """
 
 _LEADS = """
-select coalesce(closed, case when attempts = 0 then 'new' else 'open' end) as status, count(*) as leads
+select coalesce(closed, case when last_outcome is null then 'new' else 'open' end) as status, count(*) as leads
 from dial_leads where account_id = %(account_id)s and campaign_id = %(campaign_id)s group by 1 order by 1
 """
 

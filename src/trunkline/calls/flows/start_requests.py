@@ -45,7 +45,7 @@ def check_options(params: Params) -> None:
 def start_employee_call(account: Account, params: Params) -> StartCall:
     """``start.employee_call``."""
     number = _virtual_number(account, params)
-    contact = _contact(account, params)
+    contact = check_contact(account, str(params["contact"]))
     employee = _employee(account, params)
     plan = _plan(account, params, ours="employee_message")
     named = params["employee"].get("phone_number")
@@ -72,7 +72,7 @@ def start_employee_call(account: Account, params: Params) -> StartCall:
 def start_simple_call(account: Account, params: Params) -> StartCall:
     """``start.simple_call``."""
     number = _virtual_number(account, params)
-    contact = _contact(account, params)
+    contact = check_contact(account, str(params["contact"]))
     plan = _plan(account, params, ours="operator_message")
     operator = str(params["operator"])
     if account.line_by_login(operator) is None:
@@ -93,7 +93,7 @@ def start_scenario_call(account: Account, params: Params) -> StartCall:
             value=scenario_id,
             params={"scenario_id": scenario_id},
         )
-    contact = _contact(account, params)
+    contact = check_contact(account, str(params["contact"]))
     plan = _plan(account, params, ours="employee_message")
     serving = {"kind": "scenario", "scenario_id": scenario_id}
     return _request(params, "callapi_scenario_call", number, contact, serving, plan)
@@ -111,7 +111,7 @@ def start_vnumber_call(account: Account, params: Params) -> StartCall:
             field="virtual_phone_number",
             value=params.get("virtual_phone_number"),
         )
-    contact = _contact(account, params)
+    contact = check_contact(account, str(params["contact"]))
     plan = _plan(account, params, ours=None)
     serving = {"kind": "scenario", "scenario_id": scenario_id}
     return _request(params, "callapi", number, contact, serving, plan)
@@ -120,7 +120,7 @@ def start_vnumber_call(account: Account, params: Params) -> StartCall:
 def start_informer_call(account: Account, params: Params) -> StartCall:
     """``start.informer_call``: only the contact; the call ends when the message has been played."""
     number = _virtual_number(account, params)
-    contact = _contact(account, params)
+    contact = check_contact(account, str(params["contact"]))
     plan = _plan(account, params, ours=None)
     plan["dialing_timeout"] = params.get("dialing_timeout") or INFORMER_RING_SECONDS
     return StartCall(
@@ -137,8 +137,8 @@ def start_informer_call(account: Account, params: Params) -> StartCall:
 
 
 def start_lead_call(account: Account, params: Params) -> StartCall:
-    """A lead of a dialing campaign is called, then waits in the queue of the campaign for its reserved agent. With
-    ``preview_employee_id`` that agent is called first, and the lead when the agent has answered."""
+    """A lead of a campaign, or the customer of a queue callback, is called, then waits in the queue for the reserved agent.
+    With ``preview_employee_id`` that agent is called first, and the lead when the agent has answered."""
     if params.get("virtual_phone_number") is None:
         raise InvalidState(
             "The account has no verified virtual number, which calls need as caller id; the administrator of the"
@@ -149,7 +149,7 @@ def start_lead_call(account: Account, params: Params) -> StartCall:
     queue = account.queues.get(params["queue_id"])
     if queue is None:
         raise NotFound(f"There is no queue {params['queue_id']}.", field="queue_id", value=params["queue_id"])
-    contact = _contact(account, params)
+    contact = check_contact(account, str(params["contact"]))
     employee_id = params.get("preview_employee_id")
     serving: dict[str, Any] = {"kind": "scenario", "scenario_id": queue.scenario_id}
     if employee_id is not None:
@@ -157,12 +157,10 @@ def start_lead_call(account: Account, params: Params) -> StartCall:
     plan = {
         **_plan(account, {"show_virtual_phone_number": False}, ours=None),
         "shown_to_us": [contact, params.get("lead_name")],
-        "connect": {
-            "seconds": params["connect_seconds"],
-            "scenario_id": params.get("abandoned_scenario_id"),
-        },
         **({"dialing_timeout": params["ring_seconds"]} if employee_id is None else {}),
     }
+    if (seconds := params.get("connect_seconds")) is not None:  # a callback has no such limit
+        plan["connect"] = {"seconds": seconds, "scenario_id": params.get("abandoned_scenario_id")}
     first = "contact" if employee_id is None else "employee"
     request = _request(
         {**params, "first_call": first, "direction": "out"},
@@ -188,7 +186,7 @@ def start_agent_call(account: Account, params: Params) -> StartCall:
             field="cid",
         )
     number = _virtual_number(account, params)
-    contact = _contact(account, {**params, "contact": _dialled(account, str(params["contact"]))})
+    contact = check_contact(account, _dialled(account, str(params["contact"])))
     plan = {
         **_plan(account, {"show_virtual_phone_number": False}, ours=None),
         "shown_to_us": [params.get("shown_number"), params.get("shown_name")],
@@ -373,8 +371,12 @@ def _virtual_number(account: Account, params: Params) -> VirtualNumber:
     return number
 
 
-def _contact(account: Account, params: Params) -> str:
-    contact = str(params["contact"])
+def check_contact(account: Account, contact: str) -> str:
+    """A number or line that may be called; the same.
+
+    :raises InvalidInput: it is an own number, or none.
+    :raises PermissionDenied: it is in the blacklist, or the security settings do not allow it.
+    """
     if account.number_by_phone(contact) is not None:
         raise InvalidInput(
             "The `contact` parameter cannot contain your own virtual phone number",

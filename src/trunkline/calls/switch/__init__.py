@@ -25,6 +25,7 @@ Queues
 ``queue_store``       their event streams in PostgreSQL
 ``queue_facts``       what decisions about calls mean for the queues
 ``queue_commands``    commands on agents
+``queue_callbacks``   calls to customers who asked to be called back
 ``dialer``            dials the leads of campaigns; ``dialer_facts`` has the results of their calls
 --------------------  ---------------------------------------------------------------------------------------
 What rules need, and what follows from a decision

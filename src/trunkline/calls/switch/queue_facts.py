@@ -9,6 +9,7 @@ from trunkline.calls.finish_reasons import TEMPORARY_FAILURE
 from trunkline.calls.flows import queueing
 from trunkline.calls.session import Leg, Session
 from trunkline.calls.states import Departure, InQueue
+from trunkline.calls.switch.queue_callbacks import called_back
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import Event, EventType
 from trunkline.queues import inputs as i
@@ -170,7 +171,8 @@ def restarted(sessions: Iterable[Session], agents: Iterable[int]) -> i.Restarted
         for agent_id in tracked(session) & known:
             agent_calls[agent_id] = agent_calls.get(agent_id, frozenset()) | {str(session.call_session_id)}
     dialled = frozenset(one.call_session_id for one in sessions)
-    return i.Restarted(frozenset(calls), legs, agent_calls=agent_calls, dialled=dialled)
+    callbacks = frozenset(one for session in sessions if (one := called_back(session)) is not None)
+    return i.Restarted(frozenset(calls), legs, callbacks, agent_calls, dialled)
 
 
 _ORDER = (i.LegState.RINGING, i.LegState.ANSWERED, i.LegState.CONNECTED)

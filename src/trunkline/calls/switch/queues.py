@@ -14,24 +14,26 @@ from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
-from trunkline.calls import rules
+from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.finish_reasons import NORMAL_CLEARING
-from trunkline.calls.flows import queueing
+from trunkline.calls.flows import queueing, start_requests
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.states import InQueue
 from trunkline.calls.switch.call_timers import CallLater
 from trunkline.calls.switch.dialer import LEAD_SCORE
+from trunkline.calls.switch.queue_callbacks import CallbackCalls
 from trunkline.calls.switch.queue_commands import Phones, service_today
 from trunkline.calls.switch.queue_facts import inputs_of, join_of, restarted
 from trunkline.calls.switch.queue_owner import QueueOwner
 from trunkline.calls.switch.queue_store import QueueStore
 from trunkline.core import metrics
 from trunkline.core.clock import Instant
-from trunkline.core.errors import InvalidInput, Refused
+from trunkline.core.errors import InvalidInput, Refused, TrunklineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
 from trunkline.directory.model import Account, CallQueue, Directory, EmployeeStatus
+from trunkline.directory.queues import exits
 from trunkline.events.reasons import Reason
 from trunkline.queues import inputs as i
 from trunkline.queues.account import Queue
@@ -98,6 +100,9 @@ class CallQueues:
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._calls: dict[int, int] = {}
         """Call sessions by the offers for which their agents are called."""
+        self._callbacks = CallbackCalls(switch, self._give_later)
+        self._asked: dict[int, tuple[str, str]] = {}
+        """Calls whose contact has asked to be called back: the key, and where the call goes on."""
         self._changed = asyncio.Condition()
         self._is_recovered = False
 
@@ -162,6 +167,7 @@ class CallQueues:
                 for leg in session.living:
                     if leg.offer_id is not None:
                         self._calls[leg.offer_id] = session.call_session_id
+            self._callbacks.adopt(sessions)
             owner.is_live = True
             owner.give(restarted(sessions, self._agents(account_id)))
             self._configure(owner)
@@ -239,15 +245,22 @@ class CallQueues:
     def note(self, decision: Decision) -> None:
         """A decision about a call was applied."""
         session = decision.session
+        self._callbacks.note(decision)
         owner = self._owners.get(session.account_id)
         if owner is None or not owner.is_live:
             return
         for given in inputs_of(decision, owner.caller_of, owner.state.agents):
-            if isinstance(given, i.CallerPressedKey) and not self._is_exit(session, given.key):
-                continue
+            if isinstance(given, i.CallerPressedKey):
+                if not self._is_exit(session, given.key):
+                    continue
+                if (destination := self._callback_exit(session, given.key)) is not None:
+                    self._ask_callback(owner, session, given, destination)
+                    continue
             self._give(owner, given, session)
 
     def _give(self, owner: QueueOwner, given: i.Input, session: Session) -> None:
+        if isinstance(given, i.JoinQueue):
+            given = self._callbacks.joined(given)
         if isinstance(given, i.JoinQueue):  # the engine's clock may be ahead of that of the queues
             given = replace(given, answered_at=min(given.answered_at, owner.now))
             if self._switch.dialer is not None and self._switch.dialer.has(session.call_session_id):
@@ -278,6 +291,48 @@ class CallQueues:
         branches = (operation.settings.get("exits") or {}) if operation is not None else {}
         return key in branches or (own is not None and key in own.exits)
 
+    def _callback_exit(self, session: Session, key: str) -> str | None:
+        """The exit of the queue by which the contact asks to be called back; None: the key is another exit."""
+        account = self._directory().accounts.get(session.account_id)
+        queue = account.queues.get(session.queue_id or 0) if account is not None else None
+        scenario = account.scenarios.get(session.present_scenario_id or 0) if account is not None else None
+        operation = scenario.operation(session.operation_key) if scenario is not None else None
+        is_own = scenario is not None and queue is not None and scenario.scenario_id == queue.scenario_id
+        if operation is not None and not is_own and key in (operation.settings.get("exits") or {}):
+            return None
+        destination = queue.exits.get(key, "") if queue is not None else ""
+        return destination if destination.partition(":")[0] == exits.CALLBACK else None
+
+    def _ask_callback(
+        self, owner: QueueOwner, session: Session, pressed: i.CallerPressedKey, destination: str
+    ) -> None:
+        """Keep the place of a contact, who leaves. One whose number cannot be called stays."""
+        number, contact = session.contact_phone_number or "", session.contact
+        account = self._directory().accounts.get(session.account_id)
+        if account is None or contact is None or contact.serves:
+            return
+        try:
+            start_requests.check_contact(account, number)
+            self._asked[session.call_session_id] = (pressed.key, destination)
+            owner.give(i.RequestCallback(pressed.caller_id, number))
+        except TrunklineError as error:
+            self._asked.pop(session.call_session_id, None)
+            _log.info(
+                "callback_refused",
+                account_id=session.account_id,
+                call_session_id=session.call_session_id,
+                error=error.message,
+            )
+
+    def _give_later(self, account_id: int, given: i.Input) -> None:
+        """After the present decision is applied."""
+        asyncio.get_running_loop().call_soon(self._give_now, account_id, given)
+
+    def _give_now(self, account_id: int, given: i.Input) -> None:
+        owner = self.owner(account_id)
+        if owner is not None:
+            owner.give(given)
+
     def _later(self, session: Session, act: Callable[[Decision], None]) -> None:
         """After the present decision is applied: decisions about one call do not nest."""
         asyncio.get_running_loop().call_soon(self._act, session.call_session_id, act)
@@ -299,16 +354,20 @@ class CallQueues:
                     )
             case Connect(offer_id, _, call, _, announcement):
                 self._act(call, lambda decision: queueing.connect(decision, offer_id, announcement))
+            case LeaveQueue(_, call) if (asked := self._asked.pop(call, None)) is not None:
+                self._act(call, lambda decision: queueing.leave(decision, "exit_key", *asked))
             case LeaveQueue(_, call, reason, destination, key):
                 self._act(call, lambda decision: queueing.leave(decision, reason, key, destination))
             case PlayMusic(_, call, moh_id):
                 self._act(call, lambda decision: queueing.play_music(decision, moh_id))
             case PlayJoinAnnouncement(_, call, media_id) | PlayAnnouncement(_, call, media_id):
                 self._act(call, lambda decision: queueing.announce(decision, media_id))
-            case DialCallback(caller_id):
-                self._owners[account_id].give(i.CallbackFailed(caller_id, i.CallbackFailure.FAILED))
-            case CancelDial():
-                pass
+            case DialCallback():
+                self._callbacks.dial(account_id, effect)
+            case CancelDial(caller_id):
+                call_session_id = self._callbacks.call_to(caller_id)
+                if call_session_id is not None:
+                    self._act(call_session_id, lambda decision: commands.release_call(decision, {}))
 
     def _start_offer(self, account_id: int, effect: StartOffer) -> None:
         refused: list[int] = []
@@ -350,6 +409,7 @@ class CallQueues:
 
     def forget(self, session: Session) -> None:
         """A call is over."""
+        self._asked.pop(session.call_session_id, None)
         for leg in session.legs.values():
             if leg.offer_id is not None:
                 self._calls.pop(leg.offer_id, None)

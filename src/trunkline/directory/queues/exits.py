@@ -7,6 +7,8 @@
 ``group:<id>``         that group
 ``voicemail``          a voice message; ``voicemail:<id>``: to that employee
 ``number:<digits>``    that outside number
+``callback``           the place is kept and the caller is called back; ``callback:<id>``: the call goes on with that
+                       scenario meanwhile, otherwise it ends. By a key only.
 ``hangup``             the call ends
 =====================  ==============================================================
 """
@@ -26,7 +28,10 @@ TIMEOUT = "timeout"
 OPERATION = "queue"
 """Key of the operation that is the queue itself."""
 
+CALLBACK = "callback"
+
 _BY_ID = {
+    CALLBACK: (OperationKind.RUN_SCENARIO, "scenario_id"),
     "scenario": (OperationKind.RUN_SCENARIO, "scenario_id"),
     "queue": (OperationKind.QUEUE, "queue_id"),
     "employee": (OperationKind.FORWARD_EMPLOYEE, "employee_id"),
@@ -41,7 +46,8 @@ def usable(exits: object) -> dict[str, str]:
     return {
         str(name): str(destination)
         for name, destination in exits.items()
-        if (name in KEYS or name == TIMEOUT) and operation_of(str(destination)) is not None
+        if (name in KEYS or (name == TIMEOUT and not str(destination).startswith(CALLBACK)))
+        and operation_of(str(destination)) is not None
     }
 
 
@@ -55,7 +61,7 @@ def operation_of(destination: str) -> tuple[OperationKind, dict[str, Any]] | Non
         return OperationKind.VOICEMAIL, {"employee_id": int(what)} if what else {}
     if kind == "number" and (number := normalise(what)) is not None:
         return OperationKind.FORWARD_NUMBER, {"number": number}
-    if kind == "hangup" and not what:
+    if kind in ("hangup", CALLBACK) and not what:
         return OperationKind.HANGUP, {}
     return None
 
