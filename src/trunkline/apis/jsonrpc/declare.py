@@ -223,6 +223,11 @@ class Method:
         return Workload.UPLOAD if self.verb == "upload" else Workload.CHANGE
 
     @property
+    def only_reads(self) -> bool:
+        """Whether it changes nothing, so that it may run before the request is permitted."""
+        return self.workload is Workload.REPORT
+
+    @property
     def answers_id_twice(self) -> bool:
         """Whether ``id`` is both in ``result`` and in ``result.data``: pages of create methods differ in its place."""
         return self.verb == "create" and any(one.name == "id" for one in self.result)

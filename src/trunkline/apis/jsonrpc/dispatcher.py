@@ -13,6 +13,10 @@
 - concurrency, the number of requests that run: ``limit_exceeded`` (:mod:`trunkline.apis.service.workloads`)
 - the method itself: the handler's own errors
 
+A report is read while its request is checked, if an earlier one had the same token (see
+:mod:`trunkline.apis.service.known_callers`);
+it is sent only if the check succeeds, and errors are reported in the same order.
+
 Points are reserved before the handler runs and given back unless the request succeeds, so that many requests at once
 never overspend and a failed one costs nothing, except one that was stopped because it took too long. They are mostly
 taken with the look-up of the token, which saves a query; too few points are reported at the stage
@@ -43,6 +47,7 @@ from trunkline.apis.jsonrpc.params import ParamChecker, masked, to_number
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.apis.service.charge import Charge
 from trunkline.apis.service.check_limit import RequestCheck
+from trunkline.apis.service.known_callers import KnownCallers
 from trunkline.apis.service.request_context import (
     CallerLike,
     Identity,
@@ -89,6 +94,25 @@ class _Progress:
     call_session_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Early:
+    """The work on a report that began before its request was checked.
+
+    :ivar caller: for whom it reads; the rows of another may not be sent.
+    """
+
+    caller: CallerLike
+    work: asyncio.Task[Result]
+
+    async def end(self) -> None:
+        """Stop it unless it is done. Its result or error, if nobody asked for it, is dropped."""
+        if not self.work.done():
+            self.work.cancel()
+            await asyncio.gather(self.work, return_exceptions=True)
+        elif not self.work.cancelled():
+            self.work.exception()
+
+
 class Dispatcher:
     """Answers the requests of one API."""
 
@@ -105,6 +129,7 @@ class Dispatcher:
         self._service_spec = service_spec
         self._services = services
         self._request_log = request_log
+        self._known = KnownCallers()
 
     @property
     def service_spec(self) -> ServiceSpec:
@@ -175,6 +200,7 @@ class Dispatcher:
             result = await self._run(progress)
         except Exception as raised:
             error = _named(raised)
+            self._known.refused(progress.token)
             if progress.check is not None:
                 await progress.check.resume()
             rpc_failure = self._client_error(error, progress)
@@ -188,18 +214,60 @@ class Dispatcher:
             raise
         if progress.check is not None:
             progress.check.succeeded()
+        if progress.caller is not None and progress.method.only_reads:
+            self._known.succeeded(progress.token, progress.caller)
         self._write(progress, None)
         self._count(progress, "ok")
         return response.success(progress.request.id, result)
 
     async def _run(self, progress: _Progress) -> Chunks:
         """All stages after the method; the JSON of the result."""
-        caller = await self._caller(progress)
-        check_access(self._service_spec, progress.method, caller)
-        await progress.charge.take(caller, progress.method.name, progress.method.weight)
+        early = self._begin_early(progress)
+        try:
+            caller = await self._caller(progress)
+            check_access(self._service_spec, progress.method, caller)
+            await progress.charge.take(caller, progress.method.name, progress.method.weight)
+            if progress.check is not None:
+                await progress.check.leave()
+            if early is None or early.caller != caller:
+                result = await self._work(progress, caller)
+            else:
+                result = await early.work
+        finally:
+            if early is not None:
+                await early.end()
+        progress.call_session_id = _call_session_of(result.data)
+        return response.result_json(progress.method, result, self._known_metadata(progress))
+
+    def _begin_early(self, progress: _Progress) -> _Early | None:
+        """Begin to read a report while its request is checked, if an earlier request had the same token.
+
+        :returns: None for all that must be checked first: what changes something, acts for a client, or is likely to be
+            refused.
+        """
+        method, sent = progress.method, progress.request.params
+        token = sent.get("access_token")
+        if not method.only_reads or not isinstance(token, str) or sent.get("user_id") is not None:
+            return None
+        caller = self._known.find(token)
+        if caller is None or caller.is_agent:
+            return None
+        try:
+            check_access(self._service_spec, method, caller)
+            progress.params = self._checked_params(progress)
+        except RpcError:
+            return None
+        return _Early(caller, asyncio.create_task(self._work(progress, caller)))
+
+    def _checked_params(self, progress: _Progress) -> dict[str, Any]:
+        params = ParamChecker(progress.method).check(progress.request.params)
+        params.pop("access_token", None)
+        return params
+
+    async def _work(self, progress: _Progress, caller: CallerLike) -> Result:
+        """Check the parameters, and run the handler for the caller."""
         if progress.params is None:
-            progress.params = ParamChecker(progress.method).check(progress.request.params)
-            progress.params.pop("access_token", None)
+            progress.params = self._checked_params(progress)
         progress.api_request_id = await self._request_log.next_id()
         request = RequestContext(
             api=progress.method.api,
@@ -215,11 +283,7 @@ class Dispatcher:
             identity=progress.identity,
             idempotency_key=progress.idempotency_key,
         )
-        if progress.check is not None:
-            await progress.check.leave()
-        result = await self._handle(progress.method, request, progress.params)
-        progress.call_session_id = _call_session_of(result.data)
-        return response.result_json(progress.method, result, self._known_metadata(progress))
+        return await self._handle(progress.method, request, progress.params)
 
     async def _caller(self, progress: _Progress) -> CallerLike:
         """The stages token, client and address."""
