@@ -4,8 +4,8 @@
 answers ``POST /{name}`` with ``{"data": [...], "total_items": n}``, listens on a free port, and prints the
 port.
 
-Each statement is planned for its request. The benchmark repeats one request, and the driver would keep its plan after the fifth;
-requests of clients have periods of their own.
+Each statement is planned for its request. The benchmark repeats one request, and the driver would keep its plan after the
+fifth; requests of clients have periods of their own.
 """
 
 from __future__ import annotations

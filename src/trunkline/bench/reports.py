@@ -32,7 +32,8 @@ from trunkline.runtime import postgres
 METHOD = (
     "Made-up calls of 24 months in five accounts, all but a tenth of them in the one that is asked. Both sides over HTTP "
     "by one client in turn, medians: the Data API of a whole installation (key, address, points, request log, filters), and "
-    "a bare web server with SQL written by hand for the same rows and total, planned for each request. ratio: ours to theirs. growth: ours at the "
+    "a bare web server with SQL written by hand for the same rows and total, planned for each request. ratio: ours to "
+    "theirs. growth: ours at the "
     "larger size to ours at the smaller. The rows of both must be equal. Memory: peak of the web process after "
     "get.calls_report with limit 10000 and default fields. Upload: batches of 50 calls "
     "without recordings by four clients into the full table."
