@@ -15,6 +15,7 @@ from trunkline.calls.session import (
     Leg,
     LegState,
     Phase,
+    QueueStay,
     Role,
     Session,
     Talk,
@@ -185,11 +186,24 @@ def _note_queue_entered(session: Session, event: Event) -> None:
     session.queue_entered_at = event.at
     session.queue_left = None
     session.queue_id = event.data["queue_id"]
+    session.queue_stays.append(QueueStay(event.data["queue_id"], event.data.get("queue_name"), event.at))
 
 
 def _note_queue_left(session: Session, event: Event) -> None:
     session.queue_left = event.data["reason"]
     session.queue_id = None
+    key = event.data.get("key")
+    _end_stay(session, event.data["reason"], event.at, key)
+    for leg in session.living:
+        if leg.offer_id is not None and leg.answered_at is None and leg.departure is None:
+            leg.departure = Departure.CONTACT_LEFT if key is not None else Departure.QUEUE_ENDED
+
+
+def _end_stay(session: Session, outcome: str, at: Instant, key: str | None = None) -> None:
+    """The contact waits in no queue any more."""
+    if session.queue_stays and session.queue_stays[-1].outcome is None:
+        stay = session.queue_stays[-1]
+        stay.outcome, stay.left_at, stay.key = outcome, at, key
 
 
 def _note_leg_started(session: Session, event: Event) -> None:
@@ -205,6 +219,8 @@ def _note_leg_started(session: Session, event: Event) -> None:
     for name in _LEG_DETAILS:
         setattr(leg, name, data.get(name))
     leg.is_transfered = bool(data.get("is_transfered"))
+    if leg.offer_id is not None and session.queue_stays:
+        leg.queue_id, leg.queue_name = session.queue_stays[-1].queue_id, session.queue_stays[-1].queue_name
     session.legs[leg.leg_id] = leg
     if data.get("ring_seconds") is not None:
         session.timers[ring_timer(leg.leg_id)] = Instant(event.at + data["ring_seconds"])
@@ -238,6 +254,7 @@ def _note_talk_started(session: Session, event: Event) -> None:
             move_leg(one, LegState.TALK)
     if isinstance(session.state, InQueue):
         session.has_bridges = True
+        _end_stay(session, "answered", event.at)
     move(session, Phase.TALK)
 
 

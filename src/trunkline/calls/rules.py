@@ -551,13 +551,21 @@ _DEPARTURES = {
 }
 
 
+_WITHOUT_ANSWER = {
+    Departure.SENT_AWAY: Reason.OPERATOR_DISCONNECTS,
+    # The agent's phone rang, and the contact went on: the agent has missed nothing.
+    Departure.CONTACT_LEFT: Reason.ABANDONED_IN_QUEUE,
+    Departure.QUEUE_ENDED: Reason.SCENARIO_DISCONNECTS,
+}
+
+
 def _unanswered_ended(decision: Decision, leg: Leg, signal: Ended) -> None:
     session, before = decision.session, decision.session.state
     reason = engine_connect.why_unanswered(leg, signal.cause)
     if session.ending is not None:
         decision.end_leg(leg, session.ending, signal.cause)
-    elif leg.departure is Departure.SENT_AWAY:
-        decision.end_leg(leg, Reason.OPERATOR_DISCONNECTS, signal.cause)
+    elif leg.departure in _WITHOUT_ANSWER:
+        decision.end_leg(leg, _WITHOUT_ANSWER[leg.departure], signal.cause)
     elif leg.role is Role.COACH:
         decision.end_leg(leg, reason, signal.cause)
     elif leg.leg_id == session.third_leg_id:

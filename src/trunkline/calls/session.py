@@ -138,6 +138,9 @@ class Leg:
     """Keyed in once it has answered: its extension."""
     offer_id: int | None = None
     """The offer of a queue for which it is called; an agent may have several phones."""
+    queue_id: int | None = None
+    """The queue of that offer."""
+    queue_name: str | None = None
     limited_line_id: int | None = None
     """Whose limits it counts for, when that is not the line that began the call: the line that forwards the call."""
     is_transfered: bool = False
@@ -194,6 +197,22 @@ class Talk:
     def has(self, leg: Leg) -> bool:
         """Whether the leg is one of the two who talk."""
         return leg.leg_id in (self.leg_id, self.contact_leg_id)
+
+
+@dataclass(slots=True)
+class QueueStay:
+    """The time of the contact in one queue, until an agent talks with it or it goes on without one.
+
+    :ivar outcome: ``answered``, or why it left the queue; None: it waits.
+    :ivar key: the exit key that it pressed.
+    """
+
+    queue_id: int
+    queue_name: str | None
+    entered_at: Instant
+    left_at: Instant | None = None
+    outcome: str | None = None
+    key: str | None = None
 
 
 @dataclass(slots=True)
@@ -284,6 +303,8 @@ class Session:
     """The queue that the contact is in, or whose agent it talks with."""
     queue_left: str | None = None
     """Why the contact left its last queue without having been connected."""
+    queue_stays: list[QueueStay] = field(default_factory=list)
+    """The queues that the contact was in, in that order."""
     menu_timed_out: bool = False
     """The caller chose nothing in the last menu."""
     operations: list[dict[str, Any]] = field(default_factory=list)

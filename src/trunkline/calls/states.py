@@ -388,3 +388,7 @@ class Departure(StrEnum):
     """The operator has left the call to somebody else, or to a scenario."""
     SENT_AWAY = "sent_away"
     """The operator has sent the third party away."""
+    CONTACT_LEFT = "contact_left"
+    """The contact pressed a key to leave the queue for which the agent was called."""
+    QUEUE_ENDED = "queue_ended"
+    """The contact's time in the queue for which the agent was called is over."""

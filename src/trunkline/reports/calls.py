@@ -4,7 +4,7 @@ Behaviour that the reference leaves open: a call's ``communication_id`` is its `
 ``cpn_country_id`` is the ISO 3166 code; without ``sort`` the oldest call comes first; calls that still live
 are shown with ``include_ongoing_calls`` only, their durations null. Beside the reference's fields there are
 ``call_session_id``, ``employee_id`` and ``employee_full_name`` (of the employee who talked last, else answered last);
-a filter on the latter two matches any employee who took part.
+a filter on the latter two matches any employee who took part. ``queues`` has the queues that the contact waited in.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from trunkline.db.query import ColumnType, Listing, Page
 from trunkline.db.query.columns import array, boolean, enum, nested, number, string, time
 from trunkline.reports.countries import country_names
-from trunkline.reports.fields import TAGS, attributes, catalogue, pick
+from trunkline.reports.fields import QUEUES, TAGS, attributes, catalogue, pick
 from trunkline.reports.period import condition
 from trunkline.reports.reader import Reader
 from trunkline.reports.rollup import ROLLUP
@@ -174,6 +174,7 @@ _VISIT = {
 }
 
 _FURTHER = catalogue(
+    QUEUES,
     number("call_session_id", "s.call_session_id"),
     number(
         "employee_id",
@@ -197,7 +198,7 @@ CALLS = Listing(
     columns=pick(
         "get.calls_report",
         {**_VISIT, **_SESSION, **_PEOPLE, **_FURTHER},
-        "utm_referrer:f call_session_id:f employee_id:f employee_full_name:f",
+        "utm_referrer:f call_session_id:f employee_id:f employee_full_name:f queues:f",
     ),
     constants={"countries": Jsonb(country_names())},
 )

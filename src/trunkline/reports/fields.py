@@ -76,6 +76,32 @@ TAGS = array(
 )
 """Tags of a communication: every kind keeps them alike."""
 
+QUEUE_OUTCOMES = (
+    "answered",
+    "abandoned",
+    "exit_key",
+    "timeout",
+    "no_agent_timeout",
+    "break_out",
+    "disconnected",
+)
+"""How the contact's time in a queue ended."""
+
+QUEUES = array(
+    "queues",
+    "s.queues",
+    match_id="queue_id",
+    match_name="queue_name",
+    nested=nested(
+        queue_id=_NUMBER,
+        queue_name=_STRING,
+        wait_duration=_NUMBER,
+        outcome=Column("", ColumnType.ENUM, enum=QUEUE_OUTCOMES),
+        exit_key=_STRING,
+    ),
+)
+"""The queues that a call waited in."""
+
 ATTRIBUTE_NAMES = (
     "first",
     "through",

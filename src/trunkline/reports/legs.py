@@ -64,6 +64,8 @@ _COLUMNS = catalogue(
     string("called_phone_number", "l.called_phone_number"),
     string("scenario_name", "l.scenario_name"),
     number("action_id", "l.operation_id"),
+    number("queue_id", "l.queue_id"),
+    string("queue_name", "l.queue_name"),
 )
 
 LEGS = Listing(
@@ -72,7 +74,11 @@ LEGS = Listing(
     where="l.account_id = %(account_id)s and l.finish_time is not null",
     order="l.start_time, l.leg_id",
     key=("account_id", "call_session_id", "leg_id"),
-    columns=pick("get.call_legs_report", _COLUMNS, "called_phone_number:fs scenario_name:fs action_id:fs"),
+    columns=pick(
+        "get.call_legs_report",
+        _COLUMNS,
+        "called_phone_number:fs scenario_name:fs action_id:fs queue_id:fs queue_name:fs",
+    ),
     constants={"reasons": Jsonb(dict(REASON_DESCRIPTIONS)), "causes": Jsonb(dict(CAUSE_DESCRIPTIONS))},
 )
 

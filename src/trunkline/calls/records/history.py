@@ -15,10 +15,11 @@ import phonenumbers
 from psycopg import AsyncConnection
 
 from trunkline.calls.durations import whole_seconds
-from trunkline.calls.session import Leg, Session
+from trunkline.calls.session import Leg, QueueStay, Session
 from trunkline.calls.summary import employees, finished, firsts_and_lasts
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.events.catalogue import Event, EventType
+from trunkline.events.reasons import Reason
 
 _SESSION_COLUMNS = (
     "account_id",
@@ -61,6 +62,7 @@ _SESSION_COLUMNS = (
     "last_talked_employee_id",
     "last_talked_employee_full_name",
     "tags",
+    "queues",
     "country_code",
     "external_id",
     "api_request_id",
@@ -93,6 +95,8 @@ _LEG_COLUMNS = (
     "scenario_name",
     "operation_id",
     "operation_name",
+    "queue_id",
+    "queue_name",
     "contact_id",
     "contact_full_name",
     "contact_phone_number",
@@ -269,6 +273,7 @@ def session_row(session: Session, node: int, communication_number: int | None = 
         "communication_number": communication_number,
         "employees": employees(session),
         "tags": [_tag(tag) for tag in session.tags],
+        "queues": [_queue(session, stay) for stay in session.queue_stays],
         "country_code": country_of(session.contact_phone_number),
         "external_id": session.external_id,
         "api_request_id": session.api_request_id,
@@ -323,6 +328,8 @@ def leg_row(session: Session, leg: Leg) -> dict[str, Any]:
         "scenario_name": session.scenario_name,
         "operation_id": leg.operation_id,
         "operation_name": leg.operation_name,
+        "queue_id": leg.queue_id,
+        "queue_name": leg.queue_name,
         "contact_id": session.contact_id,
         "contact_full_name": session.contact_full_name,
         "contact_phone_number": session.contact_phone_number,
@@ -330,6 +337,22 @@ def leg_row(session: Session, leg: Leg) -> dict[str, Any]:
         "release_cause_code": leg.cause,
         "duration": _between(leg.answered_at, leg.ended_at),
         "total_duration": _between(leg.started_at, leg.ended_at),
+    }
+
+
+def _queue(session: Session, stay: QueueStay) -> dict[str, Any]:
+    """An entry of the column ``queues``. A contact that was in the queue when the call ended has abandoned it, unless we
+    ended the call."""
+    outcome, end = stay.outcome, stay.left_at
+    if outcome is None and session.finished_at is not None:
+        outcome = "abandoned" if session.ending is Reason.ABANDONED_IN_QUEUE else "disconnected"
+        end = session.finished_at
+    return {
+        "queue_id": stay.queue_id,
+        "queue_name": stay.queue_name,
+        "wait_duration": _between(stay.entered_at, end),
+        "outcome": outcome,
+        "exit_key": stay.key,
     }
 
 

@@ -18,7 +18,7 @@ from trunkline.db.query.columns import Rollup, array, duration, nested, number, 
 from trunkline.reports.calls import PROCESSING_DURATION, RATING
 from trunkline.reports.comments import newest
 from trunkline.reports.countries import country_names
-from trunkline.reports.fields import catalogue, choice, pick, text_id, yes_or_no
+from trunkline.reports.fields import QUEUES, catalogue, choice, pick, text_id, yes_or_no
 from trunkline.reports.flat.call_events import CALL_EVENTS
 from trunkline.reports.flat.common import (
     CALL_STATUSES,
@@ -103,6 +103,7 @@ _CALL = catalogue(
         f" {_LEGS} and l.direction = 'out' and not l.is_coach)",
     ),
     duration("call_talk_duration", "s.talk_duration"),
+    QUEUES,
     yes_or_no("call_is_internal", "s.is_internal"),
     yes_or_no("call_is_transfer", "s.is_transfer"),
     yes_or_no("call_is_redirect", _IS_REDIRECT),
@@ -172,7 +173,7 @@ def _listing(name: str, method: str, more: str = "", rollup: Rollup | None = Non
     )
 
 
-CALLS = _listing("flat_calls", "get.calls", rollup=ROLLUP)
+CALLS = _listing("flat_calls", "get.calls", "queues:f", rollup=ROLLUP)
 
 CALL_DETAILS = _listing(
     "call_details",
