@@ -113,7 +113,7 @@ class _Converted:
 
 
 @lru_cache(maxsize=256)
-def _numbered(text: bytes) -> tuple[bytes, tuple[str, ...]]:
+def numbered(text: bytes) -> tuple[bytes, tuple[str, ...]]:
     """The text with ``$1`` for ``%(name)s``, and the names in that order."""
     names: dict[str, int] = {}
 
@@ -127,7 +127,7 @@ def _numbered(text: bytes) -> tuple[bytes, tuple[str, ...]]:
 def _converted(
     connection: psycopg.AsyncConnection[Any], kept: _KeptStatements, statement: BoundStatement
 ) -> _Converted:
-    text, names = _numbered(statement.text)
+    text, names = numbered(statement.text)
     transformer = Transformer(connection)
     values = transformer.dump_sequence(
         [statement.values[name] for name in names], [PyFormat.AUTO] * len(names)
