@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import stat
@@ -325,3 +326,21 @@ def test_a_copy_next_to_the_original_takes_no_registrations(
     assert ("1 trunks register at their carriers" in result.output) is not trunks_off
     with psycopg.connect(empty_database) as connection:
         assert connection.execute("select is_active from trunks").fetchall() == [(not trunks_off,)]
+
+
+def test_a_backup_that_fails_leaves_no_error_of_its_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when PostgreSQL is killed meanwhile: the stream of the archive is closed before tarfile's."""
+    ignored: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+
+    def fail() -> None:
+        with (tmp_path / "file").open("wb") as stream, archive.Writer(stream) as writer:
+            writer.add_bytes("name", b"content")
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        fail()
+    gc.collect()
+    assert ignored == []

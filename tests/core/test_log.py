@@ -60,3 +60,26 @@ def test_an_error_goes_out_at_once_with_all_before_it() -> None:
 
 def test_a_level_above_leaves_both_out() -> None:
     assert _lines(level="warning") == []
+
+
+def test_what_a_library_logs_is_a_line_of_the_log() -> None:
+    script = """
+import logging
+from trunkline.core import log
+log.configure("worker")
+log.configure("worker")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("some.library").exception("listener error: %r", 7)
+logging.getLogger("some.library").info("not shown")
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    [line] = [json.loads(line) for line in run.stderr.splitlines()]
+    assert (line["event"], line["package"], line["message"], line["level"]) == (
+        "library_message",
+        "some.library",
+        "listener error: 7",
+        "error",
+    )
+    assert "ZeroDivisionError" in line["exception"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from trunkline.core.errors import DatabaseUnavailable
-from trunkline.db.pool import log_cause
+from trunkline.core.errors import DatabaseFull, DatabaseUnavailable
+from trunkline.db.pool import is_of_the_installation, log_cause, translated_errors
 
 
 def _wrapped(cause: Exception) -> Exception:
@@ -31,7 +31,27 @@ def test_the_server_cannot_be_reached(error: Exception) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [psycopg.errors.UndefinedTable("no table"), psycopg.errors.LockNotAvailable("lock"), ValueError("?")],
+    [
+        DatabaseFull("no space"),
+        psycopg.errors.UndefinedTable("no table"),
+        psycopg.errors.LockNotAvailable("lock"),
+        ValueError("?"),
+    ],
 )
 def test_the_server_responds_with_an_error(error: Exception) -> None:
     assert log_cause(error) == "database_error"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.errors.DiskFull("could not extend file"),
+        psycopg.errors.OutOfMemory("x"),
+        psycopg.errors.IoError("x"),
+    ],
+)
+def test_a_server_that_cannot_write_is_named_as_the_cause(error: psycopg.Error) -> None:
+    """Whatever the statement: a row, a notification, a temporary file. A client may send its request again."""
+    with pytest.raises(DatabaseFull, match="free space on its disk") as raised, translated_errors():
+        raise error
+    assert is_of_the_installation(raised.value)

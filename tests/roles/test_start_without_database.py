@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import ModuleType
 
+import psycopg
 import pytest
 
+from trunkline.core.errors import DatabaseUnavailable
+from trunkline.core.settings import Settings
 from trunkline.roles import common
+from trunkline.roles.__main__ import _run
+from trunkline.roles.health import Health, StartPhases
 from trunkline.runtime.postgres import EmbeddedPostgres
 
 
@@ -46,3 +52,43 @@ async def test_a_start_that_waits_for_postgresql_can_be_stopped(
     stopped.set()
     with pytest.raises(common.StoppedAtStart):
         await asyncio.wait_for(starting, 20)
+
+
+class _Role(ModuleType):
+    """A role whose starts end with these errors, the last one without."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__("role")
+        self.errors, self.starts = list(errors), 0
+        self.is_ready_first = False
+
+    async def run(self, settings: Settings, health: Health, stopped: asyncio.Event) -> None:
+        self.starts += 1
+        if self.is_ready_first:
+            health.was_ready = True
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def _health() -> Health:
+    return Health("switch", is_watched=False, phases=StartPhases(0.0), was_standby=False)
+
+
+async def test_a_start_that_loses_postgresql_begins_again() -> None:
+    """A process that ended instead would be started after pauses of up to 10 s."""
+    role = _Role(DatabaseUnavailable("away"), psycopg.errors.CannotConnectNow("starting up"))
+    await _run(role, Settings(), _health(), asyncio.Event())
+    assert role.starts == 3
+
+
+async def test_a_role_that_was_ready_or_is_to_stop_or_has_another_error_ends() -> None:
+    role = _Role(DatabaseUnavailable("away"))
+    role.is_ready_first = True
+    with pytest.raises(DatabaseUnavailable):
+        await _run(role, Settings(), _health(), asyncio.Event())
+    stopped = asyncio.Event()
+    stopped.set()
+    with pytest.raises(DatabaseUnavailable):
+        await _run(_Role(DatabaseUnavailable("away")), Settings(), _health(), stopped)
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        await _run(_Role(psycopg.errors.UndefinedTable("x")), Settings(), _health(), asyncio.Event())

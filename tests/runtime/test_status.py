@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from trunkline.cli import system
+from trunkline.cli.status_summary import summary
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.settings import Settings, WebSettings
 from trunkline.roles.health import ALIVE_SECONDS
@@ -24,7 +26,7 @@ from trunkline.runtime import status
 from trunkline.runtime.instance import SILENT_SECONDS
 from trunkline.runtime.ports import ports_of
 from trunkline.runtime.processes import started_at
-from trunkline.runtime.supervisor import state_file
+from trunkline.runtime.supervisor import STATE_IS_OLD, state_file
 
 
 def _http_port(settings: Settings) -> int:
@@ -120,6 +122,16 @@ def test_the_age_of_the_last_report_is_shown_and_an_old_one_is_not_ready(
 
 def test_several_reports_fit_into_the_time_after_which_a_role_does_not_respond() -> None:
     assert ALIVE_SECONDS * 3 < status.RESPONDS_SECONDS < SILENT_SECONDS
+
+
+def test_states_that_cannot_be_written_are_shown_as_old(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    with _watched(settings, "worker"):
+        assert not status.collect(settings)["states_are_old"]
+        os.utime(state_file(settings.run_dir), (STATE_IS_OLD, STATE_IS_OLD))
+        report = status.collect(settings)
+        assert report["states_are_old"]
+        assert any("are old" in line for line in summary({**report, "ports": []}, datetime.now(UTC)))
 
 
 def test_an_instance_whose_sip_port_is_closed_is_not_up(

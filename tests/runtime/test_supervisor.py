@@ -30,7 +30,7 @@ from trunkline.runtime.postgres import Cluster
 from trunkline.runtime.processes import is_alive, started_at, wait_gone
 from trunkline.runtime.program import Program
 from trunkline.runtime.service import Backoff, Report, Service, ServiceState
-from trunkline.runtime.supervisor import Supervisor, sole_instance, state_file
+from trunkline.runtime.supervisor import STATE_IS_OLD, Supervisor, sole_instance, state_file
 
 _GOOD = """
     import os, signal, sys, time
@@ -252,6 +252,9 @@ async def test_a_service_is_started_again_while_nothing_can_be_written(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    def written() -> int:
+        return int(json.loads(state_file(bench.folder / "run").read_text())["services"][0]["restarts"])
+
     async with bench.up(fragile) as supervisor:
         with monkeypatch.context() as patch:
             patch.setattr("trunkline.runtime.supervisor.write_atomically", full)
@@ -263,11 +266,13 @@ async def test_a_service_is_started_again_while_nothing_can_be_written(
                 os.kill(seen[-1], signal.SIGKILL)
                 await _until(lambda seen=seen: len(_pids(bench.folder, "fragile")) > len(seen))  # type: ignore[misc]
                 await _until(lambda: supervisor.status()[0].state is ServiceState.READY)
-
-        def written() -> int:
-            return int(json.loads(state_file(bench.folder / "run").read_text())["services"][0]["restarts"])
-
-        await _until(lambda: written() == 3)
+            assert written() == 3  # in the place of the old one
+            patch.setattr("trunkline.runtime.supervisor.overwrite", full)
+            os.kill(_pids(bench.folder, "fragile")[-1], signal.SIGKILL)
+            await _until(lambda: supervisor.status()[0].restarts == 4)
+            assert (written(), state_file(bench.folder / "run").stat().st_mtime) == (3, STATE_IS_OLD)
+        await _until(lambda: written() == 4)
+        assert state_file(bench.folder / "run").stat().st_mtime > time.time() - 60
 
 
 async def test_a_service_that_never_starts_ends_the_bring_up_with_its_last_words(bench: _Bench) -> None:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Protocol, Self, cast
 
 from trunkline.core.errors import ConfigurationError
 
@@ -106,6 +106,14 @@ class Writer:
             status = os.fstat(file.fileno())
             self._add(name, status.st_size, _Exactly(file, status.st_size), int(status.st_mtime))
             return status.st_size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            # The file is incomplete and is removed. At its own end, tarfile would write to the closed stream.
+            self._tar.fileobj.closed = True
 
     def finish(self) -> None:
         """Append the member that makes the archive complete."""

@@ -58,8 +58,8 @@ def make(settings: Settings, file: Path, key_file: Path | None) -> Made:
     master_key = secrets.master_key(settings)
     if key_file is not None:
         _write_key(key_file, master_key)
-    with _database(settings) as dsn, archive.new_file(file) as stream:
-        return _write(settings, dsn, archive.Writer(stream), file, key_file, master_key)
+    with _database(settings) as dsn, archive.new_file(file) as stream, archive.Writer(stream) as writer:
+        return _write(settings, dsn, writer, file, key_file, master_key)
 
 
 def _write(

@@ -87,6 +87,11 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
         yield Outage(
             f"the supervisor (pid {pid}) is stopped by a signal: kill -CONT {pid}; nothing that fails is restarted"
         )
+    if report.get("states_are_old"):
+        yield Outage(
+            "the states of the processes are old, because the supervisor cannot write them: free space in"
+            f" {report['data_dir']}/run"
+        )
     for name in report["missing"]:
         if name not in known:
             yield f"{name} does not run: see {logs}/supervisor.log"

@@ -177,6 +177,10 @@ class DatabaseUnavailable(Unavailable):
     pass
 
 
+class DatabaseFull(DatabaseUnavailable):
+    """PostgreSQL responds and cannot write: its disk is full, or it has no memory. Nothing was written."""
+
+
 class SwitchUnavailable(Unavailable):
     pass
 

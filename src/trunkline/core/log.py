@@ -135,6 +135,25 @@ def configure(role: str, *, json: bool = True, level: str = "info") -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
+    # Without a handler, libraries write bare text and tracebacks, which are no lines of a log in JSON.
+    root = logging.getLogger()
+    root.handlers = [one for one in root.handlers if not isinstance(one, _LibraryHandler)]
+    root.addHandler(_LibraryHandler(logging.WARNING))
+
+
+class _LibraryHandler(logging.Handler):
+    """Writes what libraries log by the standard module as lines of this process's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            get_logger(record.name).log(
+                record.levelno,
+                "library_message",
+                message=record.getMessage(),
+                exc_info=record.exc_info or None,
+            )
+        except Exception:
+            self.handleError(record)
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

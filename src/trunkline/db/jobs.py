@@ -229,9 +229,16 @@ class Jobs:
 
         :param args: JSON values.
         :param lock: jobs with the same lock keep their order and never run concurrently.
+        :raises psycopg.Error: as any statement of the transaction.
         """
         task = self._app.configure_task(name, queue=queue, lock=lock, allow_unknown=True, connection=conn)
-        await task.defer_async(**args)
+        try:
+            await task.defer_async(**args)
+        except procrastinate_errors.ConnectorException as error:
+            # Who uses the connection expects the errors of the driver, which mean that PostgreSQL is unavailable or full.
+            if isinstance(error.__cause__, psycopg.Error):
+                raise error.__cause__ from None
+            raise
 
     async def arguments_of(self, conn: AsyncConnection[Any], name: str) -> list[dict[str, Any]]:
         """The arguments of the jobs of this name that wait or run.

@@ -30,7 +30,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
-from trunkline.core.errors import DatabaseUnavailable, first_line
+from trunkline.core.errors import DatabaseFull, DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.db import row_security
 from trunkline.db.one_trip import BoundStatement, RawRow, run_in_one_trip
@@ -43,6 +43,9 @@ Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 
 _UNAVAILABLE_STATES = frozenset({"57P01", "57P02", "57P03", "53300", "53400"})
 """Shutting down, crashed, starting up, too many connections, a limit of the server."""
+
+_FULL_STATES = frozenset({"53100", "53200", "58030"})
+"""Disk full, out of memory, an error of reading or writing a file."""
 
 _LISTEN_IDLE = 30.0
 """Seconds without a notification after which a listener asks whether the server is still there."""
@@ -81,7 +84,7 @@ def is_of_the_installation(error: BaseException) -> bool:
         # Row-level security has the same code; its cause is the row.
         return error.diag.source_function == "aclcheck_error"
     missing = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
-    return isinstance(error, (psycopg.OperationalError, *missing))
+    return isinstance(error, (psycopg.OperationalError, DatabaseUnavailable, *missing))
 
 
 def log_cause(error: BaseException | None) -> str:
@@ -91,6 +94,8 @@ def log_cause(error: BaseException | None) -> str:
     responded with an error, such as a missing table or permission.
     """
     while error is not None:
+        if isinstance(error, DatabaseFull):
+            return "database_error"
         if isinstance(error, DatabaseUnavailable | OSError):
             return "database_unavailable"
         if isinstance(error, psycopg.Error):
@@ -106,10 +111,15 @@ def is_statement_timeout(error: BaseException) -> bool:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raise :class:`DatabaseUnavailable` in the place of a driver's error when the server is unavailable."""
+    """Raise :class:`DatabaseUnavailable` in the place of a driver's error when the server is unavailable,
+    :class:`DatabaseFull` when it cannot write."""
     try:
         yield
     except psycopg.OperationalError as error:
+        if error.sqlstate in _FULL_STATES:
+            raise DatabaseFull(
+                f"PostgreSQL cannot write ({first_line(error)}): free space on its disk; see `trunkline status`"
+            ) from error
         if not is_unavailable(error):
             raise
         raise DatabaseUnavailable(

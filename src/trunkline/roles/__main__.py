@@ -12,12 +12,14 @@ import sys
 import time
 from types import ModuleType
 
+import psycopg
 import uvloop
 
 from trunkline.core import log
-from trunkline.core.errors import ConfigurationError
+from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, first_line
 from trunkline.core.settings import Settings
 from trunkline.core.tasks import EXIT_CODE, CoreTaskFailed, CoreTasks
+from trunkline.db.pool import is_unavailable, log_cause
 from trunkline.roles.common import StoppedAtStart
 from trunkline.roles.health import Health, StartPhases
 from trunkline.roles.observation import observed
@@ -27,6 +29,7 @@ from trunkline.runtime.processes import uptime
 from trunkline.runtime.standby import wait_for_start
 
 ROLES = ("switch", "web", "worker")
+_START_AGAIN_SECONDS = 0.2
 
 
 def _load(role: str) -> ModuleType:
@@ -50,7 +53,29 @@ async def _main(
     health = Health(role, is_watched=SUPERVISED in os.environ, phases=phases, was_standby=was_standby)
     async with CoreTasks(is_stopping=stopped.is_set), health.reported(), observed(role, settings, health):
         with contextlib.suppress(StoppedAtStart):
+            await _run(module, settings, health, stopped)
+
+
+async def _run(module: ModuleType, settings: Settings, health: Health, stopped: asyncio.Event) -> None:
+    """Run the role. When PostgreSQL becomes unavailable during its start, the start begins again and waits: a process that
+    ended instead would be started after growing pauses."""
+    while True:
+        try:
             await module.run(settings, health, stopped)
+            return
+        except (DatabaseUnavailable, psycopg.Error) as error:
+            if health.was_ready or stopped.is_set():
+                raise
+            if isinstance(error, psycopg.Error) and not is_unavailable(error):
+                raise
+            log.get_logger("roles").warning(
+                "start_interrupted",
+                cause=log_cause(error),
+                error=first_line(error),
+                consequence="the start begins again when PostgreSQL responds",
+                remedy="see logs/postgres.log, and trunkline status",
+            )
+        await asyncio.sleep(_START_AGAIN_SECONDS)
 
 
 def main() -> None:

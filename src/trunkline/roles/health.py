@@ -64,7 +64,8 @@ class Health:
         self.was_standby = was_standby
         self._role = role
         self._is_watched = is_watched
-        self._was_ready = False
+        self.was_ready = False
+        """Whether it could once: its start is over."""
         self.is_ready = False
         """Whether the process can do its work now."""
         self.reason = "the process starts"
@@ -73,8 +74,8 @@ class Health:
     def ready(self) -> None:
         """The process can do its work."""
         self.is_ready = True
-        if not self._was_ready:
-            self._was_ready = True
+        if not self.was_ready:
+            self.was_ready = True
             # Objects that exist now are permanent; scanning them again and again would delay calls.
             gc.collect()
             gc.freeze()
@@ -88,7 +89,7 @@ class Health:
         :param reason: what is missing, for the reader of ``trunkline status``.
         """
         self.is_ready, self.reason = False, reason
-        if self._was_ready:
+        if self.was_ready:
             _print({"not_ready": self._role, "reason": reason})
 
     @contextlib.asynccontextmanager

@@ -26,6 +26,24 @@ def write_atomically(path: Path, content: bytes, mode: int, *, durable: bool = T
         raise
 
 
+def overwrite(path: Path, content: bytes) -> None:
+    """Replace the content of a file in its place, with the blocks that it has: also on a full disk.
+
+    A reader may see a part of each; for a content that shows this.
+
+    :raises OSError: the file is shorter than the content, or the file system writes to other blocks and has none.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        if os.pwrite(descriptor, content.ljust(size), 0) < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(descriptor)
+
+
 def create_once(path: Path, content: bytes, mode: int) -> bool:
     """Create a file unless it exists; False if it exists. Of two concurrent calls one succeeds; the file is complete.
 

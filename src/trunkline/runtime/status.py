@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,10 +15,12 @@ from trunkline.runtime.last_report import report_age
 from trunkline.runtime.ports import Port, Transport, is_open, ports_of
 from trunkline.runtime.processes import is_alive, started_at, state_of, uptime
 from trunkline.runtime.service import ServiceState
-from trunkline.runtime.supervisor import state_file
+from trunkline.runtime.supervisor import STATE_IS_OLD, state_file
 
 RESPONDS_SECONDS = 12.0
 """A role whose last report is older is not responding; it reports every few seconds (``roles.health.ALIVE_SECONDS``)."""
+
+_READ_ATTEMPTS, _READ_PAUSE = 5, 0.02
 
 _STOPPED = frozenset("Tt")
 """States of a process in the kernel in which it does not run: SIGSTOP, or a debugger."""
@@ -39,8 +42,9 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     Times in seconds. ``missing`` has the processes of the configuration that are not ready. ``up`` is true when all
     processes are ready and all SIP ports of the settings are open; ``reason`` is set for a process that is not ready.
     ``report_age`` is null for a process that makes no reports. ``supervisor`` is ``stopped`` when it does not run, so that
-    nothing is watched. Each hook adds a section by its
-    name; one that fails gives ``{"error": "..."}``. Hooks are asked only while the instance runs.
+    nothing is watched. ``states_are_old``: it cannot write the states, which may be others now.
+    Each hook adds a section by its name; one that fails gives ``{"error": "..."}``. Hooks are asked only while the instance
+    runs.
     """
     state = _running_state(settings)
     ports = [_port(port, running=state is not None) for port in _ports(settings, state)]
@@ -68,6 +72,7 @@ def collect(settings: Settings, hooks: Mapping[str, Hook] | None = None) -> dict
     report["up"] = report["up"] and len(ready) == len(report["processes"]) and not is_closed
     report["missing"] = sorted(_configured(settings) - ready)
     report["supervisor"] = "stopped" if _is_stopped(state["pid"]) else "runs"
+    report["states_are_old"] = _is_old(settings)
     for name, hook in (hooks or {}).items():
         report[name] = _ask(hook)
     return report
@@ -131,12 +136,26 @@ def _configured(settings: Settings) -> set[str]:
 
 def _running_state(settings: Settings) -> dict[str, Any] | None:
     """The state file of the supervisor, None when there is no supervisor (any more)."""
-    try:
-        state: dict[str, Any] = json.loads(state_file(settings.run_dir).read_text())
-    except (OSError, ValueError):
-        return None
+    for attempt in range(_READ_ATTEMPTS):
+        try:
+            state: dict[str, Any] = json.loads(state_file(settings.run_dir).read_text())
+            break
+        except OSError:
+            return None
+        except ValueError:  # on a full disk it is overwritten in its place
+            if attempt == _READ_ATTEMPTS - 1:
+                return None
+            time.sleep(_READ_PAUSE)
     alive = is_alive(state["pid"]) and started_at(state["pid"]) == state["started"]
     return state if alive else None
+
+
+def _is_old(settings: Settings) -> bool:
+    """Whether the supervisor could not write its last state."""
+    try:
+        return int(state_file(settings.run_dir).stat().st_mtime) == STATE_IS_OLD
+    except OSError:
+        return False
 
 
 def _port(port: Port, *, running: bool) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from trunkline.core.errors import ConfigurationError, SetupError, TrunklineError
 from trunkline.runtime.child import Child, end_left_over
-from trunkline.runtime.files import write_atomically
+from trunkline.runtime.files import overwrite, write_atomically
 from trunkline.runtime.last_report import LastReport
 from trunkline.runtime.logs import RotatingLog
 from trunkline.runtime.ports import Port
@@ -36,6 +36,10 @@ Say = Callable[[str], None]
 
 _STATE_FILE = "supervisor.json"
 _LOCK_FILE = "supervisor.lock"
+_STATE_BYTES = 8192
+"""Size of the state file. Longer than any state: on a full disk the file is overwritten and must not grow."""
+STATE_IS_OLD = 0
+"""Time of the state file in Unix seconds while it cannot be written, so that ``trunkline status`` shows it as old."""
 _FIRST_ATTEMPTS = 5
 _SAVE_AGAIN_SECONDS = 2.0
 """Between two attempts to write the state file, after one that failed."""
@@ -215,9 +219,15 @@ class Supervisor:
                 for status in self.status()
             ],
         }
+        path, content = state_file(self._run_dir), json.dumps(state).encode()
         try:
-            write_atomically(state_file(self._run_dir), json.dumps(state).encode(), 0o600, durable=False)
+            try:
+                write_atomically(path, content.ljust(_STATE_BYTES), 0o600, durable=False)
+            except OSError:
+                overwrite(path, content)  # the disk is full
         except OSError as error:  # the services are kept all the same
+            with contextlib.suppress(OSError):
+                os.utime(path, (STATE_IS_OLD, STATE_IS_OLD))
             if not self._unsaved:
                 self._say(
                     f"the state of the services cannot be written ({error.strerror}); until it can, `trunkline status` shows"
