@@ -72,7 +72,7 @@ class FakeWriter:
         while self.is_stuck:
             await asyncio.sleep(0.001)
 
-    def flushed(self) -> Callable[[], Awaitable[None]]:
+    def begin_flush(self) -> Callable[[], Awaitable[None]]:
         return self.flush
 
 

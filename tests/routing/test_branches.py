@@ -16,7 +16,16 @@ from trunkline.directory.model import Account, Contact, HangupCause, OperationKi
 from trunkline.events.reasons import Reason
 from trunkline.routing import branches, interpreter
 from trunkline.routing.branches import MAX_NESTED, Caller, ReturnPoint
-from trunkline.routing.interpreter import End, Play, Ring, ScenarioEntered, after, again, start, towards
+from trunkline.routing.interpreter import (
+    End,
+    Play,
+    Ring,
+    ScenarioEntered,
+    decide_after,
+    decide_first,
+    decide_next_round,
+    with_destination,
+)
 
 VIP, FRIENDS = 5, 6
 CALLER = Caller(1, "12025550142", Contact(9, "Stone", (VIP,), c.BORIS))
@@ -30,7 +39,7 @@ def with_scenarios(*flows: Scenario) -> Account:
 
 def first_keys(account: Account, flow: Scenario, caller: Caller, **more: Any) -> list[str]:
     """Keys of the operations that a call passes."""
-    decision = start(account, flow, Availability(**more), caller)
+    decision = decide_first(account, flow, Availability(**more), caller)
     return [one.key for one in decision.entered if not isinstance(one, ScenarioEntered)]
 
 
@@ -172,22 +181,24 @@ def test_the_usual_employee_is_called(caller: Caller, last: dict[str, int], call
         ("a", OperationKind.FORWARD_USUAL, {"choose": "manager_then_last", "next": "b"}),
         ("b", *greeting(None, 1)),
     )
-    decision = start(with_scenarios(flow), flow, Availability(last=last), caller)
+    decision = decide_first(with_scenarios(flow), flow, Availability(last=last), caller)
     if called is None:
         assert isinstance(decision, Play)
         return
     assert isinstance(decision, Ring)
     assert decision.chosen is not None
     assert (decision.chosen.employee_id, decision.candidates[0].employee.employee_id) == (called, called)
-    chosen = towards(decision.operation, decision.chosen)
+    chosen = with_destination(decision.operation, decision.chosen)
     tried = {phone.phone_id for phone in company().employees[called].phones}
-    assert isinstance(again(with_scenarios(flow), flow, chosen, Availability(), tried, caller), Play)
+    assert isinstance(
+        decide_next_round(with_scenarios(flow), flow, chosen, Availability(), tried, caller), Play
+    )
 
 
 def test_a_usual_employee_who_cannot_ring_is_skipped() -> None:
     flow = scenario(1, ("a", OperationKind.FORWARD_USUAL, {"choose": "manager", "next": None}))
     account = with_scenarios(flow)
-    decision = start(account, flow, Availability(obstacles={21: Reason.SIP_OFFLINE}), CALLER)
+    decision = decide_first(account, flow, Availability(obstacles={21: Reason.SIP_OFFLINE}), CALLER)
     assert isinstance(decision, End)
     assert decision.reason is Reason.SIP_OFFLINE
     assert [one.employee.employee_id for one in decision.skipped if one.employee] == [c.BORIS]
@@ -197,7 +208,7 @@ def test_a_usual_employee_who_cannot_ring_is_skipped() -> None:
 def test_a_hang_up_has_its_cause(cause: HangupCause | None) -> None:
     settings = {} if cause is None else {"cause": cause.value}
     flow = scenario(1, ("a", OperationKind.HANGUP, settings))
-    decision = start(company(), flow, Availability())
+    decision = decide_first(company(), flow, Availability())
     assert isinstance(decision, End)
     assert (decision.reason, decision.cause) == (Reason.SCENARIO_DISCONNECTS, cause)
 
@@ -221,7 +232,7 @@ def nested() -> Account:
 
 def test_a_sub_scenario_returns_to_the_one_that_ran_it() -> None:
     account = nested()
-    decision = start(account, account.scenarios[OUTER], Availability())
+    decision = decide_first(account, account.scenarios[OUTER], Availability())
     seen: list[str] = []
     present = account.scenarios[OUTER]
     returns: tuple[ReturnPoint, ...] = ()
@@ -235,7 +246,7 @@ def test_a_sub_scenario_returns_to_the_one_that_ran_it() -> None:
         if not isinstance(decision, Play):
             break
         caller = Caller(1, None, None, returns)
-        decision = after(account, present, decision.operation, Availability(), caller)
+        decision = decide_after(account, present, decision.operation, Availability(), caller)
     assert seen == ["a", "102", "c", "d", "103", "f", "102", "e", "101", "b"]
     assert isinstance(decision, Ring)
 
@@ -245,19 +256,19 @@ def test_a_hang_up_in_a_sub_scenario_ends_the_call() -> None:
         scenario(OUTER, ("a", *run(INNER, "b")), ("b", *to_employee(c.ANNA))),
         scenario(INNER, ("c", *hangup())),
     )
-    decision = start(account, account.scenarios[OUTER], Availability())
+    decision = decide_first(account, account.scenarios[OUTER], Availability())
     assert isinstance(decision, End)
     assert decision.reason is Reason.SCENARIO_DISCONNECTS
 
 
 def test_a_scenario_that_is_gone_ends_the_call() -> None:
     account = with_scenarios(scenario(OUTER, ("a", *run(999, "b")), ("b", *to_employee(c.ANNA))))
-    decision = start(account, account.scenarios[OUTER], Availability())
+    decision = decide_first(account, account.scenarios[OUTER], Availability())
     assert isinstance(decision, End)
     assert decision.reason is Reason.INCORRECT_CONFIG
     # The one that waits was deleted meanwhile.
     caller = Caller(1, None, None, (ReturnPoint(998, "b"),))
-    decision = after(
+    decision = decide_after(
         account,
         c.SCENARIOS[c.GREETING_ONLY],
         c.SCENARIOS[c.GREETING_ONLY].operations[0],
@@ -269,7 +280,7 @@ def test_a_scenario_that_is_gone_ends_the_call() -> None:
 
 def test_a_scenario_that_runs_itself_comes_to_an_end() -> None:
     account = with_scenarios(scenario(OUTER, ("a", *run(OUTER, None))))
-    decision = start(account, account.scenarios[OUTER], Availability())
+    decision = decide_first(account, account.scenarios[OUTER], Availability())
     assert isinstance(decision, End)
     assert decision.reason is Reason.MAX_TRANSITION_COUNT_EXCEEDED
     entered = [one for one in decision.entered if isinstance(one, ScenarioEntered)]
@@ -319,7 +330,7 @@ def test_every_way_comes_to_an_end(one: list[Any], two: list[Any], call_session_
         for number, made in ((OUTER, one), (INNER, two))
     ]
     account = with_scenarios(*flows)
-    decision = start(account, flows[0], Availability(), Caller(call_session_id, "12025550142"))
+    decision = decide_first(account, flows[0], Availability(), Caller(call_session_id, "12025550142"))
     assert isinstance(decision, End)
     operations = [one for one in decision.entered if not isinstance(one, ScenarioEntered)]
     assert len(operations) <= interpreter.MAX_TRANSITIONS

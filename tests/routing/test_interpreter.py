@@ -41,11 +41,11 @@ from trunkline.routing.interpreter import (
     Ring,
     RingOutside,
     TakeMessage,
-    after,
-    again,
-    resume,
+    decide_after,
+    decide_first,
+    decide_next_round,
+    decide_resumed,
     scenario_for,
-    start,
 )
 
 NOON = datetime(2026, 3, 2, 12, 0)  # noqa: DTZ001 - wall clock of the account's zone
@@ -85,60 +85,60 @@ def only(scenario_id: int) -> Scenario:
 
 def test_operations_follow_one_another() -> None:
     account, flow, availability = company(), only(c.FULL), Availability()
-    first = start(account, flow, availability)
+    first = decide_first(account, flow, availability)
     assert isinstance(first, Play)
     assert first.media_file_ids == (c.GREETING,)
-    second = after(account, flow, first.operation, availability)
+    second = decide_after(account, flow, first.operation, availability)
     assert isinstance(second, Ring)
     assert [one.employee.employee_id for one in second.candidates] == [c.ANNA, c.BORIS]
-    third = again(account, flow, second.operation, availability, {c.ANNA, c.BORIS})
+    third = decide_next_round(account, flow, second.operation, availability, {c.ANNA, c.BORIS})
     assert isinstance(third, TakeMessage)
     assert (third.max_seconds, third.silence_seconds) == (60, 4)
-    last = after(account, flow, third.operation, availability)
+    last = decide_after(account, flow, third.operation, availability)
     assert isinstance(last, End)
     assert last.reason is Reason.SCENARIO_DISCONNECTS
-    assert isinstance(resume(account, flow, second.operation, availability), Ring)
+    assert isinstance(decide_resumed(account, flow, second.operation, availability), Ring)
 
 
 @pytest.mark.parametrize(("schedule", "key"), [(c.ALWAYS, "b"), (c.NEVER, "c"), (99, "b")])
 def test_the_schedule_decides(schedule: int, key: str) -> None:
     flow = scenario(1, ("a", *hours(schedule, "b", "c")), ("b", *to_employee(c.ANNA)), ("c", *voicemail()))
-    routing_decision = start(company(), flow, Availability())
+    routing_decision = decide_first(company(), flow, Availability())
     assert [getattr(one, "key", None) for one in routing_decision.entered] == ["a", key]
 
 
 def test_in_turn_and_longest_idle() -> None:
     account = company()
     availability = Availability(idle={c.ANNA: 100.0, c.BORIS: 50.0})
-    turn = start(account, only(c.IN_TURN), availability)
+    turn = decide_first(account, only(c.IN_TURN), availability)
     assert isinstance(turn, Ring)
     assert [one.employee.employee_id for one in turn.candidates] == [c.ANNA]
-    following = again(account, only(c.IN_TURN), turn.operation, availability, {c.ANNA})
+    following = decide_next_round(account, only(c.IN_TURN), turn.operation, availability, {c.ANNA})
     assert isinstance(following, Ring)
     assert [one.employee.employee_id for one in following.candidates] == [c.BORIS]
-    idle = start(account, only(c.IDLE), availability)
+    idle = decide_first(account, only(c.IDLE), availability)
     assert isinstance(idle, Ring)
     assert [one.employee.employee_id for one in idle.candidates] == [c.BORIS]
 
 
 def test_phones_in_their_order() -> None:
     account, flow = company(), only(c.TO_ANNA)
-    first = start(account, flow, Availability())
+    first = decide_first(account, flow, Availability())
     assert isinstance(first, Ring)
     assert (first.candidates[0].phone.phone_id, first.ring_seconds) == (11, 30)
-    second = again(account, flow, first.operation, Availability(), {11})
+    second = decide_next_round(account, flow, first.operation, Availability(), {11})
     assert isinstance(second, Ring)
     assert second.candidates[0].phone.phone_id == 12
-    assert isinstance(again(account, flow, first.operation, Availability(), {11, 12}), End)
+    assert isinstance(decide_next_round(account, flow, first.operation, Availability(), {11, 12}), End)
 
 
 def test_who_is_passed_over_is_reported_with_the_operation() -> None:
     availability = Availability(
         obstacles={11: Reason.SIP_OFFLINE, 12: Reason.OPERATOR_CHANNELS_BUSY, 21: Reason.SIP_OFFLINE}
     )
-    routing_decision = start(company(), only(c.FULL), availability)
+    routing_decision = decide_first(company(), only(c.FULL), availability)
     assert isinstance(routing_decision, Play)
-    routing_decision = after(company(), only(c.FULL), routing_decision.operation, availability)
+    routing_decision = decide_after(company(), only(c.FULL), routing_decision.operation, availability)
     assert isinstance(routing_decision, TakeMessage)
     assert [(one.phone.phone_id if one.phone else 0, one.reason) for one in routing_decision.skipped] == [
         (11, Reason.SIP_OFFLINE),
@@ -157,7 +157,7 @@ def test_who_is_passed_over_is_reported_with_the_operation() -> None:
     ],
 )
 def test_the_reason_of_the_end_is_the_common_one(obstacles: dict[int, Reason], reason: Reason) -> None:
-    routing_decision = start(company(), only(c.TO_ANNA), Availability(obstacles=obstacles))
+    routing_decision = decide_first(company(), only(c.TO_ANNA), Availability(obstacles=obstacles))
     assert isinstance(routing_decision, End)
     assert routing_decision.reason is reason
 
@@ -178,7 +178,7 @@ def test_the_reason_of_the_end_is_the_common_one(obstacles: dict[int, Reason], r
     ],
 )
 def test_why_an_employee_cannot_be_rung(changes: dict[str, Any], reason: Reason) -> None:
-    routing_decision = start(company(**changes), only(c.TO_ANNA), Availability())
+    routing_decision = decide_first(company(**changes), only(c.TO_ANNA), Availability())
     assert isinstance(routing_decision, End)
     assert routing_decision.reason is reason
 
@@ -192,7 +192,7 @@ def test_groups_that_cannot_be_rung() -> None:
         ({"groups": empty}, Reason.GROUP_WITHOUT_PHONES),
         ({"groups": closed}, Reason.GROUP_INACTIVE_BY_SCHEDULE),
     ):
-        routing_decision = start(company(**changes), only(c.ALL), Availability())
+        routing_decision = decide_first(company(**changes), only(c.ALL), Availability())
         assert isinstance(routing_decision, End)
         assert routing_decision.reason is reason
 
@@ -239,11 +239,11 @@ def test_the_scenario_of_a_campaigns_number() -> None:
 
 def test_an_outside_number_is_called_once_then_what_follows() -> None:
     account, flow = company(), only(c.OUTSIDE)
-    call = start(account, flow, Availability())
+    call = decide_first(account, flow, Availability())
     assert isinstance(call, RingOutside)
     assert (call.number, call.ring_seconds, call.music_media_file_id) == (c.PARTNER, 20, None)
-    assert isinstance(again(account, flow, call.operation, Availability(), set()), TakeMessage)
-    assert isinstance(resume(account, flow, call.operation, Availability()), RingOutside)
+    assert isinstance(decide_next_round(account, flow, call.operation, Availability(), set()), TakeMessage)
+    assert isinstance(decide_resumed(account, flow, call.operation, Availability()), RingOutside)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_when_an_outside_number_is_called(
     number: str, changes: dict[str, Any], calls: dict[str, int], reason: Reason | None
 ) -> None:
     flow = scenario(1, ("a", *to_number(number, "b", channels=2)), ("b", *greeting(None, 1)))
-    routing_decision = start(company(**changes), flow, Availability(calls_outside=calls))
+    routing_decision = decide_first(company(**changes), flow, Availability(calls_outside=calls))
     if reason is None:
         assert isinstance(routing_decision, RingOutside)
         return
@@ -277,7 +277,7 @@ def test_when_an_outside_number_is_called(
     assert (skipped.reason, skipped.number, skipped.employee) == (reason, number, None)
     assert skipped.operation is not None
     assert skipped.operation.key == "a"
-    end = start(
+    end = decide_first(
         company(**changes),
         scenario(1, ("a", *to_number(number, channels=2))),
         Availability(calls_outside=calls),
@@ -328,7 +328,7 @@ def test_any_scenario_comes_to_something(
 ) -> None:
     flow = scenario(1, *((key, *one) for key, one in zip("abcdef", made, strict=False)))
     account, availability = company(), Availability(obstacles=obstacles)
-    routing_decision = start(account, flow, availability)
+    routing_decision = decide_first(account, flow, availability)
     for _ in range(20):
         assert len(routing_decision.entered) <= interpreter.MAX_TRANSITIONS
         assert (
@@ -339,7 +339,7 @@ def test_any_scenario_comes_to_something(
             return
         if isinstance(routing_decision, Ring):
             _rounds(account, flow, routing_decision, availability)
-        routing_decision = after(account, flow, routing_decision.operation, availability)
+        routing_decision = decide_after(account, flow, routing_decision.operation, availability)
 
 
 def _grouped(strategy: Strategy, phone_ids: tuple[int, ...] | None) -> list[tuple[int, int]]:
@@ -347,7 +347,7 @@ def _grouped(strategy: Strategy, phone_ids: tuple[int, ...] | None) -> list[tupl
     account = company()
     group = replace(account.groups[c.ALL], strategy=strategy, phone_ids=phone_ids)
     account = replace(account, groups={c.ALL: group})
-    ring = start(account, scenario(1, ("a", *to_group(c.ALL))), Availability())
+    ring = decide_first(account, scenario(1, ("a", *to_group(c.ALL))), Availability())
     assert isinstance(ring, Ring)
     return [(one.employee.employee_id, one.phone.phone_id) for one in ring.candidates]
 
@@ -365,10 +365,10 @@ def test_a_group_rings_the_phones_chosen_for_it() -> None:
 def test_a_group_with_all_its_calls_is_passed_over() -> None:
     full = Availability(full_groups={c.ALL})
     flow = scenario(1, ("a", *to_group(c.ALL, "b")), ("b", *to_employee(c.ANNA)))
-    ring = start(company(), flow, full)
+    ring = decide_first(company(), flow, full)
     assert isinstance(ring, Ring)
     assert ring.operation.key == "b"
-    end = start(company(), scenario(1, ("a", *to_group(c.ALL))), full)
+    end = decide_first(company(), scenario(1, ("a", *to_group(c.ALL))), full)
     assert isinstance(end, End)
     assert end.reason is Reason.OPERATOR_CHANNELS_BUSY
 
@@ -387,7 +387,7 @@ def _rounds(account: Account, flow: Scenario, ring: Ring, availability: Availabi
         assert not found & tried
         assert not any(one.phone.phone_id in availability.obstacles for one in routing_decision.candidates)
         tried |= found
-        routing_decision = again(account, flow, ring.operation, availability, tried)
+        routing_decision = decide_next_round(account, flow, ring.operation, availability, tried)
         if not isinstance(routing_decision, Ring) or routing_decision.entered:
             return
     pytest.fail("the same people are rung again and again")

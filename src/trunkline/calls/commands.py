@@ -57,7 +57,7 @@ def make_call(decision: Decision, params: Params) -> None:
 
 def transfer_talk(decision: Decision, params: Params) -> None:
     """With ``contact`` (a form of the reference) a blind transfer: hold, call, hand over."""
-    to = params.get("contact")
+    to = _blind_target(params)
     queue = _queue(decision, to)
     if queue is not None:
         rules.command(decision, RunScenario(queue.scenario_id))
@@ -68,6 +68,11 @@ def transfer_talk(decision: Decision, params: Params) -> None:
             rules.command(decision, Hold())
         rules.command(decision, MakeCall(to))
     rules.command(decision, Transfer())
+
+
+def _blind_target(params: Params) -> str | None:
+    """The number of a blind transfer; None: the contact is handed over to the third party of the call."""
+    return params.get("contact")
 
 
 def transfer_by_phone(decision: Decision, params: Params) -> None:
@@ -236,9 +241,9 @@ def _name(decision: Decision, employee_id: int | None) -> str | None:
 
 
 def control_needed(session: Session, name: str, params: Params) -> tuple[Channel, ...]:
-    """The parties that a command moves under our control first; none for other commands and other states."""
+    """The parties whose channels the switch takes control of before a command; none for other commands and other states."""
     moves = name in ("hold_call", "run_scenario", "transfer_by_phone", "park_call") or (
-        name == "transfer_talk" and params.get("contact")
+        name == "transfer_talk" and _blind_target(params) is not None
     )
     if not (moves and consultation.may_take_control(session)):
         return ()

@@ -101,7 +101,7 @@ class _Retry(BaseRetryStrategy):
             attempts=job.attempts,
             error=repr(exception),
             consequence=f"the job is tried again in {pause:.0f} s",
-            remedy="remove the cause in error; see docs/operations/queues.md",
+            remedy="remove the cause in error; see docs/operations/work-queues.md",
         )
         return RetryDecision(retry_at=_after(pause))
 

@@ -45,7 +45,7 @@ _BATCH = 200
 
 MAX_ATTEMPTS = LISTENERS.attempts or 0
 """Attempts of one listener at one event. Afterwards the event stays in ``event_failures`` until an administrator resets
-``attempts`` of its row (docs/operations/queues.md)."""
+``attempts`` of its row (docs/operations/work-queues.md)."""
 
 _TAKE = """
 with taken as (
@@ -204,7 +204,7 @@ async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int
                         call_session_id=event.call_session_id,
                         error=_describe(error),
                         consequence="the event stays in event_failures and is not tried again",
-                        remedy="report this line; after a repair see docs/operations/queues.md",
+                        remedy="report this line; after a repair see docs/operations/work-queues.md",
                     )
     return settled
 

@@ -24,10 +24,10 @@ def sip_host(settings: Settings, transport: Transport = Transport.UDP) -> str:
     For TLS the name of the web comes first: it is the one in the certificate.
     """
     sip = settings.sip
-    alone = sip.bind if sip.bind not in ("0.0.0.0", "::") else None
+    bound_address = sip.bind if sip.bind not in ("0.0.0.0", "::") else None
     web = urlsplit(settings.web.public_url or "").hostname
     first = web if transport is Transport.TLS else None
-    return first or sip.external_address or alone or web or socket.gethostname()
+    return first or sip.external_address or bound_address or web or socket.gethostname()
 
 
 def sip_port(settings: Settings, transport: Transport) -> int:
@@ -65,5 +65,5 @@ def https_address(settings: Settings) -> str:
             "phones fetch their configuration over HTTPS only, and web.https_port is 0: set the port, or web.public_url"
             " with https:// when a proxy ends HTTPS"
         )
-    alone = web.https_bind if web.https_bind not in ("0.0.0.0", "::") else None
-    return f"https://{alone or sip_host(settings, Transport.TLS)}:{web.https_port}"
+    bound_address = web.https_bind if web.https_bind not in ("0.0.0.0", "::") else None
+    return f"https://{bound_address or sip_host(settings, Transport.TLS)}:{web.https_port}"

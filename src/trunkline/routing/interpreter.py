@@ -107,7 +107,7 @@ Step = Operation | ScenarioEntered
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Play media to the contact, then continue with :func:`after`."""
+    """Play media to the contact, then continue with :func:`decide_after`."""
 
     entered: tuple[Step, ...]
     operation: Operation
@@ -143,7 +143,7 @@ class Ring:
 
 @dataclass(frozen=True, slots=True)
 class RingForward:
-    """Call where an employee forwards calls; when nobody is reached there, continue with :func:`again`."""
+    """Call where an employee forwards calls; when nobody is reached there, continue with :func:`decide_next_round`."""
 
     entered: tuple[Step, ...]
     operation: Operation
@@ -170,7 +170,7 @@ NO_ATTEMPTS = Attempts()
 
 @dataclass(frozen=True, slots=True)
 class RingOutside:
-    """Call an outside number; when it is not reached, continue with :func:`again`."""
+    """Call an outside number; when it is not reached, continue with :func:`decide_next_round`."""
 
     entered: tuple[Step, ...]
     operation: Operation
@@ -225,7 +225,7 @@ class AskSystem:
 
 @dataclass(frozen=True, slots=True)
 class EnterQueue:
-    """The contact waits in a queue, then continues with :func:`at` a branch of the operation."""
+    """The contact waits in a queue, then continues with :func:`decide_at` a branch of the operation."""
 
     entered: tuple[Step, ...]
     operation: Operation
@@ -283,14 +283,14 @@ def _ruled(account: Account, number: VirtualNumber | None, local_time: datetime)
     return None
 
 
-def start(
+def decide_first(
     account: Account, scenario: Scenario, availability: Availability, caller: Caller = UNKNOWN_CALLER
 ) -> RoutingDecision:
     """Enter a scenario at its first operation."""
     return _run(account, scenario, _first(scenario), availability, caller)
 
 
-def after(
+def decide_after(
     account: Account,
     scenario: Scenario,
     operation: Operation,
@@ -303,7 +303,7 @@ def after(
     """
     skipped: tuple[Skipped, ...] = ()
     for index, phone in enumerate(caller.phones):
-        chosen = replace(whom(account, phone), phones_left=caller.phones[index + 1 :])
+        chosen = replace(destination_of(account, phone), phones_left=caller.phones[index + 1 :])
         ring = _ring_chosen(account, operation, chosen, availability, caller)
         if not isinstance(ring, Ring) or ring.candidates:
             return _with_skipped(ring, skipped)
@@ -312,7 +312,7 @@ def after(
     return _with_skipped(following, skipped)
 
 
-def whom(account: Account, phone: str) -> Chosen:
+def destination_of(account: Account, phone: str) -> Chosen:
     """Whom a number of an external decision means: an employee or a group by the extension, the employee of a line, or an
     outside number, which may be none (the call is then refused with a reason)."""
     digits = phone.strip().lstrip("+")
@@ -332,7 +332,7 @@ def _ring_chosen(
     account: Account, operation: Operation, chosen: Chosen, availability: Availability, caller: Caller
 ) -> Ring | RingForward | RingOutside:
     """A call to whom the call chose; without candidates: nobody there can be called."""
-    chosen_operation = towards(operation, chosen)
+    chosen_operation = with_destination(operation, chosen)
     if chosen.number is not None:
         obstacle = Reason.NUMB_NOT_EXISTS
         outside = _ring_outside(chosen_operation, ())
@@ -348,7 +348,7 @@ def _ring_chosen(
     return replace(ring, chosen=chosen)
 
 
-def again(
+def decide_next_round(
     account: Account,
     scenario: Scenario,
     operation: Operation,
@@ -359,21 +359,21 @@ def again(
 ) -> RoutingDecision:
     """The decision after a round of ringing without an answer: the next round of the operation, or the next operation.
 
-    :param operation: towards whom it calls, if the call chose that (:func:`towards`).
+    :param operation: towards whom it calls, if the call chose that (:func:`with_destination`).
     :param tried: ids of employees (forward to a group) or phones (forward to an employee) rung or skipped before.
     """
     if operation.kind not in (OperationKind.FORWARD_EMPLOYEE, OperationKind.FORWARD_GROUP):
-        return after(account, scenario, operation, availability, caller)  # it is called once
+        return decide_after(account, scenario, operation, availability, caller)  # it is called once
     ring = _ring(account, operation, availability, tried, (), caller, attempts)
     if isinstance(ring, RingForward) or (isinstance(ring, Ring) and ring.candidates):
         return ring
-    following = after(account, scenario, operation, availability, caller)
+    following = decide_after(account, scenario, operation, availability, caller)
     if isinstance(ring, Ring) and ring.skipped:
         return _with_skipped(following, ring.skipped)
     return following
 
 
-def resume(
+def decide_resumed(
     account: Account,
     scenario: Scenario,
     operation: Operation,
@@ -384,7 +384,7 @@ def resume(
     return _run(account, scenario, operation.key, availability, caller)
 
 
-def at(
+def decide_at(
     account: Account,
     scenario: Scenario,
     key: str | None,
@@ -395,7 +395,7 @@ def at(
     return _run(account, scenario, key, availability, caller)
 
 
-def towards(operation: Operation, chosen: Chosen) -> Operation:
+def with_destination(operation: Operation, chosen: Chosen) -> Operation:
     """An operation as a forward to whom the call chose."""
     if chosen.number is not None:
         settings = {**operation.settings, "number": chosen.number}
@@ -563,7 +563,7 @@ class _Run:
         chosen = Chosen(employee_id=employee_id)
         ring = _ring(
             self._account,
-            towards(operation, chosen),
+            with_destination(operation, chosen),
             self._availability,
             (),
             tuple(self._entered),

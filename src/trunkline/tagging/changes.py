@@ -14,9 +14,9 @@ from trunkline.db.pool import Connection, Database
 from trunkline.tagging import communications, marks, sales
 from trunkline.tagging.communications import Communication, Kind
 
-LATELY = 30.0
+NEW_CALL_SECONDS = 30.0
 """Seconds since a call began."""
-WRITTEN_WITHIN = 2.0
+ROW_WAIT_SECONDS = 2.0
 """Seconds until the row of such a call is there, also when the database is slow."""
 
 Change = Callable[[Connection], Awaitable[dict[str, Any]]]
@@ -57,7 +57,7 @@ class TagChanges:
     employee_id: int | None
     request_id: str = ""
 
-    async def give(self, named: Named, tag_id: int) -> None:
+    async def set_tag(self, named: Named, tag_id: int) -> None:
         """Give a communication a tag.
 
         :raises NotFound: no such communication or tag.
@@ -68,7 +68,7 @@ class TagChanges:
         [tag] = (await self._tags([tag_id], "tag_id")).values()
         marks.require_user_tag([tag], field="tag_id")
         changed = await (await self._marker()).mark(found.kind, found.communication_id, [tag])
-        if not changed.given:
+        if not changed.added:
             raise Duplicate("The communication already has this tag", field="tag_id", value=tag.tag_id)
 
     async def take(self, named: Named, tag_id: int) -> None:
@@ -78,19 +78,19 @@ class TagChanges:
         """
         found = await self._find(named)
         marker, changed = await self._marker(), marks.Changed()
-        if found.lives:
+        if found.is_live:
             changed = await marker.mark(found.kind, found.communication_id, (), [tag_id])
         async with self.db.connection() as connection:
-            if not found.lives:
+            if not found.is_live:
                 changed = await marker.mark_within(
                     connection, found.kind, found.communication_id, (), [tag_id]
                 )
-            if not changed.taken:
+            if not changed.removed:
                 raise NotFound("The communication does not have this tag", field="tag_id", value=tag_id)
             if tag_id == (await sales.sale_tag(connection, self.account_id)).tag_id:
                 await sales.forget(connection, self.account_id, found.kind, found.communication_id)
 
-    async def give_many(
+    async def set_tags(
         self, wanted: Sequence[tuple[Named, Sequence[int]]], transaction: Transaction
     ) -> dict[str, Any]:
         """Give several communications tags, all or none; live calls are marked by their switch before the others.
@@ -104,14 +104,14 @@ class TagChanges:
         found = [(await self._find(named), ids) for named, ids in wanted]
         marker = await self._marker()
         for communication, ids in found:
-            if communication.lives:  # done again under a key, it changes nothing
+            if communication.is_live:  # done again under a key, it changes nothing
                 given = [tags[one] for one in ids]
                 await marker.mark(communication.kind, communication.communication_id, given)
 
         async def mark_ended(connection: Connection) -> dict[str, Any]:
             # In one order in all requests, so that two of them do not wait for each other.
             for each, ids in sorted(found, key=lambda pair: (pair[0].kind, pair[0].communication_id)):
-                if not each.lives:
+                if not each.is_live:
                     given = [tags[one] for one in ids]
                     await marker.mark_within(connection, each.kind, each.communication_id, given)
             return {
@@ -160,13 +160,13 @@ class TagChanges:
         async with self.db.connection() as connection:
             await sales.check(connection, self.account_id, found, sale)
             tag = await sales.sale_tag(connection, self.account_id)
-        if found.lives:
+        if found.is_live:
             # Before the sale: when the sale cannot be stored, the client sends it again, and setting the tag again changes
             # nothing. In the other order the repeated request would store the sale twice.
             await marker.mark(found.kind, found.communication_id, [tag])
 
         async def record(connection: Connection) -> dict[str, Any]:
-            if not found.lives:
+            if not found.is_live:
                 await marker.mark_within(connection, found.kind, found.communication_id, [tag])
             sale_id = await sales.record(
                 connection, self.account_id, self.user_id, found.kind, found.communication_id, sale
@@ -195,7 +195,7 @@ class TagChanges:
                 mnemonic="required_parameter_missed",
                 field="communication_id",
             )
-        deadline = time.monotonic() + WRITTEN_WITHIN
+        deadline = time.monotonic() + ROW_WAIT_SECONDS
         while True:
             try:
                 async with self.db.connection() as connection:
@@ -212,4 +212,4 @@ class TagChanges:
 def _began_lately(number: int | None) -> bool:
     """Whether this may be a call that the switch has published but not yet written."""
     # The time in an id is exact to the second.
-    return number is not None and -1.0 <= time.time() - unix_ms_of(number) / 1000 < LATELY
+    return number is not None and -1.0 <= time.time() - unix_ms_of(number) / 1000 < NEW_CALL_SECONDS

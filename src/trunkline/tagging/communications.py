@@ -33,7 +33,7 @@ class Place:
     id_column: LiteralString
     started: LiteralString
     ext_id: LiteralString | None
-    lives: LiteralString = "false"
+    is_live: LiteralString = "false"
 
 
 PLACES: Mapping[Kind, Place] = {
@@ -54,7 +54,7 @@ PLACES: Mapping[Kind, Place] = {
 class Communication:
     """One that was found.
 
-    :param lives: a live call, whose row is written by its switch.
+    :param is_live: a live call, whose row is written by its switch.
     :param tags: as the row holds them.
     """
 
@@ -62,7 +62,7 @@ class Communication:
     communication_id: int
     started_at: datetime
     site_id: int | None
-    lives: bool
+    is_live: bool
     tags: list[dict[str, Any]]
 
     @property
@@ -90,7 +90,7 @@ async def find(
     else:
         condition = place.ext_id or "false"
     statement: LiteralString = (
-        f"select {place.id_column} as id, {place.started} as started_at, tags, {place.lives} as lives,"  # noqa: S608
+        f"select {place.id_column} as id, {place.started} as started_at, tags, {place.is_live} as is_live,"  # noqa: S608
         " case jsonb_typeof(extra -> 'site_id') when 'number' then (extra ->> 'site_id')::bigint end as site_id"
         f" from {place.table} where account_id = %(account_id)s and {condition}"
         f" order by {place.id_column} desc limit 1"
@@ -107,5 +107,5 @@ async def find(
             value=communication_id if named else ext_id,
         )
     return Communication(
-        kind, row["id"], row["started_at"], row["site_id"], bool(row["lives"]), list(row["tags"])
+        kind, row["id"], row["started_at"], row["site_id"], bool(row["is_live"]), list(row["tags"])
     )

@@ -1,4 +1,4 @@
-"""Give communications tags and take them away."""
+"""Set tags of communications, and remove them."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class Tag:
 class Changed:
     """Ids of tags for which there was something to do."""
 
-    given: frozenset[int] = frozenset()
-    taken: frozenset[int] = frozenset()
+    added: frozenset[int] = frozenset()
+    removed: frozenset[int] = frozenset()
 
 
 async def find_tags(
@@ -109,23 +109,23 @@ class Marker:
         self._request_id = request_id
 
     async def mark(
-        self, kind: Kind, communication_id: int, give: Sequence[Tag], take: Collection[int] = ()
+        self, kind: Kind, communication_id: int, add: Sequence[Tag], remove: Collection[int] = ()
     ) -> Changed:
         """Add these tags and remove those. Tags that are there already, or are not, do not change.
 
         :raises NotFound: no such communication.
         :raises Unavailable: the switch of a live call does not respond; nothing was done.
         """
-        if not give and not take:
+        if not add and not remove:
             return Changed()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SETTLE_SECONDS
         while True:
             async with self._db.connection() as connection:
                 found = await find(connection, self._author.account_id, kind, communication_id, lock=True)
-                if not found.lives or loop.time() > deadline:
-                    return await self._in_row(connection, found, give, frozenset(take))
-            done = await self._at_switch(communication_id, give, take)
+                if not found.is_live or loop.time() > deadline:
+                    return await self._in_row(connection, found, add, frozenset(remove))
+            done = await self._at_switch(communication_id, add, remove)
             if done is not None:
                 return done
             await asyncio.sleep(_CHECK_PERIOD_SECONDS)  # it ends just now: its row is being written
@@ -135,24 +135,24 @@ class Marker:
         connection: Connection,
         kind: Kind,
         communication_id: int,
-        give: Sequence[Tag],
-        take: Collection[int] = (),
+        add: Sequence[Tag],
+        remove: Collection[int] = (),
     ) -> Changed:
         """As :meth:`mark`, in the transaction of the connection, of a communication that has ended.
 
         :raises NotFound: no such communication.
         """
         found = await find(connection, self._author.account_id, kind, communication_id, lock=True)
-        return await self._in_row(connection, found, give, frozenset(take))
+        return await self._in_row(connection, found, add, frozenset(remove))
 
     async def _at_switch(
-        self, call_session_id: int, give: Sequence[Tag], take: Collection[int]
+        self, call_session_id: int, add: Sequence[Tag], remove: Collection[int]
     ) -> Changed | None:
         """None: the switch has no such call any more."""
         params = {
             "call_session_id": call_session_id,
-            "set": [{"tag_id": tag.tag_id, "tag_name": tag.name} for tag in give],
-            "unset": list(take),
+            "set": [{"tag_id": tag.tag_id, "tag_name": tag.name} for tag in add],
+            "unset": list(remove),
             **self._author.as_data(),
         }
         try:
@@ -166,21 +166,21 @@ class Marker:
         return Changed(frozenset(response["set"]), frozenset(response["unset"]))
 
     async def _in_row(
-        self, connection: Connection, found: Communication, give: Sequence[Tag], take: frozenset[int]
+        self, connection: Connection, found: Communication, add: Sequence[Tag], remove: frozenset[int]
     ) -> Changed:
         now = await _now(connection)
         present = {tag["tag_id"]: tag["tag_name"] for tag in found.tags}
-        given = [tag for tag in give if tag.tag_id not in present]
-        taken = [tag_id for tag_id in present if tag_id in take]
-        if not given and not taken:
+        added = [tag for tag in add if tag.tag_id not in present]
+        removed = [tag_id for tag_id in present if tag_id in remove]
+        if not added and not removed:
             return Changed()
-        kept = [tag for tag in found.tags if tag["tag_id"] not in take]
-        await self._write(connection, found, [*kept, *(self._entry(tag, now) for tag in given)])
-        for tag in given:
+        kept = [tag for tag in found.tags if tag["tag_id"] not in remove]
+        await self._write(connection, found, [*kept, *(self._entry(tag, now) for tag in added)])
+        for tag in added:
             await self._note(connection, found, EventType.TAG_SET, tag.tag_id, tag.name, now)
-        for tag_id in taken:
+        for tag_id in removed:
             await self._note(connection, found, EventType.TAG_UNSET, tag_id, present[tag_id], now)
-        return Changed(frozenset(tag.tag_id for tag in given), frozenset(taken))
+        return Changed(frozenset(tag.tag_id for tag in added), frozenset(removed))
 
     def _entry(self, tag: Tag, now: datetime) -> dict[str, Any]:
         author = {f"tag_{name}": value for name, value in self._author.as_data().items()}

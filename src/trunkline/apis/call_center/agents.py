@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 
-from trunkline.apis.call_center.acting import check_permission, user_of
 from trunkline.apis.call_center.declaration import (
     Answer,
     Arguments,
@@ -27,6 +26,7 @@ from trunkline.apis.call_center.declaration import (
     seconds,
     text,
 )
+from trunkline.apis.call_center.rights import check_permission, user_of
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
 from trunkline.calls.flows.number_plan import CHECK_IN

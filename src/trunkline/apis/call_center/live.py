@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from trunkline.apis.call_center.acting import check_permission
 from trunkline.apis.call_center.declaration import (
     Arguments,
     Field,
@@ -23,6 +22,7 @@ from trunkline.apis.call_center.declaration import (
     text,
 )
 from trunkline.apis.call_center.openapi import record_schema
+from trunkline.apis.call_center.rights import check_permission
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
 from trunkline.calls.switch.queue_commands import AgentCommands, AgentView, LiveQueuesView, Phones

@@ -10,7 +10,6 @@ from typing import Any
 
 from trunkline.accounts import permission_groups as groups
 from trunkline.accounts.permissions import Permission
-from trunkline.apis.call_center.acting import check_rights
 from trunkline.apis.call_center.declaration import (
     ACCOUNT_ID,
     ID,
@@ -24,6 +23,7 @@ from trunkline.apis.call_center.declaration import (
     text,
 )
 from trunkline.apis.call_center.record_operations import Handlers, by_id, record_operations
+from trunkline.apis.call_center.rights import check_grantable
 from trunkline.apis.call_center.user_fields import DEFAULT_FIELDS, grants, shown_permissions
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
@@ -67,7 +67,7 @@ async def _group(request: RequestContext, args: Arguments) -> Any:
 
 async def _create(request: RequestContext, args: Arguments) -> Any:
     permissions = _wanted(args.body.get("permissions"))
-    check_rights(request.caller, permissions)
+    check_grantable(request.caller, permissions)
     db, account_id = request.services.db, request.account_id
     made = await groups.create_group(db, account_id, args.body["name"], permissions)
     return _shown(await groups.read_group(db, account_id, made))
@@ -79,7 +79,7 @@ async def _update(request: RequestContext, args: Arguments) -> Any:
     permissions = None
     if "permissions" in args.body:
         permissions = _wanted(args.body["permissions"])
-        check_rights(request.caller, [*groups.permissions_of(present["permissions"]), *permissions])
+        check_grantable(request.caller, [*groups.permissions_of(present["permissions"]), *permissions])
     await groups.update_group(db, account_id, pgroup_id, name=args.body.get("name"), permissions=permissions)
     return _shown(await groups.read_group(db, account_id, pgroup_id))
 

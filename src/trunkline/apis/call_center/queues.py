@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 
-from trunkline.apis.call_center.acting import user_of
 from trunkline.apis.call_center.declaration import (
     ACCOUNT_ID,
     ID,
@@ -29,6 +28,7 @@ from trunkline.apis.call_center.declaration import (
 )
 from trunkline.apis.call_center.openapi import record_schema
 from trunkline.apis.call_center.record_operations import Handlers, by_id, record_operations
+from trunkline.apis.call_center.rights import user_of
 from trunkline.apis.call_center.tier_items import SHOWN_SCHEMA, shown_tier, tier_rows
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload

@@ -16,7 +16,6 @@ import pycountry
 from trunkline.accounts import passwords
 from trunkline.accounts.model import Status
 from trunkline.accounts.permission_groups import permissions_of, read_group
-from trunkline.apis.call_center.acting import check_rights
 from trunkline.apis.call_center.declaration import (
     ACCOUNT_ID,
     ID,
@@ -38,6 +37,7 @@ from trunkline.apis.call_center.declaration import (
 )
 from trunkline.apis.call_center.processing import API, check_access, check_country
 from trunkline.apis.call_center.record_operations import Handlers, by_id, record_operations
+from trunkline.apis.call_center.rights import check_grantable
 from trunkline.apis.call_center.tier_items import tier_rows
 from trunkline.apis.call_center.user_fields import API_SWITCH, DEFAULT_FIELDS, grants, shown_permissions
 from trunkline.apis.service.request_context import CallerLike, RequestContext
@@ -255,7 +255,7 @@ def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
         if API_SWITCH in wanted:
             log_in["call_center_enabled"] = wanted.pop(API_SWITCH)
         permissions = [(resource, action) for resource, actions in wanted.items() for action in set(actions)]
-        check_rights(caller, permissions)
+        check_grantable(caller, permissions)
     usual = {"is_agent": False, "in_reports": True}
     agent = {
         name: usual.get(name) if sent[name] is None else sent[name] for name in _AGENT_COLUMNS if name in sent
@@ -263,7 +263,7 @@ def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
     settings = {name: sent[name] for name in SETTINGS if name in sent}
     tiers = None
     if "queue_perms" in sent:
-        check_rights(caller, [("queues", "update")])
+        check_grantable(caller, [("queues", "update")])
         tiers = [one.of_queue() for one in sent["queue_perms"] or []]
     return UserPatch(
         EmployeePatch(
@@ -280,7 +280,7 @@ def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
 def _may_change(caller: CallerLike, log_in: LogIn) -> None:
     """Nobody changes the log-in of a user with more rights, whose password would give these rights."""
     if log_in.user_id != caller.user_id:
-        check_rights(caller, sorted(log_in.rights()))
+        check_grantable(caller, sorted(log_in.rights()))
 
 
 def _may_delete(caller: CallerLike, log_in: LogIn) -> None:
@@ -296,7 +296,7 @@ async def _check_group(request: RequestContext, sent: Mapping[str, Any]) -> None
     """
     if pgroup_id := sent.get("pgroup_id"):
         group = await read_group(request.services.db, request.account_id, pgroup_id)
-        check_rights(request.caller, permissions_of(group["permissions"]))
+        check_grantable(request.caller, permissions_of(group["permissions"]))
 
 
 async def _users(request: RequestContext, args: Arguments) -> Pages:

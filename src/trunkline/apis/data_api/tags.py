@@ -91,7 +91,7 @@ def _named(params: Params) -> Named:
 
 
 async def _set_tag(request: RequestContext, params: Params) -> None:
-    await _changes(request).give(_named(params), params["tag_id"])
+    await _changes(request).set_tag(_named(params), params["tag_id"])
 
 
 async def _unset_tag(request: RequestContext, params: Params) -> None:
@@ -103,7 +103,7 @@ async def _set_tags(request: RequestContext, params: Params) -> dict[str, Any]:
     wanted = [
         (_named(item), together if together is not None else [item["tag_id"]]) for item in params["items"]
     ]
-    return await _changes(request).give_many(wanted, partial(in_one_transaction, request, params))
+    return await _changes(request).set_tags(wanted, partial(in_one_transaction, request, params))
 
 
 async def _replace_tags(request: RequestContext, params: Params) -> dict[str, Any]:

@@ -314,7 +314,7 @@ def _run_scenario(decision: Decision, scenario_id: int) -> None:
     decision.enter_scenario(scenario, takes_over=True)
     inbound.perform(
         decision,
-        interpreter.start(decision.context.account, scenario, decision.context, caller_of(decision)),
+        interpreter.decide_first(decision.context.account, scenario, decision.context, caller_of(decision)),
     )
 
 

@@ -165,7 +165,9 @@ def run_scenario(decision: Decision, flow_input: RunScenario) -> None:
     decision.do(Hangup(operator.channel))
     dismiss_coach(decision)
     decision.enter_scenario(scenario)
-    inbound.perform(decision, interpreter.start(account, scenario, decision.context, caller_of(decision)))
+    inbound.perform(
+        decision, interpreter.decide_first(account, scenario, decision.context, caller_of(decision))
+    )
 
 
 # --- signals ----------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def _follow(decision: Decision, key: str | None) -> None:
         return
     inbound.perform(
         decision,
-        interpreter.at(decision.context.account, scenario, key, decision.context, caller_of(decision)),
+        interpreter.decide_at(decision.context.account, scenario, key, decision.context, caller_of(decision)),
     )
 
 

@@ -120,7 +120,7 @@ def begin(decision: Decision, number: VirtualNumber | None) -> None:
         refuse(decision, contact, Reason.NO_ACTIVE_SCENARIO)
         return
     decision.enter_scenario(scenario)
-    perform(decision, interpreter.start(context.account, scenario, context, caller_of(decision)))
+    perform(decision, interpreter.decide_first(context.account, scenario, context, caller_of(decision)))
 
 
 def adopt(
@@ -391,7 +391,7 @@ def try_others(decision: Decision) -> None:
         return
     perform(
         decision,
-        interpreter.again(
+        interpreter.decide_next_round(
             account,
             scenario,
             operation,
@@ -497,7 +497,7 @@ def resume(decision: Decision, recording: SeenRecording | None = None) -> None:
         return
     perform(
         decision,
-        interpreter.resume(
+        interpreter.decide_resumed(
             decision.context.account, scenario, operation, decision.context, caller_of(decision)
         ),
     )
@@ -512,7 +512,7 @@ def _next(decision: Decision) -> None:
         return
     perform(
         decision,
-        interpreter.after(
+        interpreter.decide_after(
             decision.context.account, scenario, operation, decision.context, caller_of(decision)
         ),
     )

@@ -116,7 +116,7 @@ def _to_queue(decision: Decision, queue: CallQueue) -> Reason | None:
     if scenario is None:
         return Reason.INCORRECT_CONFIG
     decision.enter_scenario(scenario, takes_over=True)
-    perform(decision, interpreter.start(account, scenario, decision.context, caller_of(decision)))
+    perform(decision, interpreter.decide_first(account, scenario, decision.context, caller_of(decision)))
     return None
 
 

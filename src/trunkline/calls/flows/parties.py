@@ -155,14 +155,14 @@ def _scenario(decision: Decision, party: dict[str, Any]) -> DialTargets:
         return [], 0
     if session.scenario_id is None:
         decision.enter_scenario(scenario)
-        routing_decision = interpreter.start(context.account, scenario, context, _caller(decision))
+        routing_decision = interpreter.decide_first(context.account, scenario, context, _caller(decision))
     else:
         present, operation = position(decision)
         if present is None or operation is None:
             return [], 0
         tried = {leg.employee_id for leg in session.attempts() if leg.employee_id is not None}
         tried |= {leg.phone_id for leg in session.attempts() if leg.phone_id is not None}
-        routing_decision = interpreter.again(
+        routing_decision = interpreter.decide_next_round(
             context.account, present, operation, context, tried, _caller(decision)
         )
     return _first_ring(decision, routing_decision)
@@ -199,7 +199,7 @@ def _first_ring(decision: Decision, routing_decision: RoutingDecision) -> DialTa
         scenario, operation = position(decision)
         if scenario is None or operation is None:
             return [], 0
-        routing_decision = interpreter.after(
+        routing_decision = interpreter.decide_after(
             decision.context.account, scenario, operation, decision.context, _caller(decision)
         )
     return [], 0

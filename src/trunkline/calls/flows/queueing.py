@@ -203,7 +203,7 @@ def leave(decision: Decision, reason: str, key: str | None, destination: str | N
             returns = [ReturnPoint(scenario_id, at) for scenario_id, at in session.returns]
             decision.enter_scenario(own, (*returns, ReturnPoint(scenario.scenario_id, settings.get("next"))))
             scenario, branch = own, there.key
-    inbound.perform(decision, interpreter.at(account, scenario, branch, context, caller_of(decision)))
+    inbound.perform(decision, interpreter.decide_at(account, scenario, branch, context, caller_of(decision)))
 
 
 def play_music(decision: Decision, media_file_id: int | None) -> None:
@@ -299,7 +299,7 @@ def not_in_time(decision: Decision, _given: InputElapsed) -> None:
         inbound.refuse(decision, contact, Reason.NO_OPERATORS_AVAILABLE)
         return
     decision.enter_scenario(scenario)
-    inbound.perform(decision, interpreter.start(account, scenario, context, caller_of(decision)))
+    inbound.perform(decision, interpreter.decide_first(account, scenario, context, caller_of(decision)))
 
 
 def resume(decision: Decision) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.calls.decision import Decision
 from trunkline.directory.model import Operation, Scenario
 from trunkline.routing.branches import Caller, ReturnPoint
-from trunkline.routing.interpreter import Chosen, towards
+from trunkline.routing.interpreter import Chosen, with_destination
 
 
 def caller_of(decision: Decision) -> Caller:
@@ -30,5 +30,5 @@ def position(decision: Decision) -> tuple[Scenario | None, Operation | None]:
     scenario = decision.context.account.scenarios.get(session.present_scenario_id or 0)
     operation = scenario.operation(session.operation_key) if scenario is not None else None
     if operation is not None and session.chosen is not None:
-        operation = towards(operation, Chosen(**session.chosen))
+        operation = with_destination(operation, Chosen(**session.chosen))
     return scenario, operation

@@ -236,9 +236,9 @@ class EventWriter:
 
     async def flush(self) -> None:
         """Wait until all that was put before is written (or is in ``dead_letters``)."""
-        await self.flushed()()
+        await self.begin_flush()()
 
-    def flushed(self) -> Callable[[], Awaitable[None]]:
+    def begin_flush(self) -> Callable[[], Awaitable[None]]:
         """Begin to write all that was put before; what to call to wait until it is written (or is in ``dead_letters``)."""
         goal = self._count_put
         if self._count_written < goal:

@@ -83,7 +83,7 @@ class _Failures:
 
 
 @dataclass(slots=True, eq=False)
-class _Decided:
+class _PendingDecision:
     """A decision that waits for its events to be stored."""
 
     events: Sequence[Event]
@@ -122,8 +122,8 @@ class QueueOwner:
         self._call_later = call_later
         self._context = QueueContext(next_id, random.Random())
         self._queues: LiveQueues | None = None
-        self._decided: deque[_Decided] = deque()
-        self._unstored: deque[_Decided] = deque()
+        self._decided: deque[_PendingDecision] = deque()
+        self._unstored: deque[_PendingDecision] = deque()
         """Decisions whose effects were carried out before their events could be stored."""
         self._wake = asyncio.Event()
         self._alarm: Cancellable | None = None
@@ -224,7 +224,7 @@ class QueueOwner:
         self._arm(decision)
         if not decision.events and not decision.effects:
             return None
-        decided = _Decided(tuple(decision.events), tuple(decision.effects))
+        decided = _PendingDecision(tuple(decision.events), tuple(decision.effects))
         self._decided.append(decided)
         self._wake.set()
         return decided.stored
@@ -274,13 +274,13 @@ class QueueOwner:
             self._wake.clear()
             try:
                 if self._unstored or self._decided:
-                    await self._turn()
+                    await self._store_batch()
                 if self._failure is not None and not (self._unstored or self._decided):
-                    await self._start_anew(self._failure)
+                    await self._read_again(self._failure)
             except LeaseLost:
                 raise
             except Exception as error:  # these queues go on, from what is stored
-                await self._start_anew(error)
+                await self._read_again(error)
 
     async def flush(self) -> None:
         """Wait until all that was decided so far is stored."""
@@ -288,7 +288,7 @@ class QueueOwner:
         if waiting:
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _turn(self) -> None:
+    async def _store_batch(self) -> None:
         """One transaction, and the effects of what it has stored."""
         batch = self._batch()
         new = batch[len(self._unstored) :]
@@ -301,11 +301,11 @@ class QueueOwner:
             self._lost()
             raise
         except _CONFLICTS as error:
-            await self._start_anew(error)
+            await self._read_again(error)
             return
         except (DatabaseUnavailable, psycopg.Error, TimeoutError, OSError) as error:
-            self._stand_by(error, new)
-            await self._pause()
+            self._carry_out_unstored(error, new)
+            await self._wait_before_retry()
             return
         if self._behind_since is not None:
             _log.info("queue_events_written_again", account_id=self.account_id)
@@ -322,8 +322,8 @@ class QueueOwner:
         if self._decided:
             self._wake.set()
 
-    def _batch(self) -> list[_Decided]:
-        batch: list[_Decided] = []
+    def _batch(self) -> list[_PendingDecision]:
+        batch: list[_PendingDecision] = []
         count = 0
         for one in (*self._unstored, *self._decided):
             batch.append(one)
@@ -332,7 +332,7 @@ class QueueOwner:
                 break
         return batch
 
-    def _stand_by(self, error: Exception, new: Sequence[_Decided]) -> None:
+    def _carry_out_unstored(self, error: Exception, new: Sequence[_PendingDecision]) -> None:
         """The events wait; who waits is connected nevertheless."""
         if self._behind_since is None:
             self._behind_since = time.monotonic()
@@ -351,7 +351,7 @@ class QueueOwner:
             self._unstored.append(one)
             self._perform(one.effects)
 
-    async def _pause(self) -> None:
+    async def _wait_before_retry(self) -> None:
         """Until the next attempt; the effects of what is decided meanwhile are not delayed by it."""
         deadline = time.monotonic() + RETRY_SECONDS
         while (left := deadline - time.monotonic()) > 0:
@@ -366,7 +366,7 @@ class QueueOwner:
             except TimeoutError:
                 return
 
-    async def _start_anew(self, error: Exception) -> None:
+    async def _read_again(self, error: Exception) -> None:
         """What is stored counts, compared with the calls of the engine.
 
         The first time at once. When a failure follows a failure, the pause before the next attempt grows.

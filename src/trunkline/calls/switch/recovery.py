@@ -184,6 +184,7 @@ class Recovery:
         self._survey = survey
         self._former_alive_until = _former_alive_until(survey, alive_until)
         self._hung_up = {one.channel for one in survey.missed if isinstance(one, Ended) and one.by_party}
+        """Channels whose party ended the call, by the log."""
         self._ended_with_engine: set[int] = set()
         """Calls that ended because their Asterisk did."""
         self._waiting: list[SeenChannel] = []
@@ -193,10 +194,15 @@ class Recovery:
         self._pending: set[int] = set()
         """Calls with effects from before this recovery that are not carried out yet."""
         self._logged = {getattr(signal, "channel", None) for signal in survey.missed}
+        """Channels of which the CEL log has a signal that the switch did not get."""
         self._replayed: set[tuple[type[Signal], Channel, int]] = set()
+        """Replayed signals of the log, with their milliseconds: the connection has them, too, and they count once."""
         self._published_until: dict[int, Instant] = {}
+        """By call, the time of its last stored event: older signals of the log are in it."""
         self._seen = {one.channel: one for one in survey.channels}
+        """The channels that exist now."""
         self._answered_at = {one.channel: one.at for one in survey.missed if isinstance(one, Answered)}
+        """When a channel answered, by the log."""
         self._adopted_calls: set[int] = set()
         """Calls of which no event is stored."""
 

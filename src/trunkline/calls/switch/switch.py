@@ -332,7 +332,7 @@ class Switch:
         types = {event.type for event in decision.events}
         if EventType.SESSION_STARTED in types or not types & STORED_FIRST:
             return None
-        return self._writer.flushed()
+        return self._writer.begin_flush()
 
     def _note_for_queues(self, queues: CallQueues, decision: Decision) -> None:
         """What goes wrong in a queue does not affect the call."""

@@ -13,7 +13,7 @@ from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import delete, insert, lock_row, one_at_a_time, transaction, update
-from trunkline.directory.lines.digest import Ha1, ha1, new_password
+from trunkline.directory.lines.digest import Ha1, columns_of, ha1, new_password
 from trunkline.directory.lines.store import assign_lines
 from trunkline.directory.model import BillingState, LineType
 from trunkline.directory.model.limits import MAX_PHONES
@@ -43,12 +43,9 @@ async def create_line(
         await one_at_a_time(connection, account_id)
         await lock_row(connection, "employees", "employee_id", account_id, employee_id, field="employee_id")
         login, password = await _free_login(connection), new_password()
-        digest = ha1(login, password)
         columns = {
             "phone_number": login,
-            "ha1_md5": digest.md5,
-            "ha1_sha256": digest.sha256,
-            "password_weakness": "",
+            **columns_of(login, password),
             **await _caller_id(connection, account_id, virtual_phone_number),
         }
         sip_line_id = await insert(connection, _TABLE, _ID, account_id, columns)
@@ -109,10 +106,8 @@ async def set_password(
     :raises NotFound: no such line.
     """
     password = new_password()
-    digest = ha1(login, password)
-    columns = {"ha1_md5": digest.md5, "ha1_sha256": digest.sha256, "password_weakness": ""}
-    await update(connection, _TABLE, _ID, account_id, sip_line_id, columns)
-    return password, digest
+    await update(connection, _TABLE, _ID, account_id, sip_line_id, columns_of(login, password))
+    return password, ha1(login, password)
 
 
 async def delete_line(db: Database, account_id: int, sip_line_id: int) -> None:

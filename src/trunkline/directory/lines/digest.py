@@ -31,10 +31,16 @@ class Ha1:
 
 
 def ha1(login: str, password: str) -> Ha1:
-    """HA1 of a line's login and password for our realm."""
+    """HA1 of a line's login and password for the realm :data:`REALM`."""
     secret = f"{login}:{REALM}:{password}".encode()
     # MD5 because common desk phones support nothing else (RFC 2617); others are offered SHA-256 first
     return Ha1(hashlib.md5(secret, usedforsecurity=False).hexdigest(), hashlib.sha256(secret).hexdigest())
+
+
+def columns_of(login: str, password: str) -> dict[str, str]:
+    """The columns of a line with this password, of which no weakness is known."""
+    digest = ha1(login, password)
+    return {"ha1_md5": digest.md5, "ha1_sha256": digest.sha256, "password_weakness": ""}
 
 
 def new_password() -> str:

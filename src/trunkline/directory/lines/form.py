@@ -9,7 +9,7 @@ from pydantic import Field
 
 from trunkline.directory.forms.entity import Column, Elsewhere, Entity, Kept, Refers
 from trunkline.directory.forms.fields import DialTime, Item, Phone, Secret
-from trunkline.directory.lines.digest import ha1, new_password
+from trunkline.directory.lines.digest import columns_of, new_password
 from trunkline.directory.lines.rules import MAX_CHANNELS, MIN_CHANNELS
 from trunkline.directory.model import BillingState, LineType, Srtp
 
@@ -39,8 +39,7 @@ def _values(context: WriteContext, key: str) -> Mapping[str, Any]:
         password = context.passwords[key] = new_password()
     if password is None:
         return {}
-    digest = ha1(key, password)
-    return {"ha1_md5": digest.md5, "ha1_sha256": digest.sha256, "password_weakness": ""}
+    return columns_of(key, password)
 
 
 ENTITIES = (

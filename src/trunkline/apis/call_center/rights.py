@@ -26,17 +26,17 @@ def user_of(request: RequestContext, user_id: int | None, needed: Permission) ->
     return own
 
 
-def check_permission(request: RequestContext, needed: Permission, otherwise: str) -> None:
+def check_permission(request: RequestContext, needed: Permission, restriction: str) -> None:
     """:raises PermissionDenied: the user of the key does not have it."""
     if request.caller.may(*needed):
         return
     raise PermissionDenied(
-        f"The user of the key {otherwise}: trunkline user permit --user {request.caller.login}"
+        f"The user of the key {restriction}: trunkline user permit --user {request.caller.login}"
         f" {' '.join(needed)} --account {request.account_id}"
     )
 
 
-def check_rights(caller: CallerLike, permissions: Iterable[Permission]) -> None:
+def check_grantable(caller: CallerLike, permissions: Iterable[Permission]) -> None:
     """Nobody grants a permission that the own key does not have, or changes a user who has one.
 
     :raises PermissionDenied: one is missing.
