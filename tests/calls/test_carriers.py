@@ -62,16 +62,18 @@ def context(account: Account) -> LiveContext:
 
 def test_calls_leave_by_the_carrier() -> None:
     client = directory().accounts[CLIENTS]
-    carrier = context(client).trunk_for(served(SERVED, c.TRUNK))
+    carrier = context(client).account.trunk_for(served(SERVED, c.TRUNK))
     assert carrier is not None
     assert carrier.trunk_id == c.TRUNK
-    assert context(client).trunk_for(served(OTHERS, None)) is None
+    assert context(client).account.trunk_for(served(OTHERS, None)) is None
     idle = dataclasses.replace(carrier, is_active=False)
     assert (
-        context(dataclasses.replace(client, carriers={c.TRUNK: idle})).trunk_for(served(SERVED, c.TRUNK))
+        context(dataclasses.replace(client, carriers={c.TRUNK: idle})).account.trunk_for(
+            served(SERVED, c.TRUNK)
+        )
         is None
     )
     own = dataclasses.replace(carrier, trunk_id=5)
     client = dataclasses.replace(client, trunks={5: own})
-    chosen = context(client).trunk_for(dataclasses.replace(served(SERVED, c.TRUNK), trunk_id=5))
+    chosen = context(client).account.trunk_for(dataclasses.replace(served(SERVED, c.TRUNK), trunk_id=5))
     assert chosen is own

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from trunkline.core.clock import Instant
-from trunkline.directory.model import Account, Trunk, VirtualNumber
+from trunkline.directory.model import Account, Trunk
 from trunkline.events.reasons import Reason
 from trunkline.routing.interpreter import Availability
 from trunkline.telephony.port import Channel
@@ -56,10 +56,6 @@ class CallContext(Availability, Protocol):
 
     def next_id(self) -> int:
         """A fresh id for a leg."""
-
-    def trunk_for(self, number: VirtualNumber | None) -> Trunk | None:
-        """The trunk by which calls with this caller id leave: the number's own, else its carrier's,
-        else the account's first active."""
 
     def trunk_obstacle(self, trunk: Trunk) -> Reason | None:
         """Why this trunk cannot take one more call; None = it can."""

@@ -44,7 +44,7 @@ def outgoing_trunk(
     """
     if refused_direction(context.account, number) is not None:
         return Reason.LOCKED_NUMB
-    trunk = context.trunk_for(own)
+    trunk = context.account.trunk_for(own)
     if trunk is None:
         return Reason.SIP_TRUNK_IS_LOCKED
     reason = context.trunk_obstacle(trunk) or context.limit_obstacle(sip_line_id, number)

@@ -5,7 +5,6 @@ Signals of the engine
 --------------------------------------------------------------------------------------------------------------
 ``switch``            the sessions of one node: finds the session of a signal and applies the rules
 ``arrivals``          calls that come in: each finds its account, is refused or begun
-``origins``           the account, and the line or virtual number, of an arrival
 ``phone_transfers``   attended and blind transfers by phones
 ``pick_ups``          calls that another phone answers
 ``parking``           codes by which phones park contacts, and take them
@@ -52,5 +51,5 @@ Logins and registrations
 ``trunk_addresses``   which addresses trunks have
 ====================  =======================================================================================
 
-An arrival takes the way ``arrivals``, ``origins``, a flow (:mod:`trunkline.calls.flows`), ``switch.apply``, ``executor``.
+An arrival takes the way ``arrivals``, a flow (:mod:`trunkline.calls.flows`), ``switch.apply``, ``executor``.
 """

@@ -19,7 +19,6 @@ from trunkline.directory.model import (
     LineType,
     Phone,
     Trunk,
-    VirtualNumber,
 )
 from trunkline.events.reasons import Reason
 
@@ -41,39 +40,24 @@ class LiveContext:
         may_record: bool = True,
         parking_seconds: int = PARKING_SECONDS,
     ) -> None:
-        """``session``: the call that looks; None when it is only about to begin."""
-        self._may_record = may_record
-        self._parking_seconds = parking_seconds
+        """``session``: the call that is decided; None: it has not begun."""
+        self.may_record = may_record
+        self.parking_seconds = parking_seconds
         self._session = session
-        self._account = account
+        self.account = account
         self._presence = presence
-        self._ids = ids
-        self._now = now
+        self.next_id = ids.next
+        self.now = now
         self._granted: list[Granted] = []
         self._granted_at = presence.applied
 
     @property
-    def now(self) -> Instant:
-        return self._now
-
-    @property
-    def account(self) -> Account:
-        return self._account
-
-    @property
     def local_time(self) -> datetime:
-        return to_datetime(self._now).astimezone(self._account.time_zone)
-
-    @property
-    def may_record(self) -> bool:
-        return self._may_record
-
-    def next_id(self) -> int:
-        return self._ids.next()
+        return to_datetime(self.now).astimezone(self.account.time_zone)
 
     def phone_obstacle(self, phone: Phone) -> Reason | None:
         if phone.sip_line_id is not None:
-            line = self._account.lines.get(phone.sip_line_id)
+            line = self.account.lines.get(phone.sip_line_id)
             if line is None:
                 return Reason.EMPLOYEE_PHONE_NOT_FOUND
             if line.status is not LineStatus.ACTIVE:
@@ -98,7 +82,7 @@ class LiveContext:
         return None
 
     def number_obstacle(self, number: str, channels: int | None) -> Reason | None:
-        account_id = self._account.account_id
+        account_id = self.account.account_id
         if (
             channels is not None
             and self._presence.outside_calls(account_id, number, self._session) >= channels
@@ -110,10 +94,7 @@ class LiveContext:
         return self._presence.idle_since(employee_id)
 
     def last_employee(self, phone_number: str) -> int | None:
-        return self._presence.last_talks.employee(self._account.account_id, phone_number, self._now)
-
-    def trunk_for(self, number: VirtualNumber | None) -> Trunk | None:
-        return self._account.trunk_for(number)
+        return self._presence.last_talks.employee(self.account.account_id, phone_number, self.now)
 
     def trunk_registration(self, trunk_id: int) -> TrunkRegistration | None:
         return self._presence.trunk_registrations.get(trunk_id)
@@ -122,7 +103,7 @@ class LiveContext:
         if not trunk.is_active:
             return Reason.SIP_TRUNK_IS_LOCKED
         if trunk.max_channels:
-            calls = self._presence.trunk_calls(self._account.account_id, trunk.trunk_id)
+            calls = self._presence.trunk_calls(self.account.account_id, trunk.trunk_id)
             if (
                 calls + sum(one.trunk_id == trunk.trunk_id for one in self._not_counted())
                 >= trunk.max_channels
@@ -132,7 +113,7 @@ class LiveContext:
 
     def limit_obstacle(self, sip_line_id: int | None, number: str) -> Reason | None:
         usage, granted = self._presence.outgoing, self._not_counted()
-        reached = usage.obstacle(self._account, sip_line_id, number, self._now, granted)
+        reached = usage.obstacle(self.account, sip_line_id, number, self.now, granted)
         return reached.kind.reason if reached is not None else None
 
     def grant(self, trunk: Trunk, sip_line_id: int | None, number: str) -> None:
@@ -145,14 +126,10 @@ class LiveContext:
         return self._granted
 
     def ringing(self) -> Sequence[RingingPhone]:
-        return self._presence.ringing(self._account.account_id)
+        return self._presence.ringing(self.account.account_id)
 
     def parked(self) -> Mapping[int, int]:
-        return self._presence.parked(self._account.account_id)
-
-    @property
-    def parking_seconds(self) -> int:
-        return self._parking_seconds
+        return self._presence.parked(self.account.account_id)
 
     def line_channels(self, sip_line_id: int) -> int:
         return self._presence.line_calls(sip_line_id)
@@ -161,9 +138,9 @@ class LiveContext:
         return self._presence.number_calls(virtual_number_id, direction)
 
     def media_path(self, media_file_id: int) -> str | None:
-        media = self._account.media.get(media_file_id)
+        media = self.account.media.get(media_file_id)
         return str(media.path) if media is not None else None
 
     def system_media_path(self, mnemonic: str) -> str | None:
-        media = self._account.system_media(mnemonic)
+        media = self.account.system_media(mnemonic)
         return str(media.path) if media is not None else None

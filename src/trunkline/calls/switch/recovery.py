@@ -48,7 +48,7 @@ from trunkline.calls.states import (
     InScenario,
     Parked,
 )
-from trunkline.calls.switch.origins import adopt
+from trunkline.calls.switch.arrivals import adopt
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.log import get_logger
