@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from trunkline.cli.main import commands
 from trunkline.core.clock import Instant
-from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFound
+from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFound, QuotaReached
 from trunkline.db.pool import Database
 from trunkline.dialer import store
 from trunkline.dialer.campaigns import Action, CampaignState
@@ -182,6 +182,40 @@ async def test_counts_of_answered_calls_are_read_again(company: Company) -> None
     ]
     found = await store.results(company.db, company.account_id, one.campaign_id)
     assert found["abandoned"] == {"share_24_hours": 0.25, "share_30_days": 0.25}
+
+
+async def test_an_agreed_time_opens_the_lead_again_and_comes_first(company: Company) -> None:
+    one = await company.campaign()
+    now = time.time()
+    await company.call(one, PHONES[0], Outcome.ANSWERED, now - 60)
+    with pytest.raises(NotFound):
+        await store.agree_callback(
+            company.db, company.account_id, one.campaign_id, PHONES[1], Instant(now + 600)
+        )
+    await store.agree_callback(
+        company.db, company.account_id, one.campaign_id, f"+{PHONES[0]}", Instant(now + 600)
+    )
+    assert PHONES[0] not in [lead.phone for lead in await store.due_leads(company.db, one, Instant(now), 100)]
+    first = (await store.due_leads(company.db, one, Instant(now + 601), 100))[0]
+    assert (first.phone, first.is_callback) == (PHONES[0], True)
+    await company.call(one, PHONES[0], Outcome.ANSWERED, now + 700)
+    found = await store.results(company.db, company.account_id, one.campaign_id)
+    assert (found["outcomes"], found["leads"]["reached"]) == ({"answered": 1, "callback": 1}, 1)
+    assert found["abandoned"]["share_24_hours"] == 0
+
+
+async def test_an_account_has_so_many_campaigns(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MAX_RUNNING", 2)
+    monkeypatch.setattr(store, "MAX_CAMPAIGNS", 3)
+    one = await company.campaign()
+    await company.campaign("Summer")
+    with pytest.raises(QuotaReached, match="2 running"):
+        await company.campaign("Autumn")
+    await store.change_state(company.db, company.account_id, one.campaign_id, Action.STOP)
+    [_, _, third] = await store.campaigns(company.db, company.account_id)
+    await store.change_state(company.db, company.account_id, third.campaign_id, Action.START)
+    with pytest.raises(QuotaReached):
+        await company.campaign("Winter")
 
 
 async def test_what_cannot_be_is_refused(company: Company) -> None:

@@ -101,11 +101,17 @@ class QueueSimulation:
         return self.at(round(self.clock + seconds, 6))
 
     def join(
-        self, queue_id: int = Q, *, number: str = "", base_score: int = 0, answered_at: float | None = None
+        self,
+        queue_id: int = Q,
+        *,
+        number: str = "",
+        base_score: int = 0,
+        answered_at: float | None = None,
+        call: int | None = None,
     ) -> int:
         """A call joins; returns the id of its caller."""
         at = self.clock if answered_at is None else Instant(answered_at)
-        decision = self.give(i.JoinQueue(queue_id, next(self.calls), number, at, base_score))
+        decision = self.give(i.JoinQueue(queue_id, call or next(self.calls), number, at, base_score))
         assert decision.caller_id is not None
         return decision.caller_id
 

@@ -39,8 +39,8 @@ class Abandonment:
         self._sums = {one: [0, 0] for one in WINDOWS}
 
     def add(self, at: Instant, outcome: Outcome) -> None:
-        """An attempt has ended; others than ``answered`` and ``abandoned`` do not count."""
-        if outcome in (Outcome.ANSWERED, Outcome.ABANDONED):
+        """An attempt has ended; others than ``answered``, ``callback`` and ``abandoned`` do not count."""
+        if outcome in (Outcome.ANSWERED, Outcome.CALLBACK, Outcome.ABANDONED):
             self.add_counts(at, Counts(1, int(outcome is Outcome.ABANDONED)))
 
     def add_counts(self, at: Instant, counts: Counts) -> None:

@@ -27,8 +27,6 @@ class Action(StrEnum):
     STOP = "stop"
     EXHAUSTED = "exhausted"
     """All leads are closed."""
-    LEADS_ADDED = "leads_added"
-    """A lead was added to a list, or opened again."""
 
 
 MOVES: Mapping[tuple[CampaignState, Action], CampaignState] = MappingProxyType(
@@ -41,8 +39,6 @@ MOVES: Mapping[tuple[CampaignState, Action], CampaignState] = MappingProxyType(
         (CampaignState.STOPPED, Action.STOP): CampaignState.STOPPED,
         (CampaignState.FINISHED, Action.STOP): CampaignState.STOPPED,
         (CampaignState.RUNNING, Action.EXHAUSTED): CampaignState.FINISHED,
-        (CampaignState.FINISHED, Action.LEADS_ADDED): CampaignState.RUNNING,
-        (CampaignState.RUNNING, Action.LEADS_ADDED): CampaignState.RUNNING,
     }
 )
 """Every move. An action that is not here for a state is refused; the same state: it is repeated without effect."""

@@ -6,6 +6,7 @@ call without a row, and no row without an end: its call is looked up when the sw
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +15,10 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from trunkline.core.clock import Instant, to_datetime, to_instant
-from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFound
+from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFound, QuotaReached
 from trunkline.core.phone import in_full
 from trunkline.db.pool import Connection, Database, Row
-from trunkline.db.rows import delete, insert, transaction, update
+from trunkline.db.rows import delete, insert, one_at_a_time, transaction, update
 from trunkline.dialer.abandonment import Counts
 from trunkline.dialer.campaigns import Action, CampaignState, moved
 from trunkline.dialer.hours import zones_of
@@ -28,8 +29,11 @@ from trunkline.dialer.settings import CampaignSettings
 CHANNEL = "trunkline_dialer"
 """NOTIFY channel: the id of an account whose campaigns changed."""
 
-SYNC_LEADS = 5000
+SYNC_LEADS = 1000
 """Leads of the lists that one statement adds to a campaign."""
+
+MAX_CAMPAIGNS, MAX_RUNNING = 1000, 20
+"""Of one account."""
 
 _TABLE, _ID = "dial_campaigns", "campaign_id"
 _NOT_CALLED = [one.value for one in NOT_CALLED]
@@ -107,6 +111,8 @@ async def create_campaign(
         raise InvalidInput("A campaign needs at least one phone list", field="phone_list_ids")
     async with transaction(db) as connection:
         number = in_full(virtual_phone_number, "virtual_phone_number") if virtual_phone_number else None
+        await one_at_a_time(connection, account_id)
+        await _check_count(connection, account_id, None, MAX_CAMPAIGNS)
         await _require(connection, account_id, queue_id, number, abandoned_scenario_id)
         cursor = await connection.execute(
             "select from dial_campaigns where account_id = %s and name = %s", (account_id, name.strip())
@@ -186,8 +192,10 @@ async def change_state(db: Database, account_id: int, campaign_id: int, action: 
 
     :raises NotFound: no such campaign.
     :raises InvalidState: the action is not possible.
+    :raises QuotaReached: too many campaigns of the account run.
     """
     async with transaction(db) as connection:
+        await one_at_a_time(connection, account_id)
         cursor = await connection.execute(
             "select state from dial_campaigns where account_id = %s and campaign_id = %s for update",
             (account_id, campaign_id),
@@ -196,6 +204,8 @@ async def change_state(db: Database, account_id: int, campaign_id: int, action: 
         if row is None:
             raise _no_campaign(campaign_id)
         state = moved(CampaignState(row["state"]), action)
+        if state is CampaignState.RUNNING and row["state"] != CampaignState.RUNNING:
+            await _check_count(connection, account_id, "running", MAX_RUNNING)
         columns: dict[str, Any] = {"state": state.value}
         await update(connection, _TABLE, _ID, account_id, campaign_id, columns)
         await connection.execute(
@@ -204,6 +214,21 @@ async def change_state(db: Database, account_id: int, campaign_id: int, action: 
             (account_id, campaign_id),
         )
     return state
+
+
+async def _check_count(connection: Connection, account_id: int, state: str | None, limit: int) -> None:
+    """One tenant cannot take the time of the switch from the others."""
+    cursor = await connection.execute(
+        "select count(*) as present from dial_campaigns where account_id = %(account_id)s"
+        " and (%(state)s::text is null or state = %(state)s)",
+        {"account_id": account_id, "state": state},
+    )
+    row = await cursor.fetchone()
+    if row is not None and row["present"] >= limit:
+        raise QuotaReached(
+            f"An account may have {limit} {'running ' if state else ''}campaigns: stop or delete others first.",
+            params={"limit": limit},
+        )
 
 
 async def delete_campaign(db: Database, account_id: int, campaign_id: int) -> None:
@@ -308,10 +333,7 @@ async def sync_leads(db: Database, one: Campaign) -> int:
             params,
         )
         if rows:
-            given = [
-                {"phone": r["phone"], "priority": r["priority"], "zones": zones_of(r["phone"], one.time_zone)}
-                for r in rows
-            ]
+            given = await asyncio.to_thread(_with_zones, rows, one.time_zone)
             await db.execute(
                 """
                 insert into dial_leads (account_id, campaign_id, phone, zones, priority)
@@ -323,6 +345,14 @@ async def sync_leads(db: Database, one: Campaign) -> int:
         count += len(rows)
         if len(rows) < SYNC_LEADS:
             return count
+
+
+def _with_zones(rows: Sequence[Row], time_zone: str) -> list[dict[str, Any]]:
+    """In a thread: the zones of a thousand numbers take 60 ms, in which no call would be handled."""
+    return [
+        {"phone": row["phone"], "priority": row["priority"], "zones": zones_of(row["phone"], time_zone)}
+        for row in rows
+    ]
 
 
 async def due_leads(db: Database, one: Campaign, until: Instant, limit: int) -> list[Lead]:
@@ -541,6 +571,29 @@ async def _progress(
     )
 
 
+async def agree_callback(db: Database, account_id: int, campaign_id: int, phone: str, at: Instant) -> None:
+    """The person of the last talk has agreed to be called again at a time; the lead comes before all others then.
+
+    :raises InvalidInput: the number is none.
+    :raises NotFound: no talk of this campaign with this number has ended.
+    """
+    async with db.connection() as connection:
+        cursor = await connection.execute(
+            "update dial_attempts a set outcome = 'callback', next_at = %(at)s where a.account_id = %(account_id)s"
+            " and a.attempt_id = (select max(b.attempt_id) from dial_attempts b where b.account_id = a.account_id"
+            " and b.campaign_id = %(campaign_id)s and b.phone = %(phone)s) and a.outcome in ('answered', 'callback')",
+            {
+                "account_id": account_id,
+                "campaign_id": campaign_id,
+                "phone": in_full(phone, "phone"),
+                "at": to_datetime(at),
+            },
+        )
+        if cursor.rowcount == 0:
+            raise NotFound("No talk with this number has ended.", field="phone", value=phone)
+        await _progress(connection, account_id, campaign_id, in_full(phone), Outcome.CALLBACK)
+
+
 async def forget_attempt(db: Database, account_id: int, attempt_id: int) -> None:
     """An attempt whose call did not begin is none."""
     await db.execute(
@@ -566,7 +619,7 @@ async def answered_counts(db: Database, one: Campaign) -> list[tuple[Instant, Co
         select date_trunc('minute', ended_at) as minute, count(*) as answered,
             count(*) filter (where outcome = 'abandoned') as abandoned
         from dial_attempts where account_id = %(account_id)s and campaign_id = %(campaign_id)s
-            and outcome in ('answered', 'abandoned') and ended_at > now() - interval '30 days'
+            and outcome in ('answered', 'callback', 'abandoned') and ended_at > now() - interval '30 days'
         group by 1 order by 1""",
         {"account_id": one.account_id, "campaign_id": one.campaign_id},
     )
@@ -629,7 +682,7 @@ async def results(db: Database, account_id: int, campaign_id: int) -> dict[str, 
             count(*) filter (where outcome = 'abandoned' and ended_at > now() - interval '24 hours') as abandoned_day,
             count(*) as answered_30_days, count(*) filter (where outcome = 'abandoned') as abandoned_30_days
         from dial_attempts where account_id = %(account_id)s and campaign_id = %(campaign_id)s
-            and outcome in ('answered', 'abandoned') and ended_at > now() - interval '30 days'""",
+            and outcome in ('answered', 'callback', 'abandoned') and ended_at > now() - interval '30 days'""",
         params,
     )
     assert live is not None  # counts have one row

@@ -69,6 +69,8 @@ POOL_LEADS = 200
 REFUSED_SECONDS = 5.0
 """How long a campaign pauses when the switch refuses a call for a limit or a lack of resources."""
 
+LONGEST_PAUSE_SECONDS = 60.0
+
 LEAD_SCORE = 1_000_000
 """Of a lead who has answered, over the callers who wait: nobody may keep a called person waiting."""
 
@@ -111,6 +113,8 @@ class LiveCampaign:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     read_at: float = 0.0
     """When its leads were read last, by the clock of the loop."""
+    has_more: bool = False
+    """There were more leads than were read."""
     refused_until: float = 0.0
     is_stopped: bool = False
     task: asyncio.Task[None] | None = None
@@ -164,23 +168,28 @@ class Dialer:
             await asyncio.sleep(PERIOD_SECONDS)
 
     async def _repeated(self, work: Callable[[], Awaitable[None]], what: str) -> None:
-        """Until it succeeds."""
-        is_logged = False
+        """Until it succeeds. No error of it ends the switch."""
+        cause, pause = "", PERIOD_SECONDS
         while True:
             try:
                 await work()
                 return
-            except _DATABASE_ERRORS as error:
-                if not is_logged:
+            except Exception as error:
+                is_database = isinstance(error, _DATABASE_ERRORS)
+                if cause != (cause := f"{type(error).__name__}: {first_line(error)}"):
                     _log.error(
                         "dialer_waits",
                         waiting_for=what,
-                        error=first_line(error),
+                        error=cause,
                         consequence="campaigns begin no further call; it is tried again",
-                        remedy="see logs/postgres.log",
+                        remedy="see logs/postgres.log"
+                        if is_database
+                        else "report this line with its traceback",
+                        exc_info=None if is_database else error,
                     )
-                is_logged = True
-            await asyncio.sleep(PERIOD_SECONDS)
+            await asyncio.sleep(pause)
+            if not is_database:
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _adopt(self) -> None:
         """Attempts of a former process: their calls go on, have ended, or did not begin."""
@@ -189,7 +198,7 @@ class Dialer:
         async with self._db.connection() as connection:
             stored = await events_of_calls(connection, known)
         for row in rows:
-            if row["call_session_id"] in self._calls:
+            if row["call_session_id"] in self._calls or row["attempt_id"] in self._ended:
                 continue  # of this process
             attempt = LiveAttempt(
                 row["attempt_id"],
@@ -222,22 +231,23 @@ class Dialer:
         }
         for key, live in list(self._campaigns.items()):
             found = wanted.get(key)
-            if found is None:
-                live.is_stopped = True
-                if live.task is not None:
-                    live.task.cancel()
-                if not live.calls:
+            if found is None or live.is_stopped or found != live.campaign:
+                await self._end_campaign(live)
+                if not live.calls or found is not None:
                     del self._campaigns[key]
-            elif live.is_stopped or found != live.campaign:
-                await self._begin(found, live)
         for key, found in wanted.items():
             if key not in self._campaigns:
-                await self._begin(found, None)
+                await self._begin(found)
 
-    async def _begin(self, one: Campaign, former: LiveCampaign | None) -> None:
-        """Run a campaign, anew when its settings changed."""
-        if former is not None and former.task is not None:
-            former.task.cancel()
+    async def _end_campaign(self, live: LiveCampaign) -> None:
+        """Begin no further call. A call that is being begun is not interrupted: its attempt is stored already."""
+        live.is_stopped = True
+        live.wake.set()
+        if live.task is not None and not live.task.done():
+            await asyncio.wait([live.task])
+
+    async def _begin(self, one: Campaign) -> None:
+        """Run a campaign."""
         live = LiveCampaign(one, LeadPool(one.settings), risk=Risk.under(one.settings.abandon_limit))
         for at, counts in await store.answered_counts(self._db, one):
             live.abandonment.add_counts(at, counts)
@@ -265,7 +275,6 @@ class Dialer:
                 await self._store_results(live)
                 await self._fill(live)
                 await self._begin_calls(live)
-                await self._finish_if_done(live)
                 cause = ""
             except LeaseLost:
                 return
@@ -290,24 +299,21 @@ class Dialer:
         """Read leads in advance."""
         now = asyncio.get_running_loop().time()
         is_time = now - live.read_at >= READ_SECONDS or live.read_at == 0.0
-        is_low = len(live.pool) < POOL_LEADS / 2 and now - live.read_at >= PERIOD_SECONDS
+        is_low = live.has_more and len(live.pool) < POOL_LEADS / 2 and now - live.read_at >= PERIOD_SECONDS
         if not (is_time or is_low):
             return
         live.read_at = now
         if is_time:
             await store.sync_leads(self._db, live.campaign)
         until = Instant(self._clock() + READ_SECONDS)
-        pool = LeadPool(live.campaign.settings)
-        for lead in await store.due_leads(self._db, live.campaign, until, POOL_LEADS):
-            pool.add(lead)
-        live.pool = pool
+        leads = await store.due_leads(self._db, live.campaign, until, POOL_LEADS)
+        live.has_more = len(leads) == POOL_LEADS
+        live.pool = LeadPool(live.campaign.settings, leads)
+        if not leads and not live.calls and not self._ended:
+            await self._finish_if_done(live.campaign)
 
-    async def _finish_if_done(self, live: LiveCampaign) -> None:
-        if live.calls or len(live.pool) or self._ended:
-            return
-        one = live.campaign
+    async def _finish_if_done(self, one: Campaign) -> None:
         if not await store.has_open_leads(self._db, one):
-            live.is_stopped = True
             with contextlib.suppress(InvalidState):  # it was stopped meanwhile
                 await store.change_state(self._db, one.account_id, one.campaign_id, Action.EXHAUSTED)
 
@@ -470,7 +476,25 @@ class Dialer:
             else:
                 self._end(attempt, result)
         elif live is not None and any(event.type is EventType.LEG_ANSWERED for event in decision.events):
+            if attempt.answered_at is not None and attempt.connected_at is None:
+                self._lend_agent(live, attempt)
             live.wake.set()
+
+    def _lend_agent(self, live: LiveCampaign, answered: LiveAttempt) -> None:
+        """In a predictive campaign a lead who has answered gets the agent of a call that rings, when no other is free."""
+        one = live.campaign
+        owner = self._switch.queues.owner(one.account_id) if self._switch.queues is not None else None
+        if owner is None or one.settings.mode is not Mode.PREDICTIVE:
+            return
+        caller_id = owner.caller_of(answered.call_session_id)
+        queue = owner.state.queues.get(one.queue_id)
+        caller = queue.callers.get(caller_id) if queue is not None and caller_id is not None else None
+        if caller is None or caller.offers:
+            return  # an agent is being called
+        for other in reversed(live.calls.values()):
+            if other.answered_at is None and reserved_for(owner.state, other.call_session_id) is not None:
+                owner.give(i.ReleaseAgent(other.call_session_id))
+                return
 
     async def _adopt_again(self) -> None:
         """The call of a campaign that does not run any more has ended: its result follows from its events."""

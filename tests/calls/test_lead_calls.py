@@ -1,0 +1,162 @@
+"""Calls to leads on the fake engine: the reserved agent, the time to connect one, and who gets which agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.calls import company as c
+from tests.calls.queue_node import QUEUE, QueueNode, with_queue
+from trunkline.calls.switch.dialer import Dialer, LiveAttempt, LiveCampaign
+from trunkline.calls.switch.dialer_facts import result_of
+from trunkline.core.clock import Instant
+from trunkline.dialer.campaigns import CampaignState
+from trunkline.dialer.leads import LeadPool
+from trunkline.dialer.outcomes import Outcome
+from trunkline.dialer.settings import CampaignSettings, Mode
+from trunkline.dialer.store import Campaign
+from trunkline.events.catalogue import EventType
+from trunkline.queues import inputs as i
+from trunkline.queues.states import AgentState
+
+LEAD, OTHER = "971500000041", "971500000042"
+SETTINGS = CampaignSettings(mode=Mode.PREDICTIVE)
+
+
+class DialingNode(QueueNode):
+    """A node with one campaign whose attempts are given by the test; nothing is stored."""
+
+    def campaign(self) -> LiveCampaign:
+        one = Campaign(
+            c.ACCOUNT, 1, "Spring", CampaignState.RUNNING, QUEUE, None, None, SETTINGS, "Asia/Dubai"
+        )
+        self.dialer = self.switch.dialer = Dialer(self.switch, None, lambda: self.clock)  # type: ignore[arg-type]
+        self.live = LiveCampaign(one, LeadPool(SETTINGS))
+        self.dialer._campaigns[c.ACCOUNT, 1] = self.live
+        return self.live
+
+    async def lead(self, number: str, *, reserves: bool = True, scenario: int | None = None) -> int:
+        """Call a lead; the id of the call."""
+        call = self.switch.next_id()
+        if reserves:
+            self.owner.give(i.ReserveAgent(QUEUE, call))
+        attempt = LiveAttempt(call, c.ACCOUNT, 1, number, call, Instant(self.clock), is_started=True)
+        self.dialer._calls[call] = self.live.calls[call] = attempt
+        params: dict[str, Any] = {
+            "contact": number, "queue_id": QUEUE, "ring_seconds": 20, "connect_seconds": 2.0,
+            "abandoned_scenario_id": scenario, "lead_id": number,
+        }  # fmt: skip
+        await self.switch.commands.start_lead_call(c.ACCOUNT, call, params)
+        await self.settle()
+        return call
+
+    async def until(self, seconds: float) -> None:
+        self.clock += seconds
+        await self.settle()
+
+    def outcome(self, attempt: int) -> Outcome:
+        return self.dialer._ended[attempt][1].outcome
+
+
+async def node(*agents: int) -> DialingNode:
+    made = DialingNode(with_queue(*agents, settings={"ring_timeout": 20}))
+    await made.begin()
+    for one in agents:
+        await made.status(one)
+    made.campaign()
+    return made
+
+
+async def test_a_lead_who_answers_talks_with_the_reserved_agent() -> None:
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD)
+    assert one.rings() == [LEAD]
+    await one.answers(LEAD)
+    assert one.rings() == [c.BORIS_LINE]
+    await one.until(1)
+    await one.answers(c.BORIS_LINE)
+    await one.until(60)
+    assert one.owner.state.agents[c.BORIS].state is AgentState.IN_CALL, (
+        "the time to connect has no meaning now"
+    )
+    await one.hangs_up(one.phone(LEAD))
+    assert one.outcome(call) is Outcome.ANSWERED
+    assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+
+
+async def test_a_lead_with_whom_nobody_is_connected_in_two_seconds_is_abandoned() -> None:
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD)
+    await one.answers(LEAD)
+    await one.until(1.9)
+    assert one.rings() == [c.BORIS_LINE]
+    await one.until(0.2)
+    assert one.engine.channels == {}, "the phone of the agent does not ring on"
+    assert one.outcome(call) is Outcome.ABANDONED
+    assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+
+
+async def test_a_lead_who_hangs_up_before_is_not_abandoned() -> None:
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD)
+    await one.answers(LEAD)
+    await one.until(1)
+    await one.hangs_up(one.phone(LEAD))
+    assert one.outcome(call) is Outcome.HUNG_UP
+    assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+
+
+async def test_the_time_to_connect_goes_on_after_a_restart() -> None:
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD)
+    await one.answers(LEAD)
+    await one.kill_and_restart()
+    await one.until(2.1)
+    one.switch.resume_timers()
+    await one.settle()
+    assert one.engine.channels == {}
+    left = [event for event in one.reported.events[call] if event.type is EventType.QUEUE_LEFT]
+    assert [event.data["reason"] for event in left] == ["not_in_time"]
+
+
+async def test_an_unanswered_lead_frees_the_agent_and_has_the_cause() -> None:
+    one = await node(c.BORIS)
+    for cause, outcome in (
+        (17, Outcome.BUSY),
+        (1, Outcome.INVALID),
+        (21, Outcome.REJECTED),
+        (34, Outcome.FAILED),
+    ):
+        call = await one.lead(LEAD)
+        assert one.owner.state.agents[c.BORIS].state is AgentState.RESERVED
+        one.engine.refuse(one.phone(LEAD), cause)
+        await one.settle()
+        assert one.outcome(call) is outcome
+        assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+
+
+async def test_who_answers_first_gets_the_agent_of_a_call_that_rings() -> None:
+    """Predictive: two leads ring for one agent, who is reserved for the first; the second answers."""
+    one = await node(c.BORIS)
+    first = await one.lead(LEAD)
+    await one.lead(OTHER, reserves=False)
+    await one.answers(OTHER)
+    assert one.rings() == sorted([c.BORIS_LINE, LEAD])
+    await one.answers(c.BORIS_LINE)
+    assert one.owner.state.agents[c.BORIS].state is AgentState.IN_CALL
+    await one.answers(LEAD)
+    await one.until(2.1)
+    assert one.outcome(first) is Outcome.ABANDONED
+
+
+async def test_the_result_from_stored_events_is_that_of_the_live_call() -> None:
+    from trunkline.calls.evolution import replay
+
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD)
+    await one.answers(LEAD)
+    await one.answers(c.BORIS_LINE)
+    await one.until(5)
+    await one.hangs_up(one.phone(LEAD))
+    session = replay(one.reported.events[call])
+    assert session is not None
+    assert result_of(session, SETTINGS) == one.dialer._ended[call][1]
