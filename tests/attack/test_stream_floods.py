@@ -205,7 +205,7 @@ def test_the_account_has_a_budget_for_all_its_streams() -> None:
 async def test_opening_streams_again_and_again_is_bounded(
     database: str, tmp_path: Path, free_ports: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trunkline.apis.call_api.stream.REFUSAL_SECONDS", 0.1)
+    monkeypatch.setattr("trunkline.apis.event_sockets.REFUSAL_SECONDS", 0.1)
     async with _web(database, tmp_path, free_ports) as own:
         opened = 0
         began = time.monotonic()

@@ -17,7 +17,7 @@ from trunkline.core.tasks import EXIT_CODE, CoreTaskFailed, CoreTasks, core_task
 
 SOURCE = Path(trunkline.__file__).parent
 AWAITED_WHERE_STARTED = {
-    "apis/call_api/stream.py": "a watcher's three tasks: the handler awaits them",
+    "apis/event_sockets.py": "a watcher's three tasks: the handler awaits them",
     "core/cancellation.py": "wait_for",
     "db/jobs.py": "_cancel_until_done awaits its task",
     "db/probe.py": "one check for all requests that wait; each of them awaits it",

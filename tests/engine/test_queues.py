@@ -348,6 +348,67 @@ async def test_the_state_of_agents_and_queues_is_shown(setup: Setup, agents: Age
         await rest(setup, f"user/{anna}", {"max_no_answer": None})
 
 
+async def test_the_events_of_a_queue_call_are_sent(setup: Setup, agents: Agents) -> None:
+    """To the URL of the account, also when it did not respond at first, and over a WebSocket."""
+    anna, key = agents.ids["anna"], setup.account.keys["call_center"]
+    setup.anna.on_call(Answer(after=0.5))
+    setup.boris.on_call(Ignore())
+    await rest(setup, "account_defaults", {"event_push_url": f"{setup.receiver.url}?center"})
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{setup.installation.url}/api/events", headers={"X-Api-Key": key}) as socket,
+        ):
+            setup.receiver.answer_next(503, 500)
+            call = await dial(setup, SUPPORT)
+            await call.hears(TUNE)
+            await agents.set(anna=AgentStatus.AVAILABLE)
+            phone = await setup.anna.next_call()
+            await phone.answered()
+            await call.hears(phone.tone)
+            await end(call)
+            await agents.set(anna=AgentStatus.LOGGED_OUT)
+            over_socket: list[dict[str, Any]] = []
+            async with asyncio.timeout(30):
+                while not any(one["event"] == "agent:checkout" for one in over_socket):
+                    over_socket.append(await socket.receive_json())
+
+        def pushed() -> list[dict[str, Any]]:
+            bodies = [json.loads(one.body) for one in setup.receiver.accepted if "center" in one.path]
+            return [one for one in bodies if "event" in one]
+
+        async with asyncio.timeout(60):
+            while len(pushed()) < len(over_socket):
+                await asyncio.sleep(0.2)
+    finally:
+        await rest(setup, "account_defaults", {"event_push_url": None})
+
+    def in_order(found: list[dict[str, Any]]) -> list[str]:
+        return sorted(json.dumps(one, sort_keys=True) for one in found)
+
+    assert in_order(pushed()) == in_order(over_socket)
+    of_agent = [one for one in over_socket if one["event"].startswith("agent:")]
+    assert [one["event"] for one in of_agent] == ["agent:checkin", "agent:status", "agent:checkout"]
+    assert of_agent[0]["data"]["user_id"] == anna
+    assert of_agent[0]["data"]["device_name"]
+    calls = [one for one in over_socket if one["event"].startswith("call:")]
+    visit = next(one["data"]["id"] for one in calls if one["event"] == "call:start")
+    of_visit = [one for one in calls if one["data"]["id"] == visit]
+    assert [one["event"] for one in of_visit] == ["call:start", "call:answer", "call:end"]
+    answer, last = of_visit[1]["data"], of_visit[2]["data"]
+    assert (answer["type"], answer["dst_user_id"], answer["cid_num"]) == ("queue", anna, call.party)
+    assert answer["cc_wait"] == answer["waitms"] // 1000
+    assert answer["waitms"] == pytest.approx(1000 * (phone.at_answer - call.at_answer), abs=2500)
+    assert (last["hangup_cause"], last["canceled"]) == ("NORMAL_CLEARING", None)
+    assert last["durationms"] == last["waitms"] + last["billms"]
+    legs = {one["data"]["id"] for one in calls} - {visit}
+    assert len(legs) == 2, "the caller and the phone of the agent"
+    assert {one["data"]["call_id"] for one in calls} <= legs
+    assert {one["data"]["a2"] for one in calls} == {"AE"}
+    ring = next(one["data"] for one in calls if one["event"] == "call:ring" and one["data"]["dst_user_id"])
+    assert ring["progressms"] >= 0
+
+
 async def test_a_key_takes_the_caller_out(setup: Setup, agents: Agents) -> None:
     setup.boris.on_call(Answer())
     call = await dial(setup, SUPPORT)

@@ -21,6 +21,7 @@ from trunkline.apis.address import address_reader, country_reader, networks
 from trunkline.apis.body import BodyNotStored
 from trunkline.apis.call_api.stream import StreamEndpoint
 from trunkline.apis.call_center.endpoint import CallCenterEndpoint
+from trunkline.apis.call_center.event_stream import CenterEventStream
 from trunkline.apis.call_center.operations import OPERATIONS
 from trunkline.apis.call_center.processing import CallCenterRequests
 from trunkline.apis.catalogue import CALL_API, SERVICE_SPECS
@@ -115,11 +116,14 @@ def build_app(
         country_of=country_reader(services.settings),
         check_limit=check_limit,
     )
-    app.add_routes(call_center.routes())
     if feed is not None:
         stream = StreamEndpoint(CALL_API, services, feed, address_of, check_limit)
-        app.add_routes(stream.routes())
-        app.on_shutdown.append(stream.close)
+        country_of = country_reader(services.settings)
+        events = CenterEventStream(services, feed, address_of, country_of, check_limit)
+        for one in (stream, events):
+            app.add_routes(one.routes())
+            app.on_shutdown.append(one.close)
+    app.add_routes(call_center.routes())  # last: it has the response to unknown paths
     app.add_routes([web.get("/health/live", _live), web.get("/health", _own_health(app, services)), *routes])
     return app
 

@@ -192,8 +192,8 @@ class EventType(StrEnum):
     """caller_id, call_session_id, reason hangup|timeout|no_agent_timeout|exit_key|break_out, key, destination, waited (s),
     attempts, waiting: left without having been connected"""
     CALLER_FINISHED = "caller_finished"
-    """caller_id, call_session_id, agent_id, ended_by caller|agent|restart, seconds (talk): the connected
-    call has ended"""
+    """caller_id, call_session_id, agent_id, ended_by caller|agent|restart, seconds (talk), waited (s, before): the
+    connected call has ended"""
     CALLER_DISCARDED = "caller_discarded"
     """caller_id: the record of an abandoned caller is not kept any longer"""
     CALLER_POINTER_CLEARED = "caller_pointer_cleared"
@@ -226,7 +226,7 @@ class EventType(StrEnum):
     AGENT_SNAPSHOT = "agent_snapshot"
     """state (of the agent with its tiers): the events before are not needed to make it"""
     TIER_SET = "tier_set"
-    """queue_id, level, position: the agent was added to a queue, or moved there"""
+    """queue_id, level, position, is_new: the agent was added to a queue, or moved there"""
     TIER_REMOVED = "tier_removed"
     """queue_id"""
     AGENT_STATUS_CHANGED = "agent_status_changed"

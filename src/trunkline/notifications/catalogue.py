@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from trunkline.core.clock import to_datetime
 from trunkline.events.catalogue import Event, EventType
+from trunkline.notifications import call_center
 from trunkline.notifications.facts import CallFacts, Leg
 from trunkline.notifications.variables import (
     CALL_GROUPS,
@@ -71,6 +72,16 @@ class Mnemonic(StrEnum):
     """Somebody tries many passwords of a SIP line."""
     ROW_LEFT_OUT = "row_left_out"
     """A line, trunk, number or sound has a value that Asterisk cannot load, and does not work until it is corrected."""
+    # Events of the Call Center API (notifications/call_center.py)
+    AGENT_CHECKIN = "agent:checkin"
+    AGENT_CHECKOUT = "agent:checkout"
+    AGENT_STATUS = "agent:status"
+    QUEUE_JOIN = "queue:join"
+    QUEUE_LEAVE = "queue:leave"
+    CENTER_CALL_START = "call:start"
+    CENTER_CALL_RING = "call:ring"
+    CENTER_CALL_ANSWER = "call:answer"
+    CENTER_CALL_END = "call:end"
 
 
 class Links(Protocol):
@@ -129,11 +140,13 @@ _OF_ROWS = frozenset({EventType.ROW_LEFT_OUT, EventType.SIP_PASSWORD_WEAK, Event
 
 def possible(type_: EventType) -> frozenset[Mnemonic]:
     """Notifications that may follow from an event of this type; a fast check for subscriptions."""
-    return frozenset(_ALWAYS.get(type_, ()) + _SOMETIMES.get(type_, ()))
+    of_call_center = tuple(Mnemonic(one.value) for one in call_center.possible(type_))
+    return frozenset(_ALWAYS.get(type_, ()) + _SOMETIMES.get(type_, ()) + of_call_center)
 
 
 def follow(event: Event, facts: CallFacts) -> list[Mnemonic]:
-    """The notifications that do follow from an event.
+    """The notifications that do follow from an event; those of the Call Center API:
+    :func:`trunkline.notifications.call_center.follow`.
 
     :param facts: of its call, this event included; empty for events of lines.
     """
@@ -223,6 +236,8 @@ def named(values: Mapping[str, Value], name: str, mnemonic: str) -> dict[str, Va
 
 def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) -> dict[str, Value]:
     """Plausible values for a try of a subscription, with reserved telephone numbers."""
+    if mnemonic.value in call_center.NAMES:
+        return call_center.sample(call_center.CenterEvent(mnemonic.value), at)
     values: dict[str, Value] = dict.fromkeys(VARIABLES)
     values |= {
         "notification_time": iso(at),

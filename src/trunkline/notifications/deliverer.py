@@ -34,7 +34,7 @@ from trunkline.core.tasks import item_task
 from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.events.catalogue import call_of_stream
-from trunkline.notifications import backoff, deliveries
+from trunkline.notifications import backoff, call_center, deliveries
 from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.deliveries import CHANNEL, Attempt, DeliveryKey, EndpointKind, Settlement, Stream
 from trunkline.notifications.sender import Outcome, Request, Sender
@@ -415,7 +415,8 @@ def _request(row: Mapping[str, Any], cipher: Cipher | None) -> Request:
     own_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
     values = row["variables"]
     if row["body_template"] is None:
-        format_, body = Format.JSON, default_body(values)
+        is_center = row["mnemonic"] in call_center.NAMES
+        format_, body = Format.JSON, default_body(call_center.body_of(values) if is_center else values)
     else:
         template = parse_body(row["body_template"], own_type)
         format_, body = template.format, template.render(values)

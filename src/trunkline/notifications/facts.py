@@ -5,7 +5,7 @@ events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,14 @@ class Leg:
     """Of the present or the last talk."""
     talk_seconds: int | None = None
     """Length of its last talk, when over."""
+    side: str = ""
+    sip_line_id: int | None = None
+    queue_id: int | None = None
+    """Of the queue for which the leg is called."""
+    started_at: Instant | None = None
+    ringing_at: Instant | None = None
+    cc_wait: int | None = None
+    """Whole seconds that the contact had waited in the queue when this leg answered."""
 
 
 @dataclass(slots=True)
@@ -40,6 +48,18 @@ class CallFacts:
     tags: dict[int, str] = field(default_factory=dict)
     last_employee_leg: int | None = None
     """Of the employee who talked last, else answered last, else was called last."""
+    queue_id: int | None = None
+    """Of the queue in which the contact waits, or whose agent talks."""
+    queue_entered_at: Instant | None = None
+
+    @property
+    def first_leg(self) -> Leg | None:
+        return next(iter(self.legs.values()), None)
+
+    @property
+    def first_contact(self) -> Leg | None:
+        """The first leg of the contact's side."""
+        return next((leg for leg in self.legs.values() if leg.side == "contact"), None)
 
     def leg(self, leg_id: Any) -> Leg | None:
         return self.legs.get(leg_id) if isinstance(leg_id, int) else None
@@ -58,11 +78,12 @@ def aggregate(events: Iterable[Event]) -> CallFacts:
     """The facts after these events of one call, which come in the order of their numbers."""
     facts = CallFacts()
     for event in events:
-        _apply(facts, event)
+        apply(facts, event)
     return facts
 
 
-def _apply(facts: CallFacts, event: Event) -> None:
+def apply(facts: CallFacts, event: Event) -> None:
+    """Add the event that follows."""
     data = event.data
     match event.type:
         case EventType.SESSION_STARTED:
@@ -71,7 +92,15 @@ def _apply(facts: CallFacts, event: Event) -> None:
         case EventType.SCENARIO_ENTERED:
             facts.scenario_id, facts.scenario_name = data.get("scenario_id"), data.get("scenario_name")
         case EventType.LEG_STARTED:
-            _leg_started(facts, data)
+            _leg_started(facts, event)
+        case EventType.LEG_RINGING:
+            leg = facts.leg(data.get("leg_id"))
+            if leg is not None and leg.ringing_at is None:
+                leg.ringing_at = event.at
+        case EventType.QUEUE_ENTERED:
+            facts.queue_id, facts.queue_entered_at = data.get("queue_id"), event.at
+        case EventType.QUEUE_LEFT | EventType.TRANSFER_REQUESTED | EventType.TRANSFERRED:
+            facts.queue_id = facts.queue_entered_at = None
         case EventType.LEG_ANSWERED:
             _leg_answered(facts, event)
         case EventType.TALK_STARTED | EventType.TALK_ENDED:
@@ -89,7 +118,8 @@ def _apply(facts: CallFacts, event: Event) -> None:
             pass
 
 
-def _leg_started(facts: CallFacts, data: Mapping[str, Any]) -> None:
+def _leg_started(facts: CallFacts, event: Event) -> None:
+    data = event.data
     leg_id = data.get("leg_id")
     if not isinstance(leg_id, int):
         return
@@ -99,6 +129,10 @@ def _leg_started(facts: CallFacts, data: Mapping[str, Any]) -> None:
         data.get("employee_id"),
         data.get("employee_full_name"),
         data.get("employee_phone_number"),
+        side=str(data.get("side", "")),
+        sip_line_id=data.get("sip_line_id"),
+        queue_id=facts.queue_id if data.get("offer_id") is not None else None,
+        started_at=event.at,
     )
     if data.get("role") == "employee" and not facts.answered_legs("employee"):
         facts.last_employee_leg = leg_id
@@ -109,6 +143,8 @@ def _leg_answered(facts: CallFacts, event: Event) -> None:
     if leg is None:
         return
     leg.answered_at = event.at
+    if leg.queue_id is not None and facts.queue_entered_at is not None:
+        leg.cc_wait = max(0, int(event.at - facts.queue_entered_at))
     leg.employee_id = event.data.get("employee_id") or leg.employee_id
     leg.employee_full_name = event.data.get("employee_full_name") or leg.employee_full_name
     if leg.role == "employee":

@@ -10,8 +10,8 @@ from psycopg import AsyncConnection
 
 from trunkline.core.clock import to_datetime
 from trunkline.events import store
-from trunkline.events.catalogue import Event
-from trunkline.notifications import catalogue
+from trunkline.events.catalogue import Event, call_stream
+from trunkline.notifications import call_center, catalogue
 from trunkline.notifications.catalogue import Background, Links
 from trunkline.notifications.deliveries import make
 from trunkline.notifications.facts import CallFacts, aggregate
@@ -54,8 +54,10 @@ class NotificationListener:
         backgrounds = await self._backgrounds(conn, wanted)
         rows: list[dict[str, Any]] = []
         for event, background in zip(wanted, backgrounds, strict=True):
-            facts = _facts(event, event_logs.get(event.stream, []))
+            call = call_center.call_of(event)
+            facts = _facts(event, event_logs.get(call_stream(call), []) if call is not None else [])
             rows += _deliveries(event, facts, background, subscriptions[event.account_id])
+        rows += await _center_deliveries(conn, wanted, event_logs, subscriptions)
         if rows:
             await make(conn, rows)
 
@@ -85,6 +87,15 @@ class NotificationListener:
         )
 
 
+_DEVICE = """
+select line.sip_line_id, line.phone_number
+from employee_devices device join sip_lines line using (account_id, sip_line_id)
+where device.account_id = %s and device.employee_id = %s
+order by not device.is_checked_in, device.position, device.phone_id limit 1
+"""
+
+_LEAD = "select name from leads where account_id = %s and phone = %s and lead_id = %s limit 1"
+
 _ByAccount = Mapping[int, list[dict[str, Any]]]
 
 
@@ -104,15 +115,73 @@ def _is_wanted(event: Event, subscriptions: list[dict[str, Any]]) -> bool:
 
 async def _event_logs(conn: AsyncConnection[Any], events: Sequence[Event]) -> dict[str, list[Event]]:
     """The event logs of the events' calls, by stream."""
-    calls = {(e.account_id, e.call_session_id) for e in events if e.call_session_id is not None}
+    calls = {(e.account_id, call) for e in events if (call := call_center.call_of(e)) is not None}
     return await store.events_of_calls(conn, calls)
 
 
 def _facts(event: Event, event_log: list[Event]) -> CallFacts:
     """The call's event log up to this event, without later events."""
     if event.call_session_id is None:
-        return CallFacts()
+        return aggregate(one for one in event_log if one.at <= event.at)
     return aggregate([*(one for one in event_log if one.seq < event.seq), event])
+
+
+async def _center_deliveries(
+    conn: AsyncConnection[Any],
+    events: Sequence[Event],
+    event_logs: Mapping[str, list[Event]],
+    subscriptions: _ByAccount,
+) -> list[dict[str, Any]]:
+    """The delivery rows of events of the Call Center API."""
+    rows: list[dict[str, Any]] = []
+    for event in events:
+        if event.type not in call_center.TYPES:
+            continue
+        wanting = [
+            one for one in subscriptions[event.account_id] if not call_center.NAMES.isdisjoint(one["events"])
+        ]
+        if not wanting:
+            continue
+        call = call_center.call_of(event)
+        facts = _facts(event, event_logs.get(call_stream(call), []) if call is not None else [])
+        background = await center_background(conn, event, facts)
+        for name in call_center.follow(event, facts):
+            data = call_center.data_of(event, name, facts, background)
+            rows += [
+                {
+                    "account_id": event.account_id,
+                    "subscription_id": one["subscription_id"],
+                    "stream": call_center.stream_of(event),
+                    "seq": event.seq,
+                    "mnemonic": name.value,
+                    "occurred_at": to_datetime(event.at),
+                    "variables": catalogue.named(data, one["name"], name.value),
+                }
+                for one in wanting
+                if name.value in one["events"]
+            ]
+    return rows
+
+
+async def center_background(
+    conn: AsyncConnection[Any], event: Event, facts: CallFacts
+) -> call_center.CenterBackground:
+    """What an event of the Call Center API needs of the tables."""
+    agent_id = call_center.agent_of(event)
+    if agent_id is not None:
+        cursor = await conn.execute(_DEVICE, (event.account_id, agent_id))
+        device = await cursor.fetchone()
+        if device is not None:
+            return call_center.CenterBackground(
+                device_id=device["sip_line_id"], device_name=device["phone_number"]
+            )
+    elif (lead_id := facts.session.get("lead_id")) is not None:
+        number = facts.session.get("contact_phone_number")
+        cursor = await conn.execute(_LEAD, (event.account_id, number, lead_id))
+        lead = await cursor.fetchone()
+        if lead is not None:
+            return call_center.CenterBackground(lead_name=lead["name"])
+    return call_center.CenterBackground()
 
 
 def _deliveries(

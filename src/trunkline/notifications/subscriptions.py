@@ -8,12 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from trunkline.accounts.secrets import Cipher
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Connection, Database
@@ -136,13 +135,19 @@ class Subscription:
     """``gone`` (410) or ``failing`` (for 5 days): why it was switched off by itself; None: it was not."""
 
 
+class Encrypts(Protocol):
+    """Of :class:`trunkline.accounts.secrets.Cipher`."""
+
+    def encrypt(self, plain: str, /) -> bytes: ...
+
+
 class Subscriptions:
     """Keeps subscriptions and their delivery log.
 
-    :param cipher: hides the signing secrets.
+    :param cipher: hides the signing secrets; None: drafts have none.
     """
 
-    def __init__(self, db: Database, cipher: Cipher) -> None:
+    def __init__(self, db: Database, cipher: Encrypts | None) -> None:
         self._db = db
         self._cipher = cipher
 
@@ -153,7 +158,11 @@ class Subscriptions:
         :raises NotFound: no such account.
         """
         check(draft)
-        encrypted = None if draft.secret is None else self._cipher.encrypt(draft.secret)
+        encrypted = None
+        if draft.secret is not None:
+            if self._cipher is None:
+                raise ValueError("a draft with a secret needs a cipher")
+            encrypted = self._cipher.encrypt(draft.secret)
         try:
             row = await self._db.fetch_one(
                 _SAVE,
@@ -184,6 +193,10 @@ class Subscriptions:
             (account_id,),
         )
         return [Subscription(**row) for row in rows]
+
+    async def find(self, account_id: int, key: str) -> Subscription | None:
+        """The subscription with this key."""
+        return next((one for one in await self.all(account_id) if one.key == key), None)
 
     async def remove(self, account_id: int, subscription_id: int) -> None:
         """Remove a subscription with its deliveries and their log. Its deletion is committed first, so deliveries of

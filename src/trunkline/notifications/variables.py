@@ -30,6 +30,8 @@ class Group(StrEnum):
     LINE = "line"
     ROW = "row left out"
     SCENARIO = "notification of a scenario"
+    CENTER_CALL = "call center: call"
+    CENTER_AGENT = "call center: agent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,21 @@ def _table() -> dict[str, Variable]:
         (Group.ROW, Kind.STRING, "entity_name reason"),
         (Group.SCENARIO, Kind.INTEGER, "operation_id"),
         (Group.SCENARIO, Kind.STRING, "operation_name message"),
+        (Group.CENTER_CALL, Kind.STRING, "id call_id"),
+        (Group.CENTER_CALL, Kind.INTEGER, "ts site_id"),
+        (Group.CENTER_CALL, Kind.STRING, "type dst_num"),
+        (Group.CENTER_CALL, Kind.INTEGER, "src_device_id dst_device_id src_user_id dst_user_id"),
+        (Group.CENTER_CALL, Kind.STRING, "cid_num cid_name a2"),
+        (Group.CENTER_CALL, Kind.STRINGS, "tags"),
+        (Group.CENTER_CALL, Kind.INTEGER, "queue_id"),
+        (Group.CENTER_CALL, Kind.STRING, "lead_id lead_name"),
+        (Group.CENTER_CALL, Kind.INTEGER, "campaign_id dialer_id conference_id call_script"),
+        (Group.CENTER_CALL, Kind.INTEGER, "waitms durationms progressms billms cc_wait"),
+        (Group.CENTER_CALL, Kind.STRING, "hangup_cause canceled"),
+        (Group.CENTER_AGENT, Kind.INTEGER, "user_id device_id"),
+        (Group.CENTER_AGENT, Kind.STRING, "device_name"),
+        (Group.CENTER_AGENT, Kind.INTEGERS, "queues"),
+        (Group.CENTER_AGENT, Kind.INTEGER, "activity_id pause_id in_calls"),
     ]
     return {name: Variable(name, kind, group) for group, kind, names in rows for name in names.split()}
 
@@ -103,7 +120,10 @@ LINE_GROUPS = frozenset({Group.NOTIFICATION, Group.ACCOUNT, Group.LINE})
 ROW_GROUPS = frozenset({Group.NOTIFICATION, Group.ACCOUNT, Group.ROW})
 """What notifications about a row of the configuration carry."""
 
-CALL_GROUPS = frozenset(Group) - {Group.LINE, Group.ROW, Group.SCENARIO}
+CENTER_GROUPS = frozenset({Group.CENTER_CALL, Group.CENTER_AGENT})
+"""What events of the Call Center API carry, and no other notification."""
+
+CALL_GROUPS = frozenset(Group) - {Group.LINE, Group.ROW, Group.SCENARIO} - CENTER_GROUPS
 """What notifications about a call carry."""
 
 SCENARIO_GROUPS = CALL_GROUPS | {Group.SCENARIO}

@@ -73,7 +73,9 @@ def set_tier(decision: Decision, given: SetTier) -> None:
     if before is not None and (before.level, before.position) == (given.level, given.position):
         return
     place = {"level": given.level, "position": given.position}
-    decision.emit_for_agent(agent, EventType.TIER_SET, queue_id=queue.queue_id, **place)
+    decision.emit_for_agent(
+        agent, EventType.TIER_SET, queue_id=queue.queue_id, is_new=before is None, **place
+    )
     pointers = [queue.pointer, *(caller.pointer for caller in queue.callers.values())]
     if any(one is not None and one.agent_id == agent.agent_id for one in pointers):
         decision.emit_for_queue(queue, EventType.QUEUE_POINTERS_MOVED, agent_id=agent.agent_id, **place)

@@ -293,6 +293,7 @@ def finish(decision: Decision, caller: Caller, ended_by: str) -> None:
         agent_id=caller.connected_agent,
         ended_by=ended_by,
         seconds=exact(decision.now - (caller.connected_at or decision.now)),
+        waited=exact((caller.connected_at or decision.now) - caller.joined_at),
     )
 
 

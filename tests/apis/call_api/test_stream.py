@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from tests.apis.support import TOKEN, ApisOnFakes
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.model import Status
-from trunkline.apis.call_api import stream
+from trunkline.apis import event_sockets
 from trunkline.apis.call_api.stream import message_of
 from trunkline.apis.web import build_app
 from trunkline.core.clock import Instant
@@ -174,7 +174,7 @@ async def test_the_token_may_come_as_a_header(streaming: _Streaming) -> None:
 async def test_rights_that_end_close_the_stream(
     streaming: _Streaming, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(event_sockets, "RECHECK_SECONDS", 0.1)
     async with streaming.watch() as socket:
         streaming.fakes.accounts.refuse(AuthenticationFailed("ended", mnemonic="access_token_blocked"))
         message = await asyncio.wait_for(socket.receive(), 10)
@@ -196,7 +196,7 @@ async def test_a_lock_of_the_account_ends_its_streams_at_once(streaming: _Stream
 
 
 async def test_too_many_streams(streaming: _Streaming, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "STREAMS_MAX", 1)
+    monkeypatch.setattr(event_sockets, "STREAMS_MAX", 1)
     async with streaming.watch():
         answer = await streaming.client.get("/v4.0/stream", params={"access_token": TOKEN})
         assert answer.status == 429

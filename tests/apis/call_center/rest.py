@@ -18,6 +18,7 @@ from trunkline.apis.service.request_context import Services
 from trunkline.apis.web import build_app, serving
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
+from trunkline.events.feed import CallFeed
 
 PASSWORD = "Correct horse 1"
 
@@ -121,7 +122,8 @@ async def opened(dsn: str, port: int, settings: Settings | None = None, **web: A
                 account.account_id, Api.CALL_CENTER, day=1_000_000, minute=1_000_000
             )
         switch = NotedSwitch()
-        app = build_app(Services(Accounts(db), switch, made, db))
+        feed = await stack.enter_async_context(CallFeed(db))
+        app = build_app(Services(Accounts(db), switch, made, db), feed=feed)
         endpoints = await stack.enter_async_context(serving(app, made))
         assert endpoints.http is not None
         session = await stack.enter_async_context(aiohttp.ClientSession())

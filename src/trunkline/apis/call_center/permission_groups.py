@@ -28,8 +28,18 @@ from trunkline.apis.call_center.user_fields import DEFAULT_FIELDS, grants, shown
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
 from trunkline.directory.agents.defaults import change_defaults, read_defaults
+from trunkline.notifications.call_center import CenterEvent
+from trunkline.notifications.subscriptions import Draft, Subscriptions
 
 _MODULE = "users"
+
+EVENTS_KEY = "call_center_events"
+"""Key of the subscription that sends all events of the API to one URL."""
+
+_ACCOUNT_FIELDS = (
+    *DEFAULT_FIELDS,
+    text("event_push_url", "URL to which the events are sent; null: none are.", maximum=2000),
+)
 
 GROUP_FIELDS: tuple[Field, ...] = (
     ID,
@@ -89,13 +99,36 @@ async def _delete(request: RequestContext, args: Arguments) -> None:
     await groups.delete_group(request.services.db, request.account_id, args.path["id"])
 
 
+def _subscriptions(request: RequestContext) -> Subscriptions:
+    return Subscriptions(request.services.db, None)
+
+
 async def _defaults(request: RequestContext, _args: Arguments) -> Any:
-    return await read_defaults(request.services.db, request.account_id)
+    defaults = await read_defaults(request.services.db, request.account_id)
+    kept = await _subscriptions(request).find(request.account_id, EVENTS_KEY)
+    return {**defaults, "event_push_url": None if kept is None else kept.url}
 
 
 async def _change_defaults(request: RequestContext, args: Arguments) -> Any:
-    await change_defaults(request.services.db, request.account_id, args.body)
-    return await read_defaults(request.services.db, request.account_id)
+    values = dict(args.body)
+    if "event_push_url" in values:
+        await _set_push_url(request, values.pop("event_push_url"))
+    await change_defaults(request.services.db, request.account_id, values)
+    return await _defaults(request, args)
+
+
+async def _set_push_url(request: RequestContext, url: str | None) -> None:
+    """All events go to this URL from now on; None: none do."""
+    subscriptions = _subscriptions(request)
+    kept = await subscriptions.find(request.account_id, EVENTS_KEY)
+    if url:
+        if kept is None or kept.url != url or not kept.is_active:
+            draft = Draft(
+                EVENTS_KEY, "Events of the Call Center API", url, [one.value for one in CenterEvent]
+            )
+            await subscriptions.save(request.account_id, draft)
+    elif kept is not None:
+        await subscriptions.remove(request.account_id, kept.subscription_id)
 
 
 OPERATIONS = (
@@ -113,7 +146,7 @@ OPERATIONS = (
         "What users have who have no setting of their own.",
         _defaults,
         (_MODULE, "select"),
-        answer=record(*DEFAULT_FIELDS),
+        answer=record(*_ACCOUNT_FIELDS),
     ),
     Operation(
         "PUT",
@@ -121,8 +154,8 @@ OPERATIONS = (
         "Changes these; what is left out stays, null is the default of the installation.",
         _change_defaults,
         (_MODULE, "update"),
-        body=Body(DEFAULT_FIELDS, partial=True),
-        answer=record(*DEFAULT_FIELDS),
+        body=Body(_ACCOUNT_FIELDS, partial=True),
+        answer=record(*_ACCOUNT_FIELDS),
         workload=Workload.CHANGE,
     ),
 )

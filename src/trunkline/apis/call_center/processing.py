@@ -24,6 +24,7 @@ import orjson
 
 from trunkline.accounts.components import TITLES
 from trunkline.accounts.model import Api
+from trunkline.accounts.permissions import Permission
 from trunkline.apis.call_center import request_input
 from trunkline.apis.call_center.declaration import (
     Answer,
@@ -340,6 +341,14 @@ def check_access(operation: Operation, caller: CallerLike) -> None:
 
     :raises PermissionDenied: with the command that permits it.
     """
+    check_caller(caller, operation.permission)
+
+
+def check_caller(caller: CallerLike, permission: Permission | None) -> None:
+    """Whether a user may use the API, and has a permission.
+
+    :raises PermissionDenied: with the command that permits it.
+    """
     account = f"--account {caller.account_id}"
     if not caller.call_center_enabled:
         apis = [
@@ -355,10 +364,10 @@ def check_access(operation: Operation, caller: CallerLike) -> None:
             f"The account has no component {TITLES[COMPONENT]}; the administrator of the installation enables it:"
             f" trunkline account component {COMPONENT} on {account}"
         )
-    if operation.permission is not None and not caller.may(*operation.permission):
+    if permission is not None and not caller.may(*permission):
         raise PermissionDenied(
             "The user needs the permission of this module; the administrator of the installation grants it:"
-            f" trunkline user permit --user {caller.login} {' '.join(operation.permission)} {account}"
+            f" trunkline user permit --user {caller.login} {' '.join(permission)} {account}"
         )
 
 
