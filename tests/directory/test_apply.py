@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import wave
 from pathlib import Path
 
@@ -44,6 +45,85 @@ scenarios:
       hello: {kind: greeting, text: Good day, next: team}
       team: {kind: forward_group, group: sales, music: dialing_music}
 """
+
+
+QUEUES = """
+employees:
+  anna: {last_name: Ivanova}
+groups:
+  sales: {members: [anna]}
+scenarios:
+  closed: {operations: {end: {kind: hangup}}}
+  wait: {operations: {wait: {kind: queue, queue: support}}}
+queues:
+  other: {name: Other}
+  support:
+    name: Support
+    exits:
+      "1": scenario:closed
+      "2": queue:other
+      "3": queue:support
+      "4": employee:anna
+      "5": group:sales
+      "6": voicemail:anna
+      "7": voicemail
+      "8": number:12025550110
+      "#": hangup
+      timeout: scenario:wait
+"""
+
+
+async def test_exits_of_queues_are_keys_in_a_file_and_ids_in_the_database(admin: Administrator) -> None:
+    await admin.apply(QUEUES)
+    assert (await admin.apply(QUEUES)).plan.changes == ()
+    queues = await admin.db.fetch_all(
+        "select key, queue_id, exits from queues where account_id = %s order by key", (admin.account_id,)
+    )
+    other, support = queues
+    scenarios = {
+        row["key"]: row["scenario_id"]
+        for row in await admin.db.fetch_all(
+            "select key, scenario_id from scenarios where account_id = %s", (admin.account_id,)
+        )
+    }
+    assert support["exits"]["1"] == f"scenario:{scenarios['closed']}"
+    assert support["exits"]["2"] == f"queue:{other['queue_id']}"
+    assert support["exits"]["3"] == f"queue:{support['queue_id']}"
+    assert (support["exits"]["7"], support["exits"]["#"]) == ("voicemail", "hangup")
+    text = to_yaml(await admin.files.export(admin.account_id))
+    for line in ("'1': scenario:closed", "'6': voicemail:anna", "timeout: scenario:wait"):
+        assert line in text.replace('"', "'")
+    there = await new_account(admin.db, "There")
+    await admin.files.apply(await admin.files.prepare(Request(there, parse(text, {}), Path())))
+    assert to_yaml(await admin.files.export(there)) == text
+
+
+@pytest.mark.parametrize(
+    ("exits", "problem"),
+    [
+        ("{'1': scenario:99999}", "queues.support.exits.1: no such scenario: 99999"),
+        ('\'{"1": "employee:boris"}\'', "queues.support.exits.1: no such employee: boris"),
+        ("{'4': blah}", "'blah' is no destination"),
+        ("{'99': hangup}", "'99' is no exit"),
+        ("blah", "write names and destinations"),
+    ],
+)
+async def test_exits_of_a_file_are_checked(admin: Administrator, exits: str, problem: str) -> None:
+    with pytest.raises(DirectoryFileError, match=re.escape(problem)):
+        await admin.apply(f"queues: {{support: {{name: Support, exits: {exits}}}}}")
+
+
+async def test_an_employee_who_is_an_exit_is_not_deleted_by_a_file(admin: Administrator) -> None:
+    await admin.apply(QUEUES)
+    with pytest.raises(DirectoryFileError, match=r"queues\.support\.exits\.4: no such employee: anna"):
+        await admin.apply("employees: {boris: {last_name: Petrov}}", delete=True)
+
+
+async def test_a_file_cannot_add_a_queue_with_the_name_of_another(admin: Administrator) -> None:
+    """Also of one that the file does not list."""
+    await admin.apply("queues: {support: {name: Support}}")
+    with pytest.raises(DirectoryFileError, match=r"the name Support is already that of queues\.sup"):
+        await admin.apply("queues: {sup2: {name: Support, strategy: ring-all}}")
 
 
 async def counts(admin: Administrator, *tables: str) -> list[int]:

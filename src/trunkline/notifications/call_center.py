@@ -20,7 +20,6 @@ from trunkline.core.hangup_causes import cause_name
 from trunkline.events.catalogue import Event, EventType
 from trunkline.notifications.facts import CallFacts, Leg
 from trunkline.notifications.variables import VARIABLES, Group, Value
-from trunkline.queues.names import canceled, cc_wait
 from trunkline.queues.states import AgentStatus, LeavingReason
 
 
@@ -44,6 +43,15 @@ _CALLER_CANCEL = "ORIGINATOR_CANCEL"
 """``hangup_cause`` of a caller who hangs up in a queue."""
 
 _COACH = "coach"
+
+CANCELED: Mapping[LeavingReason, str] = {
+    LeavingReason.HANGUP: "BREAK_OUT",
+    LeavingReason.BREAK_OUT: "BREAK_OUT",
+    LeavingReason.TIMEOUT: "TIMEOUT",
+    LeavingReason.NO_AGENT_TIMEOUT: "NO_AGENT_TIMEOUT",
+    LeavingReason.EXIT_KEY: "NONE",
+}
+"""``canceled`` of a caller in a queue who was not connected. The exact reason stays in the events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,13 +319,13 @@ def _visit_times(event: Event) -> dict[str, Value]:
         "waitms": _ms(waited),
         "durationms": _ms(waited + talked),
         "billms": _ms(talked) if is_end else None,
-        "cc_wait": cc_wait(waited),
+        "cc_wait": int(waited),
         "hangup_cause": None
         if not is_end
         else _CALLER_CANCEL
         if reason is LeavingReason.HANGUP
         else cause_name(16),
-        "canceled": canceled(reason) if reason is not None else None,
+        "canceled": CANCELED[reason] if reason is not None else None,
     }
 
 

@@ -54,6 +54,7 @@ from trunkline.db.pool import Database, log_cause
 from trunkline.directory.agents.check_ins import check_in_by_code
 from trunkline.directory.contacts.saving import save_contact
 from trunkline.directory.employees.by_phone import write_setting
+from trunkline.directory.employees.changes import end_break
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
@@ -285,7 +286,8 @@ async def _change_setting(db: Database, switch: Switch, account_id: int, asked: 
         with contextlib.suppress(NotFound):  # in no queue: the device is all that it gets
             await execute_queue_command(switch.queues, account_id, SET_STATUS, params)
 
-    await check_in_by_code(db, account_id, asked.data, set_status)
+    employee_id = await check_in_by_code(db, account_id, asked.data, set_status)
+    await end_break(db, account_id, employee_id)
     return {"result": "written"}
 
 

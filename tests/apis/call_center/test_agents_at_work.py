@@ -103,6 +103,31 @@ async def test_check_out_of_another_device_keeps_the_number_to_dial(floor: Rest)
         await check_in_by_code(rest.db, rest.company.account_id, dialled, checks_in_only)
 
 
+async def test_a_check_in_ends_a_break(floor: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a device by the API, and by dialling."""
+    rest, user, device = floor, await make_user(floor), await make_line(floor, "0260001")
+
+    async def pause_id() -> int:
+        return int((await rest.get(f"/api/user/{user}"))["pause_id"])
+
+    await ok(rest, f"setPause?id=2&user_id={user}")
+    assert await pause_id() == 2
+    await ok(rest, f"checkInDevice?user_id={user}&device_id={device}")
+    assert await pause_id() == 0
+    await ok(rest, f"checkOut?user_id={user}")
+    await ok(rest, f"setPause?id=2&user_id={user}")
+    number = (await rest.get(f"{AGENT}/checkIn?user_id={user}")).removeprefix("***")
+
+    async def execute(*_: object) -> dict[str, Any]:
+        raise NotFound("no agent")
+
+    monkeypatch.setattr(switch_role, "execute_queue_command", execute)
+    asked = Question("change_setting", {"setting": Setting.CHECK_IN, "value": number, "sip_line_id": device})
+    switch: Any = SimpleNamespace(queues=None)
+    await switch_role._change_setting(rest.db, switch, rest.company.account_id, asked)
+    assert await pause_id() == 0
+
+
 async def test_another_check_in_ends_only_by_force(floor: Rest) -> None:
     rest = floor
     first, second = await make_user(rest), await make_user(rest, "second")

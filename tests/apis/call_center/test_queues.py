@@ -32,7 +32,7 @@ FULL: dict[str, Any] = {
     "max_wait_time_with_no_agent_time_reached": 7, "tier_rules_apply": True, "tier_rule_wait_second": 30,
     "tier_rule_no_agent_no_wait": False, "discard_abandoned_after": 90, "abandoned_resume_allowed": True,
     "tier_rule_wait_multiply_level": True, "announce_frequency": 45, "sla_strategy": 1, "sla_answer_time": 15,
-    "auto_answer": True, "exits": {"1": {"queue": 5}, "timeout": [True, 1.5, None, "0160001"]}, "ring_timeout": 20,
+    "auto_answer": True, "exits": {"1": "hangup", "#": "number:+12025550110", "timeout": "voicemail"}, "ring_timeout": 20,
     "background_color": "#fff", "font_color": "#000", "labels": [1, 2], "avg_wait_range": 60,
     "audio_playback": [1, {"b": 1, "a": 2}], "music_advanced": True, "agent_no_answer_status": "Logged Out",
     "skip_agents_with_external_calls": False,
@@ -153,12 +153,12 @@ async def test_a_queue_that_is_used_is_not_deleted(rest: Rest) -> None:
     assert 'operation "Wait" of the scenario "Help"' in str(refused.content)
     await rest.db.execute("delete from scenarios where account_id = %s", (rest.company.account_id,))
     other = await rest.post(
-        "/api/cc_queue", {**SALES, "name": "Support", "exits": {"2": f"queue:{used['id']}", "3": [1]}}
+        "/api/cc_queue", {**SALES, "name": "Support", "exits": {"2": f" queue:{used['id']} ", "3": "hangup"}}
     )
     refused = await rest.ask("DELETE", path)
     assert refused.status == 409
     assert 'queue "Support"' in str(refused.content)
-    await rest.put(f"/api/cc_queue/{other['id']}", {"exits": [f"queue:{used['id']}"]})
+    await rest.put(f"/api/cc_queue/{other['id']}", {"exits": {}})
     assert (await rest.ask("DELETE", path)).content == {"success": True}
 
 
@@ -168,8 +168,42 @@ async def test_a_user_who_is_an_exit_of_a_queue_is_not_deleted(rest: Rest) -> No
     for exits in ({"1": f"employee:{user}"}, {"timeout": f"voicemail:{user}"}):
         await rest.put(f"/api/cc_queue/{made['id']}", {"exits": exits})
         assert (await rest.ask("DELETE", f"/api/user/{user}")).status == 409, exits
-    await rest.put(f"/api/cc_queue/{made['id']}", {"exits": {"1": f"group:{user}"}})
+    await rest.put(f"/api/cc_queue/{made['id']}", {"exits": None})
     assert (await rest.ask("DELETE", f"/api/user/{user}")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("exits", "message"),
+    [
+        ({"2": "scenario:99999"}, "exits: 2: there is no scenario 99999 in this account."),
+        ({"4": "blah"}, "exits: 4: 'blah' is no destination: write scenario:"),
+        ({"99": "hangup"}, "exits: 99: '99' is no exit: the names are one key of a phone"),
+        ({"foo": "hangup"}, "'foo' is no exit"),
+        ({"1": "employee:99999"}, "exits: 1: there is no employee 99999 in this account."),
+        ({"1": "employee:anna"}, "there is no employee anna"),
+        ({"timeout": "voicemail:99999"}, "there is no employee 99999"),
+        ({"1": "group:1"}, "there is no group 1"),
+        ({"1": "queue:1"}, "there is no queue 1"),
+        ({"1": "number:12"}, "is no destination"),
+        ({"1": "hangup:1"}, "is no destination"),
+        ({"1": 5}, "is no destination"),
+        (["hangup"], "exits: send an object"),
+    ],
+)
+async def test_exits_are_checked_when_they_are_set(rest: Rest, exits: Any, message: str) -> None:
+    made = await rest.post("/api/cc_queue", SALES)
+    refused = await rest.ask("PUT", f"/api/cc_queue/{made['id']}", {"exits": exits})
+    assert refused.status == 400
+    assert message in refused.msg
+    assert (await rest.ask("POST", "/api/cc_queue", {**SALES, "name": "B", "exits": exits})).status == 400
+    assert (await rest.get(f"/api/cc_queue/{made['id']}"))["exits"] is None
+
+
+async def test_an_exit_of_another_account_is_none(rest: Rest) -> None:
+    theirs = (await rest.ask("POST", "/api/cc_queue", SALES, key=rest.other_key)).data["id"]
+    made = await rest.post("/api/cc_queue", SALES)
+    refused = await rest.ask("PUT", f"/api/cc_queue/{made['id']}", {"exits": {"1": f"queue:{theirs}"}})
+    assert refused.status == 400
 
 
 async def test_an_operation_whose_queue_is_gone_is_exported(rest: Rest, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from trunkline.core.errors import InvalidInput, InvalidState, NotFound, Refused
 from trunkline.core.phone import normalise
 from trunkline.directory.agents.check_ins import check_in, check_out, new_code
 from trunkline.directory.agents.listing import agents_by_external_id
-from trunkline.directory.employees.changes import EmployeePatch, update_employee
+from trunkline.directory.employees.changes import EmployeePatch, end_break, update_employee
 from trunkline.directory.model import EmployeeStatus
 from trunkline.directory.users.listing import read_user
 from trunkline.queues.states import AgentStatus
@@ -237,6 +237,7 @@ async def _check_in_device(request: RequestContext, args: Arguments) -> None:
         partial(_set_status, request),
         force=force,
     )
+    await end_break(request.services.db, request.account_id, employee_id)
 
 
 async def _check_out(request: RequestContext, args: Arguments) -> None:

@@ -22,6 +22,7 @@ from trunkline.directory.employees.numbers import PhonePatch, replace_phones
 from trunkline.directory.employees.operators import OperatorPatch, put_operator, remove_operator
 from trunkline.directory.employees.rules import CoachFault, coach_fault
 from trunkline.directory.exclusive import Holder, check_extension
+from trunkline.directory.model import EmployeeStatus
 from trunkline.directory.uses import refuse_if_used, refuse_places
 
 _TABLE, _ID = "employees", "employee_id"
@@ -75,6 +76,15 @@ async def update_employee(db: Database, account_id: int, employee_id: int, wante
     """
     async with transaction(db) as connection:
         await change_employee(connection, account_id, employee_id, wanted)
+
+
+async def end_break(db: Database, account_id: int, employee_id: int) -> None:
+    """An employee who has begun to work is available, whatever the status was before.
+
+    :raises NotFound: no such employee.
+    """
+    patch = EmployeePatch(columns={"status": EmployeeStatus.AVAILABLE.value})
+    await update_employee(db, account_id, employee_id, patch)
 
 
 async def change_employee(

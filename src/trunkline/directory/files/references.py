@@ -14,6 +14,8 @@ from trunkline.directory.files.form import SECTIONS, Form
 from trunkline.directory.forms.entity import Refers, marked
 from trunkline.directory.media.store import SYSTEM_SET
 from trunkline.directory.model import OperationKind
+from trunkline.directory.queues import exits
+from trunkline.directory.queues.form import QueueForm
 from trunkline.directory.scenarios import form as scenario_schemas
 from trunkline.directory.sites.redirects import REDIRECT
 
@@ -54,6 +56,8 @@ class _References:
             for name, operation in scenario.operations.items():
                 yield from self._operation(key, scenario, operation, f"scenarios.{key}.operations.{name}")
             yield from _endless(scenario, f"scenarios.{key}.operations")
+        for key, queue in form.section("queues").items():
+            yield from self._exits(queue, f"queues.{key}.exits")
         for key, campaign in form.section("campaigns").items():
             yield from self._shown(campaign, f"campaigns.{key}")
 
@@ -64,6 +68,13 @@ class _References:
             if key not in known:
                 kind = _KINDS.get(section, section.removesuffix("s").replace("_", " "))
                 yield f"{where}: no such {kind}: {key}"
+
+    def _exits(self, queue: QueueForm, at: str) -> Iterator[str]:
+        for name, destination in queue.exits.items():
+            named = exits.target(destination)
+            if named is not None and named[1] not in self._form.section(exits.SECTIONS[named[0]]):
+                kind = exits.SECTIONS[named[0]].removesuffix("s")
+                yield f"{at}.{name}: no such {kind}: {named[1]}"
 
     def _operation(
         self,

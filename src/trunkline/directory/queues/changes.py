@@ -8,10 +8,11 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from trunkline.core.errors import NotFound
+from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import delete, insert_keyed, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.exclusive import QUEUE_NAME, Holder, check_exclusive
+from trunkline.directory.queues import exits
 from trunkline.directory.queues.rules import DEFAULTS, MEDIA, Tier
 from trunkline.directory.uses import refuse_if_used
 
@@ -185,6 +186,8 @@ async def _columns(
     connection: Connection, account_id: int, queue_id: int | None, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     columns = {name: DEFAULTS.get(name) if value is None else value for name, value in values.items()}
+    if columns.get("exits") is not None:
+        await _check_exits(connection, account_id, queue_id, columns["exits"])
     columns |= {name: Jsonb(columns[name]) for name in _JSON if columns.get(name) is not None}
     if "name" in columns:
         name = str(columns["name"])
@@ -203,6 +206,39 @@ async def _columns(
                 value=missing[0],
             )
     return columns
+
+
+_TARGETS = {
+    "scenario": "select from scenarios where account_id = %s and scenario_id = %s for key share",
+    "queue": "select from queues where account_id = %s and queue_id = %s for key share",
+    "employee": "select from employees where account_id = %s and employee_id = %s for key share",
+    "group": "select from employee_groups where account_id = %s and group_id = %s for key share",
+    "voicemail": "select from employees where account_id = %s and employee_id = %s for key share",
+}
+
+
+async def _check_exits(connection: Connection, account_id: int, queue_id: int | None, wanted: object) -> None:
+    """
+    :raises InvalidInput: a name or a destination that there is not, or an item that is not there.
+    """
+    if not isinstance(wanted, Mapping):
+        raise InvalidInput(
+            'exits: send an object, for example {"1": "queue:12"}', field="exits", value=wanted
+        )
+    for name, destination in wanted.items():
+        text = destination if isinstance(destination, str) else ""
+        problem = exits.name_problem(str(name)) or exits.problem_of(text)
+        named = exits.target(text)
+        if problem is None and named is not None:
+            kind, what = named
+            is_there = what.isdecimal() and len(what) < 19
+            if is_there and not (kind == "queue" and int(what) == queue_id):
+                cursor = await connection.execute(_TARGETS[kind].encode(), (account_id, int(what)))
+                is_there = await cursor.fetchone() is not None
+            if not is_there:
+                problem = f"there is no {exits.SECTIONS[kind].removesuffix('s')} {what} in this account"
+        if problem is not None:
+            raise InvalidInput(f"exits: {name}: {problem}.", field="exits", value=destination)
 
 
 def _of_queue(queue_id: int, tier: Tier) -> Tier:

@@ -39,6 +39,43 @@ _BY_ID = {
 }
 
 
+SECTIONS: Mapping[str, str] = {
+    "scenario": "scenarios",
+    "queue": "queues",
+    "employee": "employees",
+    "group": "groups",
+    "voicemail": "employees",
+}
+"""Section of directory files with the items that a kind of destination names: by id, in a file by key."""
+
+FORM = (
+    "write scenario:, queue:, employee: or group: and which one, voicemail, voicemail: and which employee,"
+    " number: and a number in full, or hangup"
+)
+
+
+def name_problem(name: str) -> str | None:
+    """Why a text is no name of an exit; None: it is one."""
+    if name in KEYS or name == TIMEOUT:
+        return None
+    return f"{name!r} is no exit: the names are one key of a phone (0 to 9, * and #), and {TIMEOUT}"
+
+
+def target(destination: str) -> tuple[str, str] | None:
+    """Kind and name of the item that a destination names; None: it names none."""
+    kind, _, what = destination.strip().partition(":")
+    return (kind, what) if kind in SECTIONS and what else None
+
+
+def problem_of(destination: str) -> str | None:
+    """Why a text is no destination; whether the item that it names exists is another question."""
+    kind, _, what = destination.strip().partition(":")
+    is_item = target(destination) is not None
+    if is_item or (kind == "voicemail" and not what) or operation_of(destination) is not None:
+        return None
+    return f"{destination!r} is no destination: {FORM}"
+
+
 def usable(exits: object) -> dict[str, str]:
     """The exits of a queue whose destinations can be reached; all others lead nowhere."""
     if not isinstance(exits, Mapping):

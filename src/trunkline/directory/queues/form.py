@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import orjson
 from psycopg.types.json import Jsonb
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from trunkline.db.pool import Row
 from trunkline.directory.exclusive import QUEUE_NAME, SHORT_NUMBER
 from trunkline.directory.forms.entity import Elsewhere, Entity, ReadContext, Refers
 from trunkline.directory.forms.fields import Extension, Item, Key, distinct, one_of
-from trunkline.directory.queues import rules
+from trunkline.directory.queues import exits, rules
 
 if TYPE_CHECKING:
     from trunkline.directory.forms.write_context import WriteContext
 
 _Seconds = Annotated[int, Field(ge=0, le=rules.MAX_SECONDS)]
 _Count = Annotated[int, Field(ge=0, le=rules.MAX_COUNT)]
-_STRUCTURES = ("exits", "audio_playback")
 
 _Text = Annotated[str, Field(max_length=rules.MAX_NAME)]
 
@@ -41,6 +40,30 @@ def _as_text(value: Any) -> str:
 
 
 JsonText = Annotated[str, AfterValidator(_json_text)]
+
+
+def _unpacked(value: Any) -> Any:
+    """Exits may also be written as JSON in one text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return orjson.loads(value)
+    except ValueError:
+        raise ValueError('write names and destinations, for example {"1": scenario:closed}') from None
+
+
+def _exits(value: dict[str, str]) -> dict[str, str]:
+    problems = [
+        problem
+        for name, destination in value.items()
+        if (problem := exits.name_problem(name) or exits.problem_of(destination)) is not None
+    ]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return {name: destination.strip() for name, destination in sorted(value.items())}
+
+
+Exits = Annotated[dict[str, str], BeforeValidator(_unpacked), AfterValidator(_exits)]
 
 
 class TierForm(Item):
@@ -80,7 +103,7 @@ class QueueForm(Item):
     join_announce: Annotated[Key | None, Refers("media", "join_announce")] = None
     pre_bridge_announce: Annotated[Key | None, Refers("media", "pre_bridge_announce")] = None
     auto_answer: bool = False
-    exits: Annotated[JsonText | None, Elsewhere()] = None
+    exits: Annotated[Exits, Elsewhere()] = Field(default_factory=dict)
     sla_strategy: Annotated[int, Field(ge=0, le=1)] = 0
     sla_answer_time: _Seconds = 20
     background_color: _Text | None = None
@@ -99,19 +122,52 @@ class QueueForm(Item):
 
 def _read(context: ReadContext, row: Row) -> Mapping[str, Any]:
     tiers = context.parts("queue_tiers", "queue_id", row["queue_id"])
-    structures = {name: None if row[name] is None else _as_text(row[name]) for name in _STRUCTURES}
-    return {"agents": [context.fields(TierForm, tier) for tier in tiers], **structures}
+    return {
+        "agents": [context.fields(TierForm, tier) for tier in tiers],
+        "audio_playback": None if row["audio_playback"] is None else _as_text(row["audio_playback"]),
+        "exits": _exits_by_key(context, row["exits"]),
+    }
+
+
+def _exits_by_key(context: ReadContext, kept: Any) -> dict[str, str]:
+    """The exits of a row, with keys of items in place of their ids. Those that lead nowhere are left out."""
+    found: dict[str, str] = {}
+    for name, destination in exits.usable(kept).items():
+        named = exits.target(destination)
+        if named is None:
+            found[name] = destination.strip()
+            continue
+        kind, what = named
+        key = context.key(exits.SECTIONS[kind], int(what))
+        if key is not None:
+            found[name] = f"{kind}:{key}"
+    return found
+
+
+def _exits_by_id(context: WriteContext, wanted: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, destination in wanted.items():
+        named = exits.target(destination)
+        found[name] = (
+            destination if named is None else f"{named[0]}:{context.id(exits.SECTIONS[named[0]], named[1])}"
+        )
+    return found
 
 
 def _values(context: WriteContext, key: str) -> Mapping[str, Any]:
     item: QueueForm = context.item("queues", key)
-    texts = {name: getattr(item, name) for name in _STRUCTURES}
-    return {name: None if text is None else Jsonb(orjson.loads(text)) for name, text in texts.items()}
+    text = item.audio_playback
+    return {"audio_playback": None if text is None else Jsonb(orjson.loads(text))}
 
 
 async def _link(context: WriteContext, key: str) -> None:
     item: QueueForm = context.item("queues", key)
     queue_id = context.ids["queues"][key]
+    await context.run(
+        "update queues set exits = %(exits)s where account_id = %(account_id)s and queue_id = %(queue_id)s",
+        queue_id=queue_id,
+        exits=Jsonb(_exits_by_id(context, item.exits)) if item.exits else None,
+    )
     await context.run(
         "delete from queue_tiers where account_id = %(account_id)s and queue_id = %(queue_id)s",
         queue_id=queue_id,
