@@ -158,11 +158,7 @@ class Subscriptions:
         :raises NotFound: no such account.
         """
         check(draft)
-        encrypted = None
-        if draft.secret is not None:
-            if self._cipher is None:
-                raise ValueError("a draft with a secret needs a cipher")
-            encrypted = self._cipher.encrypt(draft.secret)
+        encrypted = None if draft.secret is None else self._encrypted(draft.secret)
         try:
             row = await self._db.fetch_one(
                 _SAVE,
@@ -240,10 +236,15 @@ class Subscriptions:
             "update subscriptions set former_secret_encrypted = secret_encrypted,"
             " former_secret_until = now() + make_interval(secs => %s), secret_encrypted = %s"
             " where account_id = %s and subscription_id = %s",
-            (seconds, self._cipher.encrypt(secret), account_id, subscription_id),
+            (seconds, self._encrypted(secret), account_id, subscription_id),
         )
         if not count:
             raise _missing(subscription_id)
+
+    def _encrypted(self, secret: str) -> bytes:
+        if self._cipher is None:
+            raise ValueError("a secret needs a cipher")
+        return self._cipher.encrypt(secret)
 
     async def send_sample(self, account_id: int, subscription_id: int, mnemonic: str | None = None) -> int:
         """Deliver a sample the way real ones go; returns the delivery's id, to be found in the log.

@@ -111,10 +111,10 @@ async def test_a_socket_has_the_events_of_calls(rest: Rest, is_late: bool) -> No
 async def test_a_socket_has_the_device_of_an_agent(rest: Rest) -> None:
     user, line = await make_user(rest), await make_line(rest, "0260001")
 
-    async def nobody(_: int) -> None:
-        raise AssertionError
+    async def set_status(_employee_id: int, _status: str) -> None:
+        """No switch runs: the event follows below."""
 
-    await check_in(rest.db, rest.company.account_id, user, line, nobody, force=False)
+    await check_in(rest.db, rest.company.account_id, user, line, set_status)
     data = {"status": "Available", "previous": "Logged Out", "reason": None}
     stream, type_ = agent_stream(user), EventType.AGENT_STATUS_CHANGED
     event = Event(rest.company.account_id, stream, 1, type_, Instant(time.time()), data)
