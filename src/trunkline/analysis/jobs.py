@@ -47,7 +47,9 @@ WhenReady = Callable[[Connection, int, str], Awaitable[None]]
 
 
 def when_ready(jobs: Jobs, transcribe: bool) -> WhenReady:
-    """For who makes recordings ready: to be called with account and recording, in that transaction.
+    """A function that enqueues the analysis of a recording that becomes ready.
+
+    It is called with the account and the recording, in the transaction that makes the recording ready.
 
     :param transcribe: whether all recordings are transcribed without a request.
     """
@@ -85,7 +87,7 @@ class AnalysisListener:
 
 
 async def enqueue_recognition(db: Database, jobs: Jobs, account_id: int, call_session_id: int) -> int:
-    """Have all recordings of a call analysed (again) and written down; how many there are.
+    """Enqueue the analysis and transcription of all recordings of a call, also of analysed ones; returns their number.
 
     :raises NotFound: no such call, or it has no stereo recording.
     """

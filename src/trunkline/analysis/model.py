@@ -1,4 +1,4 @@
-"""The words of voice analysis. All times are seconds from the beginning of the recording."""
+"""Values of voice analysis: sides, spans, phrases. All times are seconds from the beginning of the recording."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TranscriptStatus(StrEnum):
 
 
 class Span(NamedTuple):
-    """A stretch of time, ``start < end``."""
+    """A time span, ``start < end``."""
 
     start: float
     end: float
@@ -53,7 +53,7 @@ class Phrase:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A sound file as it came, before we converted anything. None: not known."""
+    """The format of a sound file before it was converted. None: not known."""
 
     codec: str | None
     channels: int | None

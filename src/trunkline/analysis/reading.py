@@ -62,7 +62,7 @@ class Recognition:
 async def recognition(
     db: Database, account_id: int, call_session_id: int, search: Sequence[str] | None
 ) -> Recognition:
-    """What was written down of a call.
+    """The transcript of a call.
 
     :param search: only phrases in which one of these texts occurs, case-insensitive; None or empty: all.
     :raises NotFound: no such call.
@@ -83,7 +83,7 @@ async def recognition(
 
 
 async def analyses(db: Database, account_id: int, call_session_id: int) -> list[dict[str, Any]]:
-    """What analysis found in each recording of a call; empty when none was analysed.
+    """The results of the analysis of each recording of a call; empty when none was analysed.
 
     :raises NotFound: no such call.
     """

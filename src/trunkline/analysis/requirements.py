@@ -34,7 +34,7 @@ class Requirement:
 
 
 def requirements(source: Source, talk: Talk, sounds: Mapping[Side, Sound]) -> list[Requirement]:
-    """All of them, in the page's order. The worse of two sides is used; a side without speech is ignored."""
+    """The requirements, in the order of the page. The worse of two sides is used; a side without speech is ignored."""
     heard = [sound for sound in sounds.values() if sound.signal_to_noise is not None]
     low = _worst(max, [sound.frequency_low for sound in heard])
     high = _worst(min, [sound.frequency_high for sound in heard])

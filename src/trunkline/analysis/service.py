@@ -1,6 +1,6 @@
 """Runs the jobs: analyses a recording in a separate process and stores the results in one transaction.
 
-May be broken off anywhere and done again.
+A job may be interrupted at any point and is then repeated.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class ChildEngine:
         self._timeout = timeout
 
     async def run(self, task: Task) -> dict[str, Any]:
-        """See :class:`Engine`. The process is gone when this returns, however it does."""
+        """See :class:`Engine`. The process has ended when this returns or raises."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
@@ -120,7 +120,7 @@ class ChildEngine:
 
 
 class Analyst:
-    """Does the jobs. One in each worker process."""
+    """Carries out the jobs; one in each worker process."""
 
     def __init__(self, db: Database, settings: Settings, engine: Engine | None = None) -> None:
         self._db = db
@@ -129,7 +129,7 @@ class Analyst:
         self._engine = engine or ChildEngine(settings.analysis.timeout)
 
     async def analyse_recording(self, account_id: int, recording_id: str) -> None:
-        """What is still to be done for one recording; nothing when it is done, or gone."""
+        """Do what is missing for one recording; nothing when it is analysed or deleted."""
         row = await self._db.fetch_one(_ROW, (account_id, recording_id))
         if row is None or not _is_open(row):
             return

@@ -32,7 +32,7 @@ MODEL = Path(__file__).with_name("silero_vad.onnx")
 
 class Detector(Protocol):
     def probabilities(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-        """How probably there is speech in each frame of :data:`FRAME_SECONDS`.
+        """The probability of speech in each frame of :data:`FRAME_SECONDS`.
 
         :param samples: of shape ``(channels, n)``, of 8000 Hz.
         :returns: of shape ``(channels, frames)``; the last frame may reach beyond the sound.
@@ -41,7 +41,7 @@ class Detector(Protocol):
 
 
 class SileroDetector:
-    """Not to be shared by threads.
+    """Not safe for several threads.
 
     :raises SetupError: onnxruntime is not installed.
     """
@@ -61,7 +61,7 @@ class SileroDetector:
         )
 
     def probabilities(self, samples: NDArray[np.int16]) -> NDArray[np.float32]:
-        """See :class:`Detector`. All channels go through the model side by side."""
+        """See :class:`Detector`. The model gets all channels as one batch."""
         channels, length = samples.shape
         frames = -(-length // FRAME)
         result = np.zeros((channels, frames), dtype=np.float32)

@@ -1,6 +1,6 @@
 """Audio quality of one channel: noise, frequencies, clipping. Pure; the input is 16-bit samples.
 
-Everything is an estimate from what was recorded, not a measurement of the line.
+All figures are estimates from the recording, not measurements of the line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arithmetic of stretches of time. Pure.
+"""Arithmetic of time spans. Pure.
 
 The returned lists of spans are in order and without overlaps.
 """
@@ -66,12 +66,12 @@ def common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
 
 
 def gaps(spans: Sequence[Span], length: float) -> list[Span]:
-    """Where none is, from 0 to ``length``."""
+    """The spans between 0 and ``length`` that are in none of these."""
     ends = [0.0, *(span.end for span in spans)]
     starts = [*(span.start for span in spans), length]
     return [Span(end, start) for end, start in zip(ends, starts, strict=True) if end < start]
 
 
 def total(spans: Iterable[Span]) -> float:
-    """Seconds."""
+    """The sum of the lengths, in seconds."""
     return sum(span.seconds for span in spans)

@@ -21,7 +21,7 @@ _FEWEST_WORDS = 2
 
 
 def summary(phrases: Sequence[Phrase]) -> str | None:
-    """One line a phrase, ``employee: ...``; None without significant phrases."""
+    """One line for each phrase, ``employee: ...``; None without significant phrases."""
     words = [_WORD.findall(phrase.text.casefold()) for phrase in phrases]
     counts = Counter(word for each in words for word in set(each))
     worth = [

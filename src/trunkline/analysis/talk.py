@@ -1,4 +1,4 @@
-"""How a talk went, from the spans in which each side spoke. Pure."""
+"""Figures of a talk, from the spans in which each side spoke. Pure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Talk:
 
 
 def talk(speech: Mapping[Side, Sequence[Span]], duration: float) -> Talk:
-    """What became of a recording of ``duration`` seconds in which both sides spoke in these spans."""
+    """The figures of a recording of ``duration`` seconds in which the two sides spoke in these spans."""
     spoken = {side: spans.joined(speech.get(side, ())) for side in Side}
     contact, employee = spoken[Side.CONTACT], spoken[Side.EMPLOYEE]
     seconds = {side: spans.total(spoken[side]) for side in Side}

@@ -35,7 +35,7 @@ class Transcriber(Protocol):
 
 
 class NullTranscriber:
-    """There is none."""
+    """For installations without a transcriber."""
 
     name = "none"
 
@@ -47,9 +47,9 @@ class NullTranscriber:
 
 
 class WhisperTranscriber:
-    """:param model: folder of a model in the form of CTranslate2 (``model.bin``, ``config.json``, ``tokenizer.json``).
+    """:param model: folder of a model in the format of CTranslate2 (``model.bin``, ``config.json``, ``tokenizer.json``).
 
-    :param language: two letters; None: found out from the sound.
+    :param language: two letters; None: detected from the sound.
     :raises SetupError: faster-whisper or the model is missing.
     """
 

@@ -1,7 +1,7 @@
-"""The analysis of one file: decoding, detection of speech, figures, and the words when they are asked for.
+"""The analysis of one file: decoding, detection of speech, figures, and the transcript on request.
 
-Takes processor and memory (4 minutes of recording: about a second); :mod:`trunkline.analysis.child` runs it in a process
-of its own.
+Needs processor time and memory (4 minutes of recording: about a second); :mod:`trunkline.analysis.child` runs it
+in a process of its own.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _transcript(
     sides: Sequence[Side],
     speech: Mapping[Side, Sequence[Span]],
 ) -> dict[str, Any]:
-    """A transcriber that fails takes nothing from the figures."""
+    """When the transcriber fails, the figures are returned without a transcript."""
     answer: dict[str, Any] = {"status": TranscriptStatus.READY, "transcriber": transcriber.name}
     phrases: list[Phrase] = []
     try:

@@ -13,5 +13,5 @@ CONCURRENCY = {QUEUE: 1}
 
 
 def analysing(db: Database, jobs: Jobs, settings: Settings, engine: Engine | None = None) -> None:
-    """Take up analyses: registers their job; before ``jobs.run``."""
+    """Register the job of analyses; to be called before ``jobs.run``."""
     jobs.register(JOB, Analyst(db, settings, engine).analyse_recording, queue=QUEUE)

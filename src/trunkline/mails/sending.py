@@ -43,7 +43,7 @@ _log = get_logger("mail")
 
 
 class AccountMails:
-    """Does the jobs.
+    """Carries out the jobs.
 
     :param recordings_dir: folder of the recordings.
     """
@@ -59,7 +59,7 @@ class AccountMails:
         jobs.register(JOB, self.send, queue=QUEUE)
 
     async def send(self, account_id: int, mail_key: str, email: str) -> None:
-        """One try; another is requested when the server did not accept the mail and may do so later."""
+        """Try once; the job is repeated when the server did not accept the mail and may do so later."""
         params = {"account_id": account_id, "mail_key": mail_key, "email": email}
         row = await self._db.fetch_one(_ROW, params)
         if row is None or row["sent_at"] is not None or row["failure"] is not None:
@@ -96,7 +96,7 @@ class AccountMails:
         await self._db.execute(_SENT, params)
 
     def _attachment(self, row: Mapping[str, Any]) -> tuple[Attachment | None, str]:
-        """The recording, and the text; without the recording the text says why."""
+        """The recording, and the text; without the recording the text has the reason."""
         if row["mp3_path"] is None:
             return None, row["body"]
         file = self._recordings / row["mp3_path"]

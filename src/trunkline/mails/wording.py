@@ -1,4 +1,4 @@
-"""What the mails of an account say, and to which addresses they may go. Pure."""
+"""Texts of the mails of an account, and the addresses to which they may go. Pure."""
 
 from __future__ import annotations
 

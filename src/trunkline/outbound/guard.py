@@ -1,4 +1,4 @@
-"""Which addresses requests to a URL of a tenant may reach: the public internet, and networks that the operator names.
+"""Which addresses requests to a URL of a tenant may reach: the public internet, and networks that the administrator names.
 
 An address is checked three times: as a literal in the URL (:meth:`Allowed.check_url`, for each redirect, too), after a
 name was resolved (:class:`GuardedResolver`), and when the socket is made (:mod:`.http`). The last check is decisive: it
@@ -60,7 +60,7 @@ _NUMERIC_HOST = re.compile(r"[0-9.]+|0[xX][0-9a-fA-F.xX]*|[0-9a-fA-FxX.]*\.0[xX]
 
 
 class ForbiddenAddress(OSError):  # noqa: N818 - reads as what it is
-    """A URL leads where requests may not go."""
+    """A URL leads to an address that requests may not reach."""
 
 
 def is_public(address: str) -> bool:

@@ -32,7 +32,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message to one address. ``message_id`` stays when it is sent again, so that a second copy is known as such."""
+    """One message to one address. ``message_id`` stays when it is sent again, so that receivers recognise a second copy."""
 
     to: str
     subject: str
@@ -43,7 +43,7 @@ class Mail:
 
 
 class MailError(Exception):
-    """It was not taken. ``is_final``: nor will it be if it is sent again."""
+    """The mail was not accepted. ``is_final``: it would not be accepted later, either."""
 
     def __init__(self, message: str, *, is_final: bool) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class MailError(Exception):
 
 class Mailer(Protocol):
     async def send(self, mail: Mail) -> None:
-        """Hand the mail over; :class:`MailError` when it was not taken."""
+        """Send the mail; :class:`MailError` when it is not accepted."""
 
 
 class NullMailer:
@@ -63,7 +63,7 @@ class NullMailer:
 
 
 class SmtpMailer:
-    """Hands mails to the configured server, a connection for each: there are few."""
+    """Sends mails through the configured server, each over its own connection: mails are few."""
 
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
@@ -112,12 +112,12 @@ class SmtpMailer:
 
 
 def mailer(settings: MailSettings) -> Mailer:
-    """That of the settings."""
+    """The mailer that the settings ask for."""
     return SmtpMailer(settings) if settings.host is not None else NullMailer()
 
 
 def message_of(mail: Mail, sender: str) -> EmailMessage:
-    """:raises MailError: an address that is none."""
+    """:raises MailError: an address is not valid."""
     message = EmailMessage(policy=SMTP)
     try:
         message["From"] = Address(addr_spec=sender)

@@ -33,7 +33,7 @@ where d.account_id = %(account_id)s and d.phone_list_id = %(list_id)s and d.phon
 """
 
 # "given" are the columns that the lead was sent with: only these replace the old values. Rows are locked in the order of
-# their phones, so that two requests never wait for each other crosswise.
+# their phones, so that two requests do not deadlock.
 _ADD = """
 with sent as (
     select s.* from jsonb_to_recordset(%(leads)s) as s (
@@ -62,7 +62,7 @@ select (select count(*) from added) as added, (select count(*) from changed) as 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What all phone lists of an account may have together; 0 = no limit.
+    """Limits of all phone lists of an account together; 0 = no limit.
 
     :ivar bytes: of the leads.
     """
@@ -81,7 +81,7 @@ class Added(NamedTuple):
 async def read_leads(
     db: Database, account_id: int, list_id: int, *, after: str = "", limit: int
 ) -> list[Row]:
-    """Leads by phone: ``id`` (the phone), ``phone`` and :data:`COLUMNS`.
+    """Leads, sorted by phone: ``id`` (the phone), ``phone`` and :data:`COLUMNS`.
 
     :param after: phones up to this one are left out.
     :raises NotFound: no such list.

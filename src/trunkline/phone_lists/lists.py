@@ -30,7 +30,7 @@ async def read_lists(
     limit: int | None = None,
     offset: int = 0,
 ) -> list[Row]:
-    """Lists by id: ``id``, ``account_id``, ``name``, ``list_rows`` (leads in it).
+    """Lists, sorted by id: ``id``, ``account_id``, ``name``, ``list_rows`` (leads in it).
 
     :param words: part of the name; None: all.
     :param after: ids up to this one are left out.
@@ -84,7 +84,7 @@ async def delete_list(db: Database, account_id: int, list_id: int) -> None:
 
 
 async def lock_list(connection: Connection, account_id: int, list_id: int) -> None:
-    """The list is not deleted before this transaction ends.
+    """Lock a list, so that it is not deleted before this transaction ends.
 
     :raises NotFound: no such list.
     """

@@ -96,7 +96,7 @@ async def remove_phone(db: Database, account_id: int, phone_id: int) -> None:
 
 
 class Phones:
-    """What needs the passwords of phones.
+    """Changes and requests that need the passwords of phones.
 
     :param cipher: encrypts the passwords.
     """
@@ -171,7 +171,7 @@ class Phones:
         address: str,
         agent: str,
     ) -> FetchedFile | None:
-        """The file that a phone asks for, None when there is none; the first and later fetches are noted.
+        """The file that a phone asks for, None when there is none; the time and the client of the last fetch are stored.
 
         :param server: host and port of each transport that is turned on.
         :param address: of the client.

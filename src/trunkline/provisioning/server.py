@@ -19,9 +19,10 @@ class Transport(StrEnum):
 
 
 def sip_host(settings: Settings, transport: Transport = Transport.UDP) -> str:
-    """The external address, else the only one of the listener, else the web's, else this machine's.
+    """The host where phones register: the external address, else the address of the listener, of the web server, or of this
+    machine.
 
-    For TLS the name of the web comes first: it is the one in the certificate.
+    For TLS the name of the web server comes first: it is the one in the certificate.
     """
     sip = settings.sip
     bound_address = sip.bind if sip.bind not in ("0.0.0.0", "::") else None

@@ -1,4 +1,4 @@
-"""Mailboxes in the database: what a call to a mailbox asks, and how messages come into it."""
+"""Mailboxes in the database: questions of calls to a mailbox, and the storing of messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MESSAGES_MAX = 100
 
 _PIN = re.compile(r"[0-9]{4,8}")
 
-# The attempt is counted before the PIN is compared, so that concurrent calls have no more of them together.
+# The attempt is counted before the PIN is compared, so that concurrent calls get no more attempts together.
 _ATTEMPT = """
 update voice_mailboxes set failures = failures + 1,
     locked_until = case when failures + 1 >= %(most)s then now() + make_interval(secs => %(locked)s) end
