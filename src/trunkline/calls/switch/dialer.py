@@ -60,8 +60,11 @@ if TYPE_CHECKING:
 PERIOD_SECONDS = 1.0
 """How often each campaign is looked at when nothing happens."""
 
+CAMPAIGNS_SECONDS = 60.0
+"""How often campaigns are read without a notification: those of a node that has no switch any more are taken over."""
+
 READ_SECONDS = 10.0
-"""How often campaigns are read without a notification, and the lists of those that run are looked through for new leads."""
+"""How often the lists of a campaign that runs are read for new leads."""
 
 POOL_LEADS = 200
 """Leads that are read in advance."""
@@ -151,7 +154,7 @@ class Dialer:
                 self._changed.clear()
                 await self._repeated(self._read_campaigns, "campaigns")
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(READ_SECONDS):
+                    async with asyncio.timeout(CAMPAIGNS_SECONDS):
                         await self._changed.wait()
         finally:
             listening.cancel()
