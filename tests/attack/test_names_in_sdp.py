@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import random
 import re
 import shutil
 import socket
@@ -34,7 +35,7 @@ from trunkline.telephony.port import (
 
 pytestmark = [pytest.mark.attack, pytest.mark.engine]
 
-SENDER, OTHER, STRANGER, SILENT = "127.0.0.78", "127.0.0.79", "127.0.0.80", "127.0.0.83"
+SENDER, OTHER, STRANGER = "127.0.0.78", "127.0.0.79", "127.0.0.80"
 CALLS = 120
 """More than Asterisk has threads for SIP."""
 DELAY_MAX = 5.0
@@ -43,12 +44,23 @@ PATIENCE = 60.0
 
 
 class SilentNameServer:
-    """Never responds."""
+    """Never responds.
+
+    :ivar address: a free one: the C library asks at port 53 only, which another program may have.
+    """
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._socket.bind((SILENT, 53))
+        self.address = self._bound()
+
+    def _bound(self) -> str:
+        for last in random.sample(range(1, 255), 254):
+            address = f"127.53.0.{last}"
+            with contextlib.suppress(OSError):
+                self._socket.bind((address, 53))
+                return address
+        raise OSError("port 53 is in use at every address")
 
     def __enter__(self) -> SilentNameServer:
         return self
@@ -92,7 +104,7 @@ async def pbx(
 ) -> AsyncIterator[Pbx]:
     """Its name server never responds."""
     file = tmp_path / "resolv.conf"
-    file.write_text(f"nameserver {SILENT}\n")
+    file.write_text(f"nameserver {name_server.address}\n")
     script = f'mount --bind {file} /etc/resolv.conf && exec "$@"'
     install = replace(
         asterisk_install, prefix=("unshare", "-m", "sh", "-c", script, "sh", *asterisk_install.prefix)

@@ -123,3 +123,25 @@ def test_any_order_of_starts_reports_and_ends(seed: int) -> None:
         calls.dial()
         calls.report(len(calls.calls) - 1)
     assert all(called_out(one) for one in calls.calls[-LIMIT:])
+
+
+@pytest.mark.parametrize("who", [0, LINE])
+@pytest.mark.parametrize("limit", ["calls_per_minute", "concurrent_calls"])
+def test_a_switch_that_was_killed_knows_the_calls_of_the_last_minute(who: int, limit: str) -> None:
+    """Of the calls that still are: a restart is no way to a second set of calls."""
+    account = _account(who, **{limit: LIMIT})
+    before = _Calls(account)
+    for which in range(LIMIT):
+        before.dial()
+        before.report(which)
+    after = _Calls(account)
+    after.usage.clock = before.usage.clock
+    for one in before.placed():
+        after.usage.presence.restore(one.session)
+    after.dial()
+    assert after.placed() == []
+    if limit == "calls_per_minute":
+        after.usage.clock += 2 * MINUTE  # later than all of them in their own simulations
+        after.dial()
+        after.report(1)
+        assert len(after.placed()) == 1

@@ -1,4 +1,4 @@
-"""Calls that Asterisk refuses with 488 because of SRTP are in the log and in the status."""
+"""Calls that Asterisk refuses with 488 because of SRTP or codecs are in the log and in the status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from tests.calls.company import company
 from trunkline.calls.switch import refused_media
-from trunkline.calls.switch.refused_media import RefusedMedia, refused_endpoints
+from trunkline.calls.switch.refused_media import RefusedCall, RefusedCalls, RefusedFor, RefusedMedia
 from trunkline.directory.model import Directory
 
 LINE = (
@@ -27,8 +27,31 @@ def test_the_lines_of_asterisk() -> None:
         + "other\n"
         + LINE.format(name="trunk-7").replace("7217]", "7217][C-0000000a]:")
     )
-    assert refused_endpoints(log) == ["0550001", "trunk-7"]
-    assert refused_endpoints("x: Couldn't negotiate stream 0:audio\n") == []
+    srtp = [RefusedCall(name, RefusedFor.SRTP) for name in ("0550001", "trunk-7")]
+    assert RefusedCalls().of(log) == srtp
+    assert RefusedCalls().of("x: Couldn't negotiate stream 0:audio\n") == []
+
+
+NO_CODEC = "[2026-11-22 12:06:39.870] NOTICE[{thread}] res_pjsip_session.c:  {name}: Handled? no\n"
+
+
+def test_the_lines_of_the_corrected_asterisk() -> None:
+    calls = RefusedCalls()
+    # Of one call; and another thread's between the two.
+    log = (
+        LINE.format(name="0550001")
+        + NO_CODEC.format(thread=11, name="0550001")
+        + NO_CODEC.format(thread=7217, name="0550001")
+    )
+    assert calls.of(log) == [RefusedCall("0550001", why) for why in (RefusedFor.SRTP, RefusedFor.CODEC)]
+    assert calls.of(NO_CODEC.format(thread=7217, name="0550001")) == [
+        RefusedCall("0550001", RefusedFor.CODEC)
+    ]
+    assert calls.of(LINE.format(name="0550001")) == [RefusedCall("0550001", RefusedFor.SRTP)]
+    assert calls.of(NO_CODEC.format(thread=7217, name="0550001")) == []
+    # An offer in a call, and one that is taken.
+    assert calls.of(NO_CODEC.format(thread=1, name="PJSIP/0550001-0000001")) == []
+    assert calls.of(NO_CODEC.format(thread=1, name="0550001").replace("no", "yes")) == []
 
 
 async def test_they_are_counted_and_logged_once_a_minute(
@@ -61,8 +84,8 @@ async def test_they_are_counted_and_logged_once_a_minute(
         with contextlib.suppress(asyncio.CancelledError):
             await reading
     assert refused.status() == [
-        {"kind": "line", "name": login, "count": 4},
-        {"kind": "trunk", "name": trunk.name, "count": 1},
+        {"kind": "line", "name": login, "cause": "srtp", "count": 4},
+        {"kind": "trunk", "name": trunk.name, "cause": "srtp", "count": 1},
     ]
     lines = [one for one in logs if one["event"] == "call_media_refused"]
     assert [(one.get("line"), one.get("trunk"), one["calls"]) for one in lines] == [
@@ -73,6 +96,27 @@ async def test_they_are_counted_and_logged_once_a_minute(
     assert lines[0]["addresses"] == ["192.0.2.9"]
     assert "SRTP" in lines[0]["remedy"]
     assert lines[0]["account_id"] == account.account_id
+
+
+def test_no_common_codec_of_a_line_and_of_a_trunk(tmp_path: Path) -> None:
+    """Each has its own line of the log, apart from the line's calls that are refused because of SRTP."""
+    account = company()
+    login = next(iter(account.lines.values())).phone_number
+    trunk = next(iter(account.trunks.values()))
+    refused = RefusedMedia(
+        tmp_path / "asterisk.log", lambda: Directory({account.account_id: account}), lambda _line: []
+    )
+    with structlog.testing.capture_logs() as logs:
+        for name in (login, f"trunk-{trunk.trunk_id}", f"trunk-{trunk.trunk_id}-ip"):
+            refused.handle(NO_CODEC.format(thread=1, name=name))
+        refused.handle(LINE.format(name=login))
+    assert [(one.get("line"), one.get("trunk"), one["cause"]) for one in logs] == [
+        (login, None, "codec"),
+        (None, trunk.name, "codec"),
+        (login, None, "srtp"),
+    ]
+    assert "G.711" in logs[0]["remedy"]
+    assert {"kind": "trunk", "name": trunk.name, "cause": "codec", "count": 2} in refused.status()
 
 
 async def _until(condition: Any) -> None:

@@ -14,6 +14,11 @@ _DISK_REMEDIES = {
     "no_recordings": "calls are not recorded; free space",
     "no_calls": "new calls are refused, except to emergency numbers; free space",
 }
+_MEDIA_CAUSES = {
+    "srtp": ("media encryption", "set SRTP of line and phone alike"),
+    "codec": ("no common codec", "enable G.711 in the phone or at the carrier"),
+}
+"""Of calls with refused media: what is wrong, and what to do."""
 _TRUNK_REMEDIES = {
     "refused": "check username and password of the trunk",
     "unreachable": "check host, port and transport of the trunk, and the firewall",
@@ -182,9 +187,10 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
     for one in switch.get("calls_with_refused_media") or ():
         calls = "1 call" if one["count"] == 1 else f"{one['count']} calls"
         was = "was" if one["count"] == 1 else "were"
+        cause, remedy = _MEDIA_CAUSES[one.get("cause", "srtp")]
         yield (
-            f"{calls} of {one['kind']} {one['name']} {was} refused since the start (SIP 488, media encryption): set SRTP of "
-            "line and phone alike; see call_media_refused in the log of the switch"
+            f"{calls} of {one['kind']} {one['name']} {was} refused since the start (SIP 488, {cause}): {remedy}; see"
+            " call_media_refused in the log of the switch"
         )
     if bans := (switch.get("login_bans") or {}).get("in_force"):
         yield f"{bans} bans for wrong passwords of SIP lines are in force: trunkline ban list"

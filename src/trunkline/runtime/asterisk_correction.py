@@ -5,7 +5,8 @@ number is lower than the last one, and all that follow, for up to eleven minutes
 during a talk is not heard any more. No setting avoids it; decision 0034 has the measurements, 0042 the choice.
 Its module of transfers has five more (decision 0043); without the corrections it is not loaded. Its SIP library sends a
 response to the address in ``maddr`` of ``Via``, so an unknown client chose the destination. Its registrar stores each
-``Contact`` of a REGISTER and sends OPTIONS there (decision 0050).
+``Contact`` of a REGISTER and sends OPTIONS there (decision 0050). Its module of sessions refuses a call without a common
+codec, and writes nothing about it.
 
 A correction names the digest of the file before and after it, so it applies to that very build, or not at all.
 """
@@ -207,6 +208,46 @@ REGISTRAR_CORRECTIONS = (
 """In order; decision 0050."""
 
 
+SESSIONS = "res_pjsip_session.so"
+"""The module of calls, in the folder of modules."""
+
+_SESSIONS_CORRECTED = "e72ed66681dd59fcfa0f554e58b25b644e1853c49749afd77568da58cd211f83"
+
+SESSION_CORRECTIONS = (
+    # amd64, handle_incoming_sdp(): when no stream of an offer is taken, the message "Handled? no" is written whatever the
+    # level of debugging is. What asked for the level of this module asks for the result now.
+    Correction(
+        before="835bce094cb4b90a63f3c4f72eb755f4033ed712bda3865b01ea8076d845d36a",
+        after="876ba342094d3a714736c6139e1acf6229b00476e25bd1ec57a112911a94d77b",
+        offset=0x1CC76,
+        old=bytes.fromhex("488b0513730100f6400280752d"),
+        new=bytes.fromhex("83bd44ffffff0074380f1f4000"),
+    ),
+    # The way to the message keeps the name of the source file, and asks for no level.
+    Correction(
+        before="876ba342094d3a714736c6139e1acf6229b00476e25bd1ec57a112911a94d77b",
+        after="1a0e2c181baddc334bf9e2d57c80eadb903a22c9f479c77eb56f5a2fe6099426",
+        offset=0x1CCBE,
+        old=bytes.fromhex("e87d9bfeff48899d78ffffff83f8027f11"),
+        new=bytes.fromhex("0f1f44000048899d78ffffffeb140f1f00"),
+    ),
+    # The message is a notice, with 0 for its line of the source.
+    Correction(
+        before="1a0e2c181baddc334bf9e2d57c80eadb903a22c9f479c77eb56f5a2fe6099426",
+        after=_SESSIONS_CORRECTED,
+        offset=0x1CD03,
+        old=bytes.fromhex("bac903000031ff"),
+        new=bytes.fromhex("6a025f31d26690"),
+    ),
+)
+"""In order; decision 0042."""
+
+
+def are_sessions_corrected(modules: Path) -> bool:
+    """Whether the module of calls in this folder is the corrected one, which writes which calls it refuses."""
+    return _has_digest(modules / SESSIONS, _SESSIONS_CORRECTED)
+
+
 def is_registrar_corrected(modules: Path) -> bool:
     """Whether the module of REGISTER in this folder is the corrected one."""
     return _has_digest(modules / REGISTRAR, _REGISTRAR_CORRECTED)
@@ -222,7 +263,14 @@ def _has_digest(file: Path, digest: str) -> bool:
 
 
 APPLIED = [
-    one.after for one in (*CORRECTIONS, *TRANSFER_CORRECTIONS, *SIP_CORRECTIONS, *REGISTRAR_CORRECTIONS)
+    one.after
+    for one in (
+        *CORRECTIONS,
+        *TRANSFER_CORRECTIONS,
+        *SIP_CORRECTIONS,
+        *REGISTRAR_CORRECTIONS,
+        *SESSION_CORRECTIONS,
+    )
 ]
 """What the marker of a copy holds after :func:`correct_copy` of this version."""
 
@@ -236,7 +284,11 @@ def correct_copy(root: Path, modules: Path) -> None:
     :raises SetupError: see :func:`correct`.
     """
     correct(root / PROGRAM)
-    for name, corrections in ((TRANSFERS, TRANSFER_CORRECTIONS), (REGISTRAR, REGISTRAR_CORRECTIONS)):
+    for name, corrections in (
+        (TRANSFERS, TRANSFER_CORRECTIONS),
+        (REGISTRAR, REGISTRAR_CORRECTIONS),
+        (SESSIONS, SESSION_CORRECTIONS),
+    ):
         if (modules / name).exists():
             correct(modules / name, corrections)
     library = modules.parent.parent / SIP_LIBRARY

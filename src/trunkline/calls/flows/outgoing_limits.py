@@ -9,6 +9,7 @@ engine reports its channel (:meth:`OutgoingUsage.reserve`). So calls that begin 
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,16 @@ class OutgoingUsage:
     # --- counting
 
     def restore(self, session: Session) -> None:
-        """Count the living calls of a session that was rebuilt from its events."""
+        """Count the calls of a session that was rebuilt from its events: the living ones, and all of the last minute.
+
+        Calls of sessions that have ended are not known any more. Nor are calls that were reserved: the engine opens their
+        channels milliseconds after it has the command, so a switch that starts finds them as channels; what was not
+        commanded is decided again.
+        """
+        for leg in session.legs.values():
+            if _leaves(leg):
+                for who in _of(session, leg):
+                    insort(self._begun[who], leg.started_at)
         for leg in session.living:
             if _leaves(leg):
                 for who in _of(session, leg):

@@ -1,7 +1,8 @@
-"""Calls that Asterisk refuses with SIP 488 because the media encryption of phone or carrier and line do not agree.
+"""Calls that Asterisk refuses with SIP 488: phone or carrier and line do not agree on media encryption, or on a codec.
 
-Such a call gets no channel and no event: a line of Asterisk's log is all there is. A call without a common codec makes no
-line either, and is not found here. The same applies to a REGISTER from an address of a trunk whose login is not a line.
+Such a call gets no channel and no event: a line of Asterisk's log is all there is. For codecs, the corrected Asterisk
+writes it (decision 0042); of another one, such a call is not found here. The same applies to a REGISTER from an address of
+a trunk whose login is not a line.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from trunkline.core.engine_values import EndpointName
 from trunkline.core.log import get_logger
 from trunkline.directory.model import Directory
-from trunkline.telephony.config.model import TRUNK_PREFIX
+from trunkline.telephony.config.model import BY_ADDRESS, TRUNK_PREFIX
 from trunkline.telephony.names import endpoint_of
 from trunkline.telephony.port import EndpointKind
 
@@ -28,29 +31,82 @@ LOG_SECONDS = 60.0
 """Refused calls of one line or trunk are logged at most so often."""
 LOGGED_MAX = 10_000
 """Lines, trunks and addresses of which the time of the last log line is kept."""
+THREADS_MAX = 10_000
+"""Threads of Asterisk of which a line is remembered."""
 READ_MAX = 1_000_000
 """Bytes of new lines that are read at once; older ones are skipped."""
 
 _REFUSED = re.compile(
-    r"^\[[^\]]*\] ERROR\[\d+\][^ ]* res_pjsip_session\.c: +(?P<endpoint>[\w-]{1,80}): Couldn't negotiate stream \d+:audio",
+    r"^\[[^\]]*\] (?:ERROR|NOTICE)\[(?P<thread>\d{1,20})\][^ ]* res_pjsip_session\.c: +(?P<endpoint>[\w-]{1,80}): "
+    r"(?:Couldn't negotiate stream \d+:(?P<stream>audio)|Handled\? no$)",
     re.ASCII | re.MULTILINE,
 )
+"""An offer in a call has the name of a channel (``PJSIP/...``) instead of the endpoint's: the call goes on without it."""
 _NO_LINE = re.compile(
     r"^\[[^\]]*\] WARNING\[\d+\][^ ]* res_pjsip_registrar\.c: Endpoint '(?P<endpoint>trunk-\d{1,18})(?:-ip)?'"
     r" \((?P<ip>[0-9A-Fa-f.:\[\]]{3,50}):\d{1,5}\) has no configured AORs",
     re.ASCII | re.MULTILINE,
 )
-REMEDY = (
-    "the phone or carrier offers encrypted media (SRTP) and the line or trunk has none, or the reverse: set srtp of the line"
-    " and the phone alike"
-)
+
+
+class RefusedFor(StrEnum):
+    """Why an offer of media was refused."""
+
+    SRTP = "srtp"
+    CODEC = "codec"
+
+    @property
+    def remedy(self) -> str:
+        if self is RefusedFor.SRTP:
+            return (
+                "the phone or carrier offers encrypted media (SRTP) and the line or trunk has none, or the reverse: set"
+                " srtp of the line and the phone alike"
+            )
+        return (
+            "the phone or carrier offers no codec that Trunkline has (G.722, G.711, Opus), or no audio: enable G.711 (PCMA"
+            " or PCMU) in the phone or at the carrier"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCall:
+    """A call that was refused.
+
+    :ivar endpoint: of Asterisk.
+    """
+
+    endpoint: str
+    why: RefusedFor
+
 
 _log = get_logger("calls")
 
 
-def refused_endpoints(log: str) -> list[str]:
-    """Names of the endpoints whose calls were refused, in the order of the lines. Pure."""
-    return [found["endpoint"] for found in _REFUSED.finditer(log)]
+class RefusedCalls:
+    """Finds the refused calls in Asterisk's log.
+
+    A thread of Asterisk that cannot agree on encryption writes so, and then, if it is corrected, that it refuses the call;
+    of one without a common codec it writes the latter only.
+    """
+
+    def __init__(self) -> None:
+        self._named: dict[str, str] = {}
+        """Endpoint whose call was refused by thread: the second line of the same call is to come."""
+
+    def of(self, log: str) -> list[RefusedCall]:
+        """The refused calls of the next lines of the log, in their order."""
+        found = []
+        for line in _REFUSED.finditer(log):
+            thread, endpoint = line["thread"], line["endpoint"]
+            is_second = self._named.pop(thread, None) == endpoint
+            if line["stream"]:
+                self._named[thread] = endpoint
+                found.append(RefusedCall(endpoint, RefusedFor.SRTP))
+            elif not is_second:
+                found.append(RefusedCall(endpoint, RefusedFor.CODEC))
+        if len(self._named) > THREADS_MAX:
+            self._named.clear()
+        return found
 
 
 def unknown_logins(log: str) -> list[tuple[int, str]]:
@@ -80,9 +136,10 @@ class RefusedMedia:
         self._addresses = addresses
         self._clock = clock
         self._inode, self._position = self._state()
-        self._counts: Counter[tuple[str, str]] = Counter()
-        self._unlogged: Counter[tuple[str, str]] = Counter()
-        self._logged_at: dict[tuple[str, str], float] = {}
+        self._calls = RefusedCalls()
+        self._counts: Counter[tuple[str, str, RefusedFor]] = Counter()
+        self._unlogged: Counter[tuple[str, str, RefusedFor]] = Counter()
+        self._logged_at: dict[tuple[str, str] | tuple[str, str, RefusedFor], float] = {}
 
     async def run(self) -> None:
         """Read the log until cancelled."""
@@ -92,19 +149,20 @@ class RefusedMedia:
 
     def handle(self, log: str) -> None:
         """Count and log the refused calls of new lines of the log."""
-        for name in refused_endpoints(log):
-            self._add(name)
+        for call in self._calls.of(log):
+            self._add(call)
         for trunk_id, ip in dict.fromkeys(unknown_logins(log)):
             self._add_login(trunk_id, ip)
 
     def status(self) -> list[dict[str, Any]]:
         """For ``trunkline status``: lines and trunks with refused calls, those with the most first."""
         return [
-            {"kind": kind, "name": name, "count": count}
-            for (kind, name), count in self._counts.most_common(20)
+            {"kind": kind, "name": name, "cause": str(why), "count": count}
+            for (kind, name, why), count in self._counts.most_common(20)
         ]
 
-    def _add(self, endpoint: str) -> None:
+    def _add(self, call: RefusedCall) -> None:
+        endpoint = call.endpoint.removesuffix(BY_ADDRESS)
         if not EndpointName.is_good(endpoint):
             return
         kind, name, account_id, addresses = "", "", 0, []
@@ -120,19 +178,21 @@ class RefusedMedia:
                 addresses = [owner[1].host, *owner[1].addresses]
         if not kind:
             return
-        self._counts[kind, name] += 1
-        self._unlogged[kind, name] += 1
-        if self._clock() - self._logged_at.get((kind, name), 0.0) < LOG_SECONDS:
+        key = (kind, name, call.why)
+        self._counts[key] += 1
+        self._unlogged[key] += 1
+        if self._clock() - self._logged_at.get(key, 0.0) < LOG_SECONDS:
             return
-        self._logged_at[kind, name] = self._clock()
+        self._logged_at[key] = self._clock()
         _log.warning(
             "call_media_refused",
             account_id=account_id,
             **{kind: name},
             addresses=addresses,
-            calls=self._unlogged.pop((kind, name)),
+            calls=self._unlogged.pop(key),
+            cause=str(call.why),
             reason="SIP 488",
-            remedy=REMEDY,
+            remedy=call.why.remedy,
         )
 
     def _add_login(self, trunk_id: int, ip: str) -> None:
