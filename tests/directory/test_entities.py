@@ -43,6 +43,11 @@ LEFT_OUT = {
         "carrier_trunk_id",  # a trunk of the installation
     },
     "sip_lines": {"employee_id", "virtual_phone_usage_rule"},  # follows from phones; no method sets the rule
+    "notifications": {
+        "former_secret_encrypted",  # a secret, until it is replaced everywhere
+        "former_secret_until",
+        "switched_off_reason",  # what its deliveries found
+    },
     "employees": {"status_id"},  # follows from the status
     "sites": {"parent_id"},  # no method sets it
     "campaigns": {"type", "engine", "static_utm"},  # of integrated campaigns, which no method makes
