@@ -116,6 +116,15 @@ def agent_of(event: Event) -> int | None:
     return int(key) if kind == "agent" else None
 
 
+def is_complete(event: Event, facts: CallFacts) -> bool:
+    """Whether the log of the call has what the data of an event need. Calls and queues are stored by separate transactions,
+    so an event of a queue may be there before those of its call."""
+    if event.type not in _OF_VISITS:
+        return True
+    needs_leg = event.type in (EventType.AGENT_CONNECTED, EventType.CALLER_FINISHED)
+    return bool(facts.session) and (not needs_leg or _leg_of(event, facts) is not None)
+
+
 def needs_background(event: Event, facts: CallFacts) -> bool:
     """Whether the data of an event has something that the tables have."""
     return agent_of(event) is not None or facts.session.get("lead_id") is not None

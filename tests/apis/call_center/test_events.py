@@ -108,6 +108,23 @@ async def test_a_socket_has_the_events_of_calls(rest: Rest, is_late: bool) -> No
             await foreign.receive(timeout=0.3)
 
 
+async def test_an_event_of_a_queue_waits_for_those_of_its_call(rest: Rest) -> None:
+    """They are stored by separate transactions."""
+    call = steps()
+    events = events_of(rest, call)
+    joined = next(one for one in events if one.type is EventType.CALLER_JOINED)
+    async with rest.session.ws_connect(f"{rest.base}/api/events?api_key={rest.key}") as socket:
+        await happen(rest, [joined])
+        await asyncio.sleep(0.3)
+        await happen(rest, [one for one in events[:5] if one.call_session_id is not None])
+        [start] = await received(socket, 1)
+    assert (start["event"], start["data"]["cid_num"], start["data"]["dst_num"]) == (
+        "call:start",
+        "12025550111",
+        "97140000200",
+    )
+
+
 async def test_a_socket_has_the_device_of_an_agent(rest: Rest) -> None:
     user, line = await make_user(rest), await make_line(rest, "0260001")
 

@@ -6,6 +6,7 @@ They are those that are sent to the URL of the account, but only while the clien
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ from trunkline.notifications.listener import center_background
 PATH = "/api/events"
 
 _PERMISSION: Permission = ("agents", "select")
+
+_STORED_SECONDS, _POLL_SECONDS = 2.0, 0.1
+"""How long an event of a queue waits for the events of its call."""
 
 _CALLS_MAX = 2000
 """Calls whose facts one stream remembers; those of others are read again when they are needed."""
@@ -124,19 +128,32 @@ class CenterEventStream(EventSockets[CenterWatching]):
     async def _facts(self, event: Event, call: int, calls: OrderedDict[int, CallFacts]) -> CallFacts:
         """The facts of a call with this event. They are read when the stream did not see the call begin."""
         is_own = event.call_session_id == call
+        if not is_own:
+            return await self._facts_of_visit(event, call)
         known = calls.get(call)
-        if known is None and is_own and event.seq == 1:
+        if known is None and event.seq == 1:
             known = calls[call] = CallFacts()
         elif known is None:
-            async with self._services.db.for_account(event.account_id).connection() as connection:
-                found = await call_events(connection, event.account_id, call)
-            earlier = (one for one in found if (one.seq < event.seq if is_own else one.at <= event.at))
-            known = aggregate(earlier)
-            if is_own:
-                calls[call] = known
-        if is_own:
-            apply(known, event)
-            calls.move_to_end(call)
-            if len(calls) > _CALLS_MAX:
-                calls.popitem(last=False)
+            found = await self._log(event.account_id, call)
+            known = calls[call] = aggregate(one for one in found if one.seq < event.seq)
+        apply(known, event)
+        calls.move_to_end(call)
+        if len(calls) > _CALLS_MAX:
+            calls.popitem(last=False)
         return known
+
+    async def _facts_of_visit(self, event: Event, call: int) -> CallFacts:
+        """The facts of a call at an event of its queue, which may be stored a moment before those of the call."""
+        deadline = asyncio.get_running_loop().time() + _STORED_SECONDS
+        while True:
+            found = await self._log(event.account_id, call)
+            facts = aggregate(one for one in found if one.at <= event.at)
+            if call_center.is_complete(event, facts):
+                return facts
+            if asyncio.get_running_loop().time() >= deadline:
+                return aggregate(found)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _log(self, account_id: int, call: int) -> list[Event]:
+        async with self._services.db.for_account(account_id).connection() as connection:
+            return await call_events(connection, account_id, call)
