@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,12 +16,13 @@ from psycopg.types.json import Jsonb
 from tests.calls import company as c
 from tests.calls.test_lead_calls import LEAD, OTHER, node
 from trunkline.calls.switch import dialer as module
-from trunkline.calls.switch.dialer import Dialer
-from trunkline.core.clock import to_datetime
+from trunkline.calls.switch.dialer import Dialer, LiveAttempt
+from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import InvalidInput
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.dialer import store
+from trunkline.dialer.outcomes import Outcome
 
 NODE = 1
 
@@ -106,3 +108,24 @@ async def test_an_error_does_not_end_the_switch(monkeypatch: pytest.MonkeyPatch)
     async with asyncio.timeout(5):
         await Dialer(SimpleNamespace(), None, lambda: 0.0)._repeated(work, "a test")  # type: ignore[arg-type]
     assert tries == 3
+
+
+async def test_a_result_of_the_moment_of_the_stop_is_stored(database: str, db: Database) -> None:
+    campaign_id = await _company(database)
+    one = await node(c.BORIS)
+    one.live.campaign = replace(one.live.campaign, campaign_id=campaign_id)
+    one.dialer._db = db
+    one.dialer._campaigns = {(c.ACCOUNT, campaign_id): one.live}
+    with psycopg.connect(database, autocommit=True) as connection:
+        row = connection.execute(
+            "insert into dial_attempts (account_id, campaign_id, phone, call_session_id, node)"
+            " values (%s, %s, %s, 5, %s) returning attempt_id",
+            (c.ACCOUNT, campaign_id, LEAD, NODE),
+        ).fetchone()
+    assert row is not None
+    attempt = LiveAttempt(row[0], c.ACCOUNT, campaign_id, LEAD, 5, Instant(one.clock), is_started=True)
+    one.dialer._end(attempt, store.Result(Outcome.BUSY, Instant(one.clock)))
+    one.live.is_stopped = True
+    await one.dialer._dial(one.live)
+    found = await store.results(db, c.ACCOUNT, campaign_id)
+    assert (found["outcomes"], found["calls"]) == ({"busy": 1}, 0)

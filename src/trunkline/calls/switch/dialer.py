@@ -297,6 +297,8 @@ class Dialer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PERIOD_SECONDS):
                     await live.wake.wait()
+        # What ended just before the stop is stored, too.
+        await self._repeated(lambda: self._store_results(live), "results")
 
     async def _fill(self, live: LiveCampaign) -> None:
         """Read leads in advance."""
