@@ -55,6 +55,7 @@ _EPHEMERAL = {
     "confirmed",
     "plays",
     "mailbox_pin",
+    "mailbox_new_pin",
     "mailbox",
     "mailbox_at",
     "taking_control",

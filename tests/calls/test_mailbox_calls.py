@@ -21,7 +21,9 @@ from trunkline.events.catalogue import EventType
 
 SOUNDS = (
     "mailbox_pin", "mailbox_wrong_pin", "mailbox_locked", "mailbox_no_pin", "mailbox_new", "mailbox_saved", "mailbox_keys",
-    "mailbox_end", "technical_problem",
+    "mailbox_end", "technical_problem", "mailbox_options", "mailbox_group_options", "mailbox_new_pin",
+    "mailbox_new_pin_again",
+    "mailbox_pin_refused", "mailbox_pin_different", "mailbox_greeting", "mailbox_changed", "mailbox_unchanged",
 )  # fmt: skip
 NEW = {"id": "n" * 64, "is_saved": False, "file": "/recordings/n"}
 SAVED = {"id": "s" * 64, "is_saved": True, "file": "/recordings/s"}
@@ -84,12 +86,12 @@ def test_the_pin_is_asked_and_is_in_no_event() -> None:
     assert simulation.heard() == ["mailbox_pin"]
     simulation.keys("2580#")
     [ask] = simulation.asked
-    assert ask.question.data == {"employee_id": c.ANNA, "pin": "2580"}
+    assert ask.question.data == {"employee_id": c.ANNA, "group_id": None, "pin": "2580"}
     assert EventType.KEY_PRESSED not in simulation.types
     assert "2580" not in str([event.data for event in simulation.events])
     simulation.reply("right")
-    assert simulation.heard() == ["mailbox_end"]
-    simulation.ends()
+    assert simulation.heard() == ["mailbox_end", "mailbox_options"]
+    simulation.ends().at(6).flow()
     assert simulation.end["finish_reason"] == "success_finish"
     walk(simulation.events)
 
@@ -102,13 +104,13 @@ def test_new_messages_come_with_their_keys() -> None:
     assert simulation.heard() == ["mailbox_new", "n", "mailbox_keys"]
     simulation.keys("2")
     assert simulation.asked[-1].question.data == {
-        "employee_id": c.ANNA, "recording_id": NEW["id"], "action": "save",
+        "employee_id": c.ANNA, "group_id": None, "recording_id": NEW["id"], "action": "save",
     }  # fmt: skip
     assert simulation.heard() == ["mailbox_saved", "s", "mailbox_keys"]
     simulation.keys("3")
     assert marked(simulation) == [(NEW["id"], "save"), (SAVED["id"], "delete")]
-    assert simulation.heard() == ["mailbox_end"]
-    simulation.keys("3").ends()
+    assert simulation.heard() == ["mailbox_end", "mailbox_options"]
+    simulation.keys("3").ends().at(6).flow()
     assert len(marked(simulation)) == 2
     assert simulation.end["finish_reason"] == "success_finish"
     walk(simulation.events)
@@ -128,7 +130,7 @@ def test_a_message_that_could_not_be_deleted_is_offered_again() -> None:
     assert [one.question.data["recording_id"] for one in simulation.asked[1:]] == [NEW["id"]] * 2
     simulation.keys("3")
     failed = QuestionFailed(simulation.asked[-1].key, Instant(simulation.clock), "TimeoutError")
-    assert simulation.heard() == ["mailbox_end"]
+    assert simulation.heard() == ["mailbox_end", "mailbox_options"]
     simulation.take(rules.signal(simulation.session, failed, simulation.context()))
     assert simulation.flow().session.ending is None
     assert simulation.heard() == ["technical_problem", "mailbox_saved", "s", "mailbox_keys"]
@@ -136,7 +138,7 @@ def test_a_message_that_could_not_be_deleted_is_offered_again() -> None:
 
 
 def test_the_next_without_a_change_and_other_keys() -> None:
-    simulation = opened(NEW, SAVED).keys("79")
+    simulation = opened(NEW, SAVED).keys("78")
     assert simulation.heard() == ["mailbox_new", "n", "mailbox_keys"]
     simulation.keys("#")
     assert simulation.heard() == ["mailbox_saved", "s", "mailbox_keys"]

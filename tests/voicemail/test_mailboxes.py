@@ -15,7 +15,9 @@ from tests.recordings.test_service import call
 from trunkline.core.clock import Instant
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.events.catalogue import Event, EventType
+from trunkline.speech import audio
 from trunkline.voicemail import mailboxes
+from trunkline.voicemail.greetings import Greetings
 from trunkline.voicemail.mailboxes import ATTEMPTS_MAX, Mailboxes, MailboxListener
 
 
@@ -147,3 +149,78 @@ async def test_a_message_goes_with_its_recording(rig: Rig, anna: int) -> None:
     await mailboxes.prune(rig.db)
     rows = await rig.db.fetch_all("select recording_id from voice_messages")
     assert [row["recording_id"] for row in rows] == [kept]
+
+
+# --- what an employee changes by phone
+
+
+async def test_an_employee_changes_the_pin(rig: Rig, anna: int) -> None:
+    await boxes(rig).set_pin(rig.account_id, "201", "2580")
+    changed = await boxes(rig).change_pin(rig.account_id, {"employee_id": anna, "pin": "7391"})
+    assert changed == {"result": "changed"}
+    assert await tried(rig, anna, "2580") == "wrong"
+    assert await tried(rig, anna, "7391") == "right"
+    for pin in ("1234", "0000", "123"):
+        refused = await boxes(rig).change_pin(rig.account_id, {"employee_id": anna, "pin": pin})
+        assert refused == {"result": "refused"}
+    other = await boxes(rig).change_pin(rig.account_id + 1, {"employee_id": anna, "pin": "2580"})
+    assert other == {"result": "refused"}, "another account"
+    assert await tried(rig, anna, "7391") == "right"
+
+
+async def sales(rig: Rig) -> int:
+    row = await rig.db.fetch_one(
+        "insert into employee_groups (account_id, key, name, extension) values (%s, 'sales', 'Sales', '200')"
+        " returning group_id",
+        (rig.account_id,),
+    )
+    assert row is not None
+    return int(row["group_id"])
+
+
+async def heard(rig: Rig, employee_id: int, group_id: int | None) -> list[str]:
+    data = {"employee_id": employee_id, "group_id": group_id, "pin": "2580"}
+    return [one["id"] for one in (await boxes(rig).open(rig.account_id, data))["messages"]]
+
+
+async def test_messages_for_a_group_are_in_its_mailbox_only(rig: Rig, anna: int) -> None:
+    group_id = await sales(rig)
+    await boxes(rig).set_pin(rig.account_id, "201", "2580")
+    own = await left(rig, anna, group_id=group_id)
+    of_group = await left(rig, None, group_id=group_id)
+    assert await heard(rig, anna, None) == [own]
+    assert await heard(rig, anna, group_id) == [of_group]
+    for recording_id, in_group in ((own, group_id), (of_group, None)):
+        data = {"employee_id": anna, "group_id": in_group, "recording_id": recording_id, "action": "delete"}
+        await boxes(rig).mark(rig.account_id, data)
+    assert await heard(rig, anna, group_id) == [of_group], "a message is deleted in its own mailbox only"
+    assert await heard(rig, anna, None) == [own]
+    data = {"employee_id": anna, "group_id": group_id, "recording_id": of_group, "action": "delete"}
+    await boxes(rig).mark(rig.account_id, data)
+    assert await heard(rig, anna, group_id) == []
+
+
+async def test_a_greeting_becomes_a_media_file_of_the_account(rig: Rig, anna: int, tmp_path: Path) -> None:
+    spool, media = tmp_path / "spool", tmp_path / "media"
+    spool.mkdir()
+    media.mkdir()
+    group_id = await sales(rig)
+    for index, (owner, key) in enumerate(
+        [(None, "greeting_201"), (group_id, "greeting_200"), (None, "greeting_201")]
+    ):
+        pcm = bytes([index, 0]) * 16_000
+        (spool / "one.wav").write_bytes(audio.wav(pcm))
+        data = {"employee_id": anna, "group_id": owner, "path": "one.wav"}
+        kept = await Greetings(rig.db, spool, media).keep(rig.account_id, data)
+        assert kept == {"result": "changed"}
+        row = await rig.db.fetch_one(
+            "select sha256, duration_ms, kind from media_files where account_id = %s and key = %s",
+            (rig.account_id, key),
+        )
+        assert row is not None
+        assert (row["duration_ms"], row["kind"]) == (2000, "user")
+        assert audio.pcm_of((media / f"{row['sha256']}.wav").read_bytes()) == pcm
+        assert not (spool / "one.wav").exists()
+    await rig.db.execute("update employees set extension = null where employee_id = %s", (anna,))
+    data = {"employee_id": anna, "group_id": None, "path": "one.wav"}
+    assert (await Greetings(rig.db, spool, media).keep(rig.account_id, data))["result"] == "unchanged"

@@ -48,12 +48,15 @@ from trunkline.calls.states import (
     FirstAnswered,
     Forwarding,
     Greeting,
+    InMailbox,
     InMenu,
     InQueue,
     InScenario,
     Joining,
     LeavingMessage,
+    MailboxGreeting,
     MailboxLogin,
+    MailboxNewPin,
     MailboxOpen,
     NoCoach,
     OnHold,
@@ -505,13 +508,28 @@ def _decision_received(session: Session, data: Mapping[str, Any]) -> State | Non
 
 def _mailbox_refused(session: Session, data: Mapping[str, Any]) -> State | None:
     match session.state:
-        case MailboxLogin(employee_id, tries) if data["result"] == "wrong":
-            return MailboxLogin(employee_id, tries + 1)
+        case MailboxLogin(employee_id, tries) as state if data["result"] == "wrong":
+            return MailboxLogin(employee_id, tries + 1, group_id=state.group_id)
     return None
 
 
 def _mailbox_opened(session: Session, _data: Mapping[str, Any]) -> State | None:
-    return MailboxOpen(session.state.employee_id) if isinstance(session.state, MailboxLogin) else None
+    state = session.state
+    return MailboxOpen(state.employee_id, group_id=state.group_id) if isinstance(state, InMailbox) else None
+
+
+def _mailbox_pin_asked(session: Session, data: Mapping[str, Any]) -> State | None:
+    state = session.state
+    if not isinstance(state, InMailbox):
+        return None
+    return MailboxNewPin(state.employee_id, data["is_repeat"], group_id=state.group_id)
+
+
+def _mailbox_greeting_asked(session: Session, data: Mapping[str, Any]) -> State | None:
+    state = session.state
+    if not isinstance(state, InMailbox):
+        return None
+    return MailboxGreeting(state.employee_id, data["path"], group_id=state.group_id)
 
 
 def _key_pressed(session: Session, data: Mapping[str, Any]) -> State | None:
@@ -637,9 +655,14 @@ _FOLLOWING: dict[EventType, Callable[[Session, Mapping[str, Any]], State | None]
         BetweenOperations() if isinstance(session.state, InQueue) else None
     ),
     EventType.KEY_PRESSED: _key_pressed,
-    EventType.MAILBOX_CALLED: lambda _session, data: MailboxLogin(data["employee_id"]),
+    EventType.MAILBOX_CALLED: lambda _session, data: MailboxLogin(
+        data["employee_id"], group_id=data.get("group_id")
+    ),
     EventType.MAILBOX_REFUSED: _mailbox_refused,
     EventType.MAILBOX_OPENED: _mailbox_opened,
+    EventType.MAILBOX_PIN_ASKED: _mailbox_pin_asked,
+    EventType.MAILBOX_GREETING_ASKED: _mailbox_greeting_asked,
+    EventType.MAILBOX_CHANGED: _mailbox_opened,
     EventType.SETTING_DIALLED: lambda _session, data: ChangingSetting(
         data["employee_id"], data["setting"], data["value"]
     ),

@@ -69,7 +69,9 @@ from trunkline.calls.states import (
     Dialling,
     Forwarding,
     InQueue,
+    MailboxGreeting,
     MailboxLogin,
+    MailboxNewPin,
     State,
     Talking,
 )
@@ -248,7 +250,9 @@ def _react(decision: Decision, signal: CallSignal | TimerInput) -> None:
         case KeyPressed():
             leg = session.leg_of(signal.channel)
             if leg is not None:
-                if not isinstance(session.state, MailboxLogin):  # the digits of a PIN are stored nowhere
+                if not isinstance(
+                    session.state, MailboxLogin | MailboxNewPin
+                ):  # the digits of a PIN are stored nowhere
                     decision.emit(EventType.KEY_PRESSED, leg_id=leg.leg_id, key=signal.key)
                 _flow(decision, Key(leg, signal.key))
         case Elapsed():
@@ -462,7 +466,7 @@ def _played(decision: Decision, play_id: str) -> None:
 
 
 def _recorded(decision: Decision, seconds: float, *, go_on: bool) -> None:
-    if inbound.message_left(decision, seconds):
+    if inbound.message_left(decision, seconds) or isinstance(decision.session.state, MailboxGreeting):
         _flow(decision, MessageRecorded(seconds, go_on))
 
 

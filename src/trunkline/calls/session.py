@@ -376,6 +376,8 @@ class Session:
     held_back: list[Ended | ConnectFinished] = field(default_factory=list)
     mailbox_pin: str = ""
     """The PIN of a mailbox, as far as it is pressed; it is in no event."""
+    mailbox_new_pin: str = ""
+    """The new PIN as it was entered for the first time."""
     mailbox: tuple[dict[str, Any], ...] = ()
     """Messages of the open mailbox: ``id``, ``is_saved``, ``file``."""
     mailbox_at: int = 0

@@ -11,7 +11,7 @@ inbound scenario     Incoming, BetweenOperations, Greeting, InMenu, AwaitingDeci
 queue                InQueue
 parking              Parked, DialledParking
 outbound             Dialling
-voice mailbox        MailboxLogin, MailboxOpen
+voice mailbox        MailboxLogin, MailboxOpen, MailboxNewPin, MailboxGreeting
 settings by codes    ChangingSetting
 click-to-call        CallingFirst, FirstAnswered, CallingSecond, BothAnswered
 connected by engine  EngineTalk, EngineTalkEnded
@@ -112,9 +112,13 @@ class Dialling(State):
 
 @dataclass(frozen=True, slots=True)
 class InMailbox(State):
-    """Base: an employee has called the own mailbox."""
+    """Base: an employee has called the own mailbox, or that of a group.
+
+    :ivar group_id: None: the own one.
+    """
 
     employee_id: int
+    group_id: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,26 @@ class MailboxLogin(InMailbox):
 @dataclass(frozen=True, slots=True)
 class MailboxOpen(InMailbox):
     """The employee hears the messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxNewPin(InMailbox):
+    """The employee enters a new PIN.
+
+    :ivar is_repeat: for the second time.
+    """
+
+    is_repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxGreeting(InMailbox):
+    """The employee records the greeting of the mailbox.
+
+    :ivar path: of the recording, relative to the spool folder.
+    """
+
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +373,8 @@ class Finished(State):
 
 STATES: tuple[type[State], ...] = (
     Incoming, BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage, InQueue, Dialling,
-    MailboxLogin, MailboxOpen, ChangingSetting, DialledParking, Parked, CallingFirst, FirstAnswered, CallingSecond,
+    MailboxLogin, MailboxOpen, MailboxNewPin, MailboxGreeting, ChangingSetting, DialledParking, Parked,
+    CallingFirst, FirstAnswered, CallingSecond,
     BothAnswered, EngineTalk, EngineTalkEnded, Joining, Connecting, Talking, ControlledLate, TalkInterrupted, OnHold,
     Calling, Announcing, Releasing, Consulting, TransferCalling, TransferAnnouncing, TransferReleasing, Finishing, Finished,
 )  # fmt: skip

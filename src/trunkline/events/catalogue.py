@@ -104,13 +104,19 @@ class EventType(StrEnum):
     KEY_PRESSED = "key_pressed"
     """leg_id, key"""
     MAILBOX_CALLED = "mailbox_called"
-    """leg_id, employee_id: an employee called the own mailbox; the PIN is asked"""
+    """leg_id, employee_id, group_id (null: the own mailbox): an employee called a mailbox; the PIN is asked"""
     MAILBOX_REFUSED = "mailbox_refused"
     """result wrong|locked|no_pin|failed"""
     MAILBOX_OPENED = "mailbox_opened"
     """new, saved: numbers of messages"""
     MAILBOX_MARKED = "mailbox_marked"
     """recording_id, action save|delete; whether it could be done: the question_closed that follows"""
+    MAILBOX_PIN_ASKED = "mailbox_pin_asked"
+    """is_repeat (for the second time): the employee enters a new PIN"""
+    MAILBOX_GREETING_ASKED = "mailbox_greeting_asked"
+    """path (relative to spool_dir): the employee records the greeting of the mailbox"""
+    MAILBOX_CHANGED = "mailbox_changed"
+    """what pin|greeting, result changed|refused|different|unchanged|failed: the messages follow again"""
     SETTING_DIALLED = "setting_dialled"
     """leg_id, employee_id, setting do_not_disturb|forward_always|forward_busy|forward_no_answer, value (on|off, or the
     extension or number to forward to, empty: none): an employee dialled the code of a setting"""
@@ -283,6 +289,7 @@ UNPUBLISHED = frozenset(
     {
         EventType.SCENARIO_ENTERED, EventType.OPERATION_ENTERED, EventType.TARGET_CHOSEN, EventType.LEG_STARTED,
         EventType.MENU_REPEATED, EventType.MENU_DECIDED, EventType.MAILBOX_CALLED, EventType.MAILBOX_REFUSED,
+        EventType.MAILBOX_PIN_ASKED, EventType.MAILBOX_GREETING_ASKED, EventType.MAILBOX_CHANGED,
         EventType.MAILBOX_OPENED, EventType.MAILBOX_MARKED, EventType.DECISION_RECEIVED,
         EventType.SETTING_DIALLED, EventType.PARKING_DIALLED, EventType.CALL_PARKED, EventType.PARKING_RETURNED,
         EventType.CALL_RETRIEVED, EventType.CALL_FORWARDED, EventType.RECORDING_STARTED,

@@ -74,6 +74,7 @@ from trunkline.runtime.node_lock import node_lock
 from trunkline.speech import EspeakSpeech
 from trunkline.telephony.carrier_registrations import RegistrationState
 from trunkline.telephony.engine import AsteriskEngine
+from trunkline.voicemail.greetings import Greetings
 from trunkline.voicemail.indications import MessageIndicator, indicating_messages
 from trunkline.voicemail.mailboxes import Mailboxes
 
@@ -171,8 +172,15 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             limits.line_calls_per_minute, limits.line_concurrent_calls, limits.line_money_per_day
         )
         mailboxes = Mailboxes(db, settings.recordings_dir)
+        greetings = Greetings(db, settings.spool_dir, settings.media_dir)
         switch.timers.register(mailbox.OPEN, lambda account_id, asked: mailboxes.open(account_id, asked.data))
         switch.timers.register(mailbox.MARK, lambda account_id, asked: mailboxes.mark(account_id, asked.data))
+        switch.timers.register(
+            mailbox.SET_PIN, lambda account_id, asked: mailboxes.change_pin(account_id, asked.data)
+        )
+        switch.timers.register(
+            mailbox.KEEP_GREETING, lambda account_id, asked: greetings.keep(account_id, asked.data)
+        )
         switch.timers.register(
             employee_settings.CHANGE, lambda account_id, asked: _change_setting(db, switch, account_id, asked)
         )

@@ -46,18 +46,21 @@ _KNOWN = "select 1 from voice_mailboxes where account_id = %(account_id)s and em
 _MESSAGES = """
 select m.recording_id, m.is_saved, r.wav_path from voice_messages m
     join recordings r on r.account_id = m.account_id and r.recording_id = m.recording_id
-where m.account_id = %(account_id)s and m.employee_id = %(employee_id)s and r.status = 'ready' and r.wav_path is not null
+where m.account_id = %(account_id)s and (m.employee_id = %(owner)s or m.group_id = %(group_id)s)
+    and r.status = 'ready' and r.wav_path is not null
 order by m.is_saved, m.created_at limit %(limit)s
 """
 
 _SAVE = """
 update voice_messages set is_saved = true
-where account_id = %(account_id)s and employee_id = %(employee_id)s and recording_id = %(recording_id)s
+where account_id = %(account_id)s and (employee_id = %(owner)s or group_id = %(group_id)s)
+    and recording_id = %(recording_id)s
 """
 
 _DELETE = """
 delete from voice_messages
-where account_id = %(account_id)s and employee_id = %(employee_id)s and recording_id = %(recording_id)s
+where account_id = %(account_id)s and (employee_id = %(owner)s or group_id = %(group_id)s)
+    and recording_id = %(recording_id)s
 """
 
 _SET_PIN = """
@@ -69,10 +72,25 @@ on conflict (account_id, employee_id) do update
 returning employee_id
 """
 
-_ADD = """
-insert into voice_messages (account_id, recording_id, employee_id, call_session_id)
-select account_id, %(recording_id)s, employee_id, %(call_session_id)s from employees
+_CHANGE_PIN = """
+update voice_mailboxes set pin_salt = %(salt)s, pin_hash = %(hash)s, failures = 0, locked_until = null
 where account_id = %(account_id)s and employee_id = %(employee_id)s
+returning employee_id
+"""
+
+_EXTENSION = """
+select extension from employees where account_id = %(account_id)s and employee_id = %(employee_id)s
+"""
+
+_ADD = """
+insert into voice_messages (account_id, recording_id, employee_id, group_id, call_session_id)
+select %(account_id)s, %(recording_id)s, owner.employee_id, owner.group_id, %(call_session_id)s from (
+    select employee_id, null::bigint as group_id from employees
+    where account_id = %(account_id)s and employee_id = %(employee_id)s
+    union all
+    select null, group_id from employee_groups
+    where account_id = %(account_id)s and group_id = %(group_id)s and %(employee_id)s::bigint is null
+) as owner
 on conflict do nothing
 """
 
@@ -91,7 +109,7 @@ class Mailboxes:
         """Whether a PIN is right, and the messages: ``result`` right|wrong|locked|no_pin, ``messages`` (``id``,
         ``is_saved``, ``file``: path without extension).
 
-        :param data: ``employee_id``, ``pin``.
+        :param data: ``employee_id`` (whose PIN it is), ``group_id`` (null: the own mailbox), ``pin``.
         """
         params = {"account_id": account_id, "employee_id": data["employee_id"]}
         limits = {"most": ATTEMPTS_MAX, "locked": LOCKED_SECONDS}
@@ -103,7 +121,8 @@ class Mailboxes:
         if not hmac.compare_digest(given, bytes(row["pin_hash"])):
             return {"result": "wrong", "messages": []}
         await self._db.execute(_RIGHT, params)
-        rows = await self._db.fetch_all(_MESSAGES, {**params, "limit": MESSAGES_MAX})
+        owner = {**_owner(account_id, data), "limit": MESSAGES_MAX}
+        rows = await self._db.fetch_all(_MESSAGES, owner)
         messages = [
             {
                 "id": one["recording_id"],
@@ -117,12 +136,25 @@ class Mailboxes:
     async def mark(self, account_id: int, data: Mapping[str, Any]) -> dict[str, Any]:
         """Save or delete a message.
 
-        :param data: ``employee_id``, ``recording_id``, ``action`` save|delete.
+        :param data: ``employee_id``, ``group_id``, ``recording_id``, ``action`` save|delete.
         """
         statement = _DELETE if data["action"] == "delete" else _SAVE
-        params = {"account_id": account_id, **{name: data[name] for name in ("employee_id", "recording_id")}}
-        await self._db.execute(statement, params)
+        await self._db.execute(statement, {**_owner(account_id, data), "recording_id": data["recording_id"]})
         return {}
+
+    async def change_pin(self, account_id: int, data: Mapping[str, Any]) -> dict[str, Any]:
+        """A new PIN of an employee who has entered the present one: ``result`` changed|refused.
+
+        :param data: ``employee_id``, ``pin``.
+        """
+        params = {"account_id": account_id, "employee_id": data["employee_id"]}
+        row = await self._db.fetch_one(_EXTENSION, params)
+        if row is None or not _is_good(data["pin"], row["extension"]):
+            return {"result": "refused"}
+        salt = secrets.token_bytes(16)
+        hashed = await asyncio.to_thread(_hashed, data["pin"], salt)
+        await self._db.execute(_CHANGE_PIN, {**params, "salt": salt, "hash": hashed})
+        return {"result": "changed"}
 
     async def set_pin(self, account_id: int, extension: str, pin: str) -> None:
         """Give the mailbox of an employee a PIN, and unlock it.
@@ -130,7 +162,7 @@ class Mailboxes:
         :raises InvalidInput: it is not 4 to 8 digits, or can be guessed at once.
         :raises NotFound: no employee has this extension.
         """
-        if not _PIN.fullmatch(pin) or len(set(pin)) == 1 or pin in "0123456789" or pin == extension:
+        if not _is_good(pin, extension):
             raise InvalidInput(
                 "A PIN has 4 to 8 digits that are neither all the same, nor in order, nor the extension"
             )
@@ -165,6 +197,7 @@ class MailboxListener:
                         "account_id": event.account_id,
                         "recording_id": event.data["recording_id"],
                         "employee_id": one.data.get("employee_id"),
+                        "group_id": one.data.get("group_id"),
                         "call_session_id": event.call_session_id,
                     },
                 )
@@ -175,6 +208,23 @@ async def prune(db: Database) -> None:
     await db.execute(
         """delete from voice_messages m where not exists (select from recordings r
            where r.account_id = m.account_id and r.recording_id = m.recording_id)"""
+    )
+
+
+def _owner(account_id: int, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Whose messages are meant: those of the group, or of the employee."""
+    group_id = data.get("group_id")
+    return {
+        "account_id": account_id,
+        "owner": data["employee_id"] if group_id is None else None,
+        "group_id": group_id,
+    }
+
+
+def _is_good(pin: str, extension: str | None) -> bool:
+    """Whether it is 4 to 8 digits that cannot be guessed at once."""
+    return (
+        _PIN.fullmatch(pin) is not None and len(set(pin)) > 1 and pin not in "0123456789" and pin != extension
     )
 
 

@@ -13,7 +13,7 @@
 ``menu``              menus of a scenario; ``scenario_position`` has where a call is in its scenario
 ``queueing``          a contact waits in a queue, and agents are called for it
 ``external_decision`` another system decides what happens to a call; ``external_question`` asks it
-``mailbox``           an employee listens to the own mailbox by phone
+``mailbox``           an employee listens to a mailbox by phone, changes the PIN, records the greeting
 ``parking``           contacts in slots, taken by any phone of the account
 ``employee_settings`` codes by which an employee changes an own setting
 ``engine_connect``    what the engine rings and connects by itself, and how that ends

@@ -635,7 +635,18 @@ def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessag
         silence_seconds=routing_decision.silence_seconds,
         **more,
     )
-    _prompt(decision, contact, files(decision, routing_decision.media_file_ids))
+    own = _greeting(decision, routing_decision)
+    _prompt(decision, contact, files(decision, own or routing_decision.media_file_ids))
+
+
+def _greeting(decision: Decision, routing_decision: TakeMessage) -> tuple[int, ...]:
+    """The greeting that the employee or the group of the message has recorded; it replaces that of the operation."""
+    account = decision.context.account
+    owner = account.employees.get(routing_decision.employee_id or 0) or account.groups.get(
+        routing_decision.group_id or 0
+    )
+    own = account.greeting(owner.extension) if owner is not None and owner.extension else None
+    return (own.media_file_id,) if own is not None else ()
 
 
 def _prompt(decision: Decision, contact: Leg, said: tuple[str, ...]) -> None:

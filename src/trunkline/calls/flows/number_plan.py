@@ -59,7 +59,9 @@ class ToEmergency:
 
 @dataclass(frozen=True, slots=True)
 class ToMailbox:
-    """The mailbox of the employee who dials."""
+    """The mailbox of the employee who dials, or of a group."""
+
+    group: Group | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ PICK_UP = "*8"
 """Takes a call that rings for a colleague of the own groups; with an extension behind it, for that employee or group."""
 
 MAILBOX = "*98"
-"""Calls the own mailbox."""
+"""Calls the own mailbox; with the extension of a group behind it, that of the group."""
 
 PARKING = "*68"
 """Parks a contact; with two digits behind it, it is a slot."""
@@ -141,6 +143,9 @@ def destination(account: Account, dialled: str) -> Destination | None:
         return ToEmergency(emergency)
     if dialled == MAILBOX:
         return ToMailbox()
+    if dialled.startswith(MAILBOX):
+        group = account.group_by_extension(dialled.removeprefix(MAILBOX))
+        return ToMailbox(group) if group is not None else None
     if dialled.startswith(PARKING):
         return _parking(dialled.removeprefix(PARKING))
     if dialled == PICK_UP:

@@ -91,7 +91,7 @@ def _connect(decision: Decision, leg: Leg, where: Destination | None) -> Reason 
         case ToEmergency():
             return _to_emergency(decision, leg, where.number)
         case ToMailbox():
-            return mailbox.call(decision, leg)
+            return mailbox.call(decision, leg, where)
         case ToParking():
             return parking.call(decision, leg, where)
         case ToPickUp():

@@ -63,6 +63,25 @@ SYSTEM_SET: dict[str, _Spoken | _Made] = {
         "To hear it again press 1, to save it press 2, to delete it press 3, for the next press hash.",
     ),
     "mailbox_end": _Spoken("Mailbox: end", "You have no more messages."),
+    "mailbox_options": _Spoken(
+        "Mailbox: options", "To record your greeting press 0, to change your PIN press 9, or hang up."
+    ),
+    "mailbox_group_options": _Spoken(
+        "Mailbox: options of a group", "To record the greeting press 0, or hang up."
+    ),
+    "mailbox_new_pin": _Spoken("Mailbox: new PIN", "Please enter your new PIN, then press hash."),
+    "mailbox_new_pin_again": _Spoken("Mailbox: new PIN again", "Please enter the new PIN again."),
+    "mailbox_pin_refused": _Spoken(
+        "Mailbox: PIN refused", "This PIN can be guessed. Please choose 4 to 8 other digits."
+    ),
+    "mailbox_pin_different": _Spoken(
+        "Mailbox: PINs differ", "The two PINs are different. Nothing has changed."
+    ),
+    "mailbox_greeting": _Spoken(
+        "Mailbox: greeting", "Please speak your greeting after the tone, then press any key."
+    ),
+    "mailbox_changed": _Spoken("Mailbox: changed", "This is changed."),
+    "mailbox_unchanged": _Spoken("Mailbox: unchanged", "Nothing has changed."),
     "do_not_disturb_on": _Spoken("Do not disturb: on", "Do not disturb is on."),
     "do_not_disturb_off": _Spoken("Do not disturb: off", "Do not disturb is off."),
     "checked_in": _Spoken("Checked in", "You are checked in at this phone."),

@@ -17,6 +17,9 @@ from trunkline.directory.model.people import Employee, Group
 from trunkline.directory.model.queues import AgentProfile, CallQueue
 from trunkline.directory.model.scenarios import Scenario, Schedule, TalkOption
 
+GREETING = "greeting_"
+"""How the keys of media files begin that are greetings of mailboxes; the extension follows."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutgoingLimits:
@@ -80,6 +83,7 @@ class Account:
     _queues_by_extension: Mapping[str, CallQueue] = field(init=False, repr=False, compare=False)
     _employees_by_line: Mapping[int, Employee] = field(init=False, repr=False, compare=False)
     _system_media: Mapping[str, MediaFile] = field(init=False, repr=False, compare=False)
+    _greetings: Mapping[str, MediaFile] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         index = object.__setattr__  # the dataclass is frozen; its indexes are made once, here
@@ -93,6 +97,10 @@ class Account:
         index(self, "_employees_by_line", self._line_owners())
         system = {m.key: m for m in self.media.values() if m.kind is MediaKind.SYSTEM}
         index(self, "_system_media", system)
+        greetings = (
+            m for m in self.media.values() if m.kind is not MediaKind.SYSTEM and m.key.startswith(GREETING)
+        )
+        index(self, "_greetings", {m.key.removeprefix(GREETING): m for m in greetings})
 
     def _line_owners(self) -> dict[int, Employee]:
         """Phones name the lines their employee answers; a line that itself names an employee belongs to that employee."""
@@ -198,6 +206,10 @@ class Account:
     def system_media(self, mnemonic: str) -> MediaFile | None:
         """A file of the shared set, e.g. ``dialing_music``."""
         return self._system_media.get(mnemonic)
+
+    def greeting(self, extension: str) -> MediaFile | None:
+        """The greeting of the mailbox of the employee or group with this extension."""
+        return self._greetings.get(extension)
 
     def may_call(self, direction: str) -> bool:
         """Whether calls may go in this direction; international and premium ones only when allowed on purpose."""
