@@ -20,7 +20,7 @@ from tests.calls import company as c
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_call import LINES, AnyCall
 from trunkline.calls.session import CoachMode, Phase, Role
-from trunkline.calls.states import Connecting, Controlled, Transferring
+from trunkline.calls.states import Connecting, Controlled, Parked, Transferring
 from trunkline.core.errors import TrunklineError
 from trunkline.directory.model import Account
 
@@ -28,6 +28,7 @@ DORA_NUMBER = "104"
 
 SIMPLE: list[tuple[str, dict[str, Any]]] = [
     ("hold_call", {}),
+    ("park_call", {}),
     ("unhold_call", {}),
     ("restore_talk", {}),
     ("transfer_talk", {}),
@@ -48,7 +49,7 @@ TARGETS = [DORA_NUMBER, "101", "200", c.BORIS_LINE, c.DORA_LINE, c.CUSTOMER, "44
 
 REACHED = [DORA_NUMBER, c.CUSTOMER, c.BORIS_LINE]
 FITTING = {
-    Phase.TALK: ["hold_call", "hold_call", "run_scenario", "add_coach"],
+    Phase.TALK: ["hold_call", "hold_call", "run_scenario", "add_coach", "park_call"],
     Phase.HOLD: ["make_call", "make_call", "unhold_call"],
     Phase.DIALING: ["restore_talk", "transfer_talk"],
     Phase.OPERATOR_TALK: ["restore_talk", "transfer_talk"],
@@ -99,7 +100,7 @@ def settled(simulation: CallSimulation) -> None:
     elif session.phase in (Phase.HOLD, Phase.DIALING, Phase.OPERATOR_TALK):
         assert here is not None
         assert engine.hearing(here.channel) in ({"music"}, {"message"}, {"music", "message"})
-        assert isinstance(session.state, Transferring) or operator is not None
+        assert isinstance(session.state, Transferring | Parked) or operator is not None
         assert (third is not None) == (session.phase is not Phase.HOLD)
         if session.phase is Phase.OPERATOR_TALK:
             assert operator is not None
