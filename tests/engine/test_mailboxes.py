@@ -116,7 +116,9 @@ async def test_callers_hear_the_greeting_that_the_employee_has_spoken(setup: Set
     await silence(call)
     await call.hangup()
     await call.ended()
-    async with asyncio.timeout(30):
+    export = await setup.installation.run("export", "--account", str(setup.account.account_id))
+    assert "greeting_203" in export, setup.installation.log_tail(60)
+    async with asyncio.timeout(45):
         while True:
             caller = await (await setup.customer()).dial(TO_CLARA)
             await caller.answered()
