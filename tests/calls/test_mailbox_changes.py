@@ -13,12 +13,17 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.effects import PlayFiles, RecordMessage
 from trunkline.calls.flows import mailbox
 from trunkline.calls.flows.number_plan import ToMailbox, destination
-from trunkline.calls.states import MailboxGreeting, MailboxLogin, MailboxNewPin, MailboxOpen
+from trunkline.calls.states import MailboxGreeting, MailboxLogin, MailboxNewPin, MailboxOpen, State
 from trunkline.calls.timers import QuestionFailed
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import EventType
 
 OWN = {"employee_id": c.ANNA, "group_id": None}
+
+
+def state(simulation: Mailbox) -> State:
+    """A property that a key changes."""
+    return simulation.session.state
 
 
 def results(simulation: Mailbox) -> list[tuple[str, str]]:
@@ -33,7 +38,7 @@ def test_a_new_pin_is_entered_twice_and_is_in_no_event() -> None:
     simulation = opened(NEW).keys("9")
     assert simulation.heard() == ["mailbox_new_pin"]
     simulation.keys("7391#")
-    assert simulation.session.state == MailboxNewPin(c.ANNA, is_repeat=True)
+    assert state(simulation) == MailboxNewPin(c.ANNA, is_repeat=True)
     assert simulation.heard() == ["mailbox_new_pin_again"]
     simulation.keys("7391#")
     assert simulation.asked[-1].question.data == {**OWN, "pin": "7391"}
@@ -42,7 +47,7 @@ def test_a_new_pin_is_entered_twice_and_is_in_no_event() -> None:
     assert pressed == ["9"]
     simulation.reply("changed")
     assert simulation.heard() == ["mailbox_changed", "mailbox_new", "n", "mailbox_keys"]
-    assert simulation.session.state == MailboxOpen(c.ANNA)
+    assert state(simulation) == MailboxOpen(c.ANNA)
     assert (simulation.session.mailbox_pin, simulation.session.mailbox_new_pin) == ("", "")
     walk(simulation.events)
 
@@ -69,14 +74,14 @@ def test_nobody_enters_the_new_pin() -> None:
     simulation = opened(NEW).keys("9").ends()
     simulation.at(6).flow()
     assert results(simulation) == [("pin", "unchanged")]
-    assert isinstance(simulation.session.state, MailboxOpen)
+    assert isinstance(state(simulation), MailboxOpen)
 
 
 def test_an_empty_mailbox_offers_the_changes() -> None:
     simulation = opened()
     assert simulation.heard() == ["mailbox_end", "mailbox_options"]
     simulation.keys("9")
-    assert isinstance(simulation.session.state, MailboxNewPin)
+    assert isinstance(state(simulation), MailboxNewPin)
 
 
 # --- the greeting
@@ -90,18 +95,18 @@ def speaking() -> Mailbox:
 
 def test_a_greeting_is_recorded_and_kept() -> None:
     simulation = speaking()
-    state = simulation.session.state
-    assert isinstance(state, MailboxGreeting)
+    speaks = state(simulation)
+    assert isinstance(speaks, MailboxGreeting)
     [recording] = [one for one in simulation.engine.done if isinstance(one, RecordMessage)]
-    assert (recording.path, recording.channel) == (state.path, simulation.channel)
+    assert (recording.path, recording.channel) == (speaks.path, simulation.channel)
     simulation.at(4)
     simulation.engine.recorded(simulation.channel)
     simulation.flow()
-    assert simulation.asked[-1].question.data == {**OWN, "path": state.path}
+    assert simulation.asked[-1].question.data == {**OWN, "path": speaks.path}
     assert simulation.asked[-1].question.is_change
     simulation.reply("changed")
     assert results(simulation) == [("greeting", "changed")]
-    assert simulation.session.state == MailboxOpen(c.ANNA)
+    assert state(simulation) == MailboxOpen(c.ANNA)
     walk(simulation.events)
 
 
@@ -134,16 +139,16 @@ def test_a_member_opens_the_mailbox_of_the_group_with_the_own_pin() -> None:
     simulation.keys("2580#")
     assert simulation.asked[-1].question.data == {**of_group, "pin": "2580"}
     simulation.reply("wrong")
-    assert simulation.session.state == MailboxLogin(c.ANNA, 2, group_id=c.ALL)
+    assert state(simulation) == MailboxLogin(c.ANNA, 2, group_id=c.ALL)
     simulation.keys("2580#").reply("right", NEW)
-    assert simulation.session.state == MailboxOpen(c.ANNA, group_id=c.ALL)
+    assert state(simulation) == MailboxOpen(c.ANNA, group_id=c.ALL)
     simulation.keys("9")
-    assert isinstance(simulation.session.state, MailboxOpen), "a group has no PIN"
+    assert isinstance(state(simulation), MailboxOpen), "a group has no PIN"
     simulation.keys("3")
     assert simulation.asked[-1].question.data == {**of_group, "recording_id": NEW["id"], "action": "delete"}
     assert simulation.heard() == ["mailbox_end", "mailbox_group_options"]
     simulation.keys("0")
-    assert isinstance(simulation.session.state, MailboxGreeting)
+    assert isinstance(state(simulation), MailboxGreeting)
     again = evolved(None, simulation.events)
     decision = Decision(again, simulation.context(), Instant(simulation.clock))
     leg = again.initiator
