@@ -35,6 +35,8 @@ _THIRD = {BORIS: "102", CLARA: "104"}
 COACHES = {"coach_whisper": "whisper", "coach_barge": "barge"}
 """Commands that call a coach, with the mode."""
 _NAMES = {"Dora": CLARA}
+_DONE = "done"
+"""How a feature begins that is an action or command, in whatever state: a sample has each of them."""
 _STEPS = 9
 _TRIED = 400
 
@@ -140,7 +142,8 @@ def sample(count: int) -> list[CallScenario]:
     seen: set[tuple[str, ...]] = set()
 
     def worth(call_scenario: CallScenario) -> float:
-        return sum(math.pow(often[one], -0.4) for one in happenings(call_scenario) - seen)
+        new = happenings(call_scenario) - seen
+        return sum(100 if one[0] == _DONE else math.pow(often[one], -0.4) for one in new)
 
     for number in range(count):
         fitting = [call_scenario for call_scenario in found if _ring_outs(call_scenario) == number % 2]
@@ -164,6 +167,7 @@ def happenings(call_scenario: CallScenario) -> set[tuple[str, ...]]:
     for reported in call_scenario.steps:
         step = reported.step
         if reported.refusal is None:
+            found.add((_DONE, step.action, step.command))
             found.add((call_scenario.beginning, step.action, step.command, *sorted(states.values())))
         else:
             found.add(("refused", step.command))

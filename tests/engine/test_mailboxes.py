@@ -22,6 +22,8 @@ pytestmark = [
 ]
 
 TO_CLARA, TO_TEAM = "97140000381", "97140000382"
+BEEP = 1000.0
+"""Hz: the tone after which a caller speaks."""
 PIN, NEW_PIN = "2580", "7391"
 
 
@@ -110,8 +112,8 @@ async def test_callers_hear_the_greeting_that_the_employee_has_spoken(setup: Set
     call = await entered(setup, "*98")
     await silence(call)
     await call.send_keys("0")
-    await silence(call)
-    await asyncio.sleep(3)
+    await call.hears(BEEP, seconds=0.2)
+    await asyncio.sleep(4)
     await call.send_keys("#")
     await silence(call)
     await call.hangup()

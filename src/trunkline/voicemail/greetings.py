@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.db.pool import Database
-from trunkline.directory.media.store import store_sound
+from trunkline.directory.media.store import store_sound, write_recorded
 from trunkline.directory.model.account import GREETING
 from trunkline.speech import audio
 
@@ -18,13 +18,6 @@ select extension from employees where account_id = %(account_id)s and employee_i
 
 _OF_GROUP = """
 select extension from employee_groups where account_id = %(account_id)s and group_id = %(group_id)s
-"""
-
-_KEEP = """
-insert into media_files (account_id, key, name, kind, sha256, duration_ms, size_bytes)
-values (%(account_id)s, %(key)s, %(name)s, 'user', %(sha256)s, %(duration_ms)s, %(size_bytes)s)
-on conflict (account_id, key) do update set sha256 = excluded.sha256, duration_ms = excluded.duration_ms,
-    size_bytes = excluded.size_bytes, spoken_text = null, spoken_language = null
 """
 
 
@@ -53,16 +46,9 @@ class Greetings:
         file = self._spool / data["path"]
         pcm = audio.pcm_of(await asyncio.to_thread(file.read_bytes))
         stored = await store_sound(self._media, audio.wav(pcm))
-        await self._db.execute(
-            _KEEP,
-            {
-                "account_id": account_id,
-                "key": f"{GREETING}{row['extension']}",
-                "name": f"Greeting of {row['extension']}",
-                "sha256": stored.sha256,
-                "duration_ms": stored.duration_ms,
-                "size_bytes": stored.size_bytes,
-            },
+        extension = row["extension"]
+        await write_recorded(
+            self._db, account_id, f"{GREETING}{extension}", f"Greeting of {extension}", stored
         )
         await asyncio.to_thread(file.unlink, missing_ok=True)
         return {"result": "changed"}

@@ -161,3 +161,23 @@ async def _write_row(db: Database, key: str, sound: _Spoken | _Made, stored: Sto
             "language": DEFAULT_LANGUAGE if spoken else None,
         },
     )
+
+
+async def write_recorded(db: Database, account_id: int, key: str, name: str, stored: StoredSound) -> None:
+    """A media file of an account whose content was recorded by phone; it replaces the content of the same key."""
+    await db.execute(
+        """
+        insert into media_files (account_id, key, name, kind, sha256, duration_ms, size_bytes)
+        values (%(account_id)s, %(key)s, %(name)s, %(kind)s, %(sha256)s, %(duration_ms)s, %(size_bytes)s)
+        on conflict (account_id, key) do update set sha256 = excluded.sha256, duration_ms = excluded.duration_ms,
+            size_bytes = excluded.size_bytes, spoken_text = null, spoken_language = null""",
+        {
+            "account_id": account_id,
+            "key": key,
+            "name": name,
+            "kind": MediaKind.USER.value,
+            "sha256": stored.sha256,
+            "duration_ms": stored.duration_ms,
+            "size_bytes": stored.size_bytes,
+        },
+    )
