@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
+import psycopg
 import pytest
 import pytest_asyncio
 import yaml
@@ -17,9 +18,9 @@ from tests.engine.setup import Setup
 from tests.engine.test_calls_in import NOTIFICATIONS_OF_A_TALK
 from trunkline.calls.switch.queue_commands import AgentCommands, AgentView
 from trunkline.calls.switch.rpc_client import SwitchClient
-from trunkline.demo.outside import Answer, Call, Ignore
+from trunkline.demo.outside import Answer, Call, Customer, Ignore
 from trunkline.queues.states import AgentState, AgentStatus
-from trunkline.runtime import secrets
+from trunkline.runtime import postgres, secrets
 
 pytestmark = [
     pytest.mark.engine,
@@ -46,7 +47,7 @@ STRATEGIES: dict[str, tuple[str, str] | None] = {
 THREE = [
     {"employee": name, "position": position} for position, name in enumerate(("anna", "boris", "clara"), 1)
 ]
-QUEUES = {
+QUEUES: dict[str, dict[str, Any]] = {
     "queues": {
         "support": {
             "name": "Support",
@@ -109,6 +110,57 @@ QUEUES = {
     },
 }
 TUNE, WORD = 1395.0, 1065.0
+FLOOR = {"longest-idle-agent": (1, 2, 3), "round-robin": (3, 4, 5), "top-down": (5, 6, 1)}
+"""Queues of many callers: agents by their numbers; three of them are in two queues."""
+FIRST_OF_FLOOR, FIRST_AGENT = 97140000430, 971500001900
+WAITS, TO_QUEUE, TO_NUMBER = "97140000440", "97140000441", "97140000442"
+OUTSIDE = "971500001990"
+QUEUES["employees"] = {
+    f"agent{number}": {
+        "first_name": f"Agent{number}",
+        "last_name": "Floor",
+        "phones": [{"number": str(FIRST_AGENT + number)}],
+    }
+    for number in range(1, 7)
+}
+QUEUES["queues"] |= {
+    **{
+        f"floor_{name}": {
+            "name": f"Floor {name}",
+            "strategy": name,
+            "music": "tune",
+            "agents": [{"employee": f"agent{one}", "position": at} for at, one in enumerate(members, 1)],
+        }
+        for name, members in FLOOR.items()
+    },
+    "all": {
+        "name": "All", "music": "tune", "strategy": "top-down",
+        "agents": [{"employee": f"agent{one}", "position": one} for one in range(1, 6)],
+    },
+    "first": {"name": "First", "music": "tune", "max_wait_time": 1, "exits": {"timeout": "queue:second"}},
+    "second": {"name": "Second", "music": "tune", "max_wait_time": 1, "exits": {"timeout": "scenario:queue_message"}},
+    "third": {"name": "Third", "music": "tune", "max_wait_time": 1, "exits": {"timeout": f"number:{OUTSIDE}"}},
+}  # fmt: skip
+_MORE = {
+    **{str(FIRST_OF_FLOOR + at): f"floor_{name}" for at, name in enumerate(FLOOR)},
+    WAITS: "all",
+    TO_QUEUE: "first",
+    TO_NUMBER: "third",
+}
+QUEUES["scenarios"] |= {
+    **{
+        f"into_{name}": {"name": name, "operations": {"wait": {"kind": "queue", "queue": name}}}
+        for name in _MORE.values()
+    },
+    "queue_message": {
+        "name": "Message after two queues",
+        "operations": {"message": {"kind": "voicemail", "media": ["word_to_contact"], "max_seconds": 2}},
+    },
+}
+QUEUES["virtual_numbers"] |= {
+    number: {"name": f"To {name}", "trunk": "carrier", "rules": [{"scenario": f"into_{name}"}]}
+    for number, name in _MORE.items()
+}
 
 
 class Agents:
@@ -379,16 +431,14 @@ async def test_the_events_of_a_queue_call_are_sent(setup: Setup, agents: Agents)
             bodies = [json.loads(one.body) for one in setup.receiver.accepted if "center" in one.path]
             return [one for one in bodies if "event" in one]
 
-        async with asyncio.timeout(60):
-            while len(pushed()) < len(over_socket):
+        def named(found: list[dict[str, Any]]) -> set[tuple[str, str]]:
+            return {(one["event"], str(one["data"].get("id") or one["data"]["user_id"])) for one in found}
+
+        async with asyncio.timeout(60):  # those of before, which were on their way, come to the URL, too
+            while not named(over_socket) <= named(pushed()):
                 await asyncio.sleep(0.2)
     finally:
         await rest(setup, "account_defaults", {"event_push_url": None})
-
-    def named(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
-        return sorted((one["event"], str(one["data"].get("id") or one["data"]["user_id"])) for one in found)
-
-    assert named(pushed()) == named(over_socket)
     of_agent = [one for one in over_socket if one["event"].startswith("agent:")]
     assert [one["event"] for one in of_agent] == [
         "agent:checkin",
@@ -491,6 +541,119 @@ async def test_a_colleague_transfers_a_caller_to_a_queue(setup: Setup, agents: A
     await phone.answered()
     await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
     await end(call)
+
+
+async def floor(setup: Setup) -> dict[int, Customer]:
+    """The phones of the agents of many callers, by their numbers."""
+    return {number: await setup.customer_with(str(FIRST_AGENT + number)) for number in range(1, 7)}
+
+
+async def stored(setup: Setup, kind: str, after: float) -> list[dict[str, Any]]:
+    """Events of the streams of queues or agents since a moment, in the order of time."""
+    url = postgres.dsn(setup.installation.settings)
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        cursor = await connection.execute(
+            "select stream, type, extract(epoch from occurred_at)::float8, data from stream_events"
+            " where account_id = %s and stream like %s and occurred_at > to_timestamp(%s) order by occurred_at, seq",
+            (setup.account.account_id, f"{kind}:%", after),
+        )
+        rows = await cursor.fetchall()
+    return [{"stream": row[0], "type": row[1], "at": row[2], **row[3]} for row in rows]
+
+
+async def test_forty_callers_of_three_queues_and_six_agents(setup: Setup, agents: Agents) -> None:
+    """Nobody is lost, nobody is passed over in a queue, and no agent has two calls, also those of two queues."""
+    began = time.time()
+    for phone in (await floor(setup)).values():
+        phone.on_call(Answer(after=0.2, hang_up_after=1.0))
+    names = tuple(f"agent{number}" for number in range(1, 7))
+    await agents.free(*names)
+    calls: list[Call] = []
+    for wave in range(10):
+        numbers = [str(FIRST_OF_FLOOR + (4 * wave + one) % 3) for one in range(4)]
+        calls += await asyncio.gather(*(dial(setup, number) for number in numbers))
+    async with asyncio.timeout(150):
+        await asyncio.gather(*(call.ended() for call in calls))
+    assert await agents.until_waiting(0) == []
+    events = await stored(setup, "queue", began)
+    joined = [one for one in events if one["type"] == "caller_joined"]
+    connected = [one for one in events if one["type"] == "agent_connected"]
+    assert len(joined) == len(connected) == 40
+    assert {one["caller_id"] for one in connected} == {one["caller_id"] for one in joined}
+    for queue in {one["stream"] for one in joined}:
+        order = [one["caller_id"] for one in joined if one["stream"] == queue]
+        offered = [
+            one["caller_id"] for one in events if one["type"] == "agent_offering" and one["stream"] == queue
+        ]
+        assert list(dict.fromkeys(offered)) == order
+    busy: dict[str, int] = {}
+    for one in await stored(setup, "agent", began):
+        if one["type"] == "offer_started":
+            assert one["stream"] not in busy, "an agent has two calls"
+            busy[one["stream"]] = one["offer_id"]
+        elif one["type"] in ("offer_ended", "queue_call_ended"):
+            assert busy.pop(one["stream"]) == one["offer_id"]
+    assert busy == {}
+    served = [one for one in await agents.commands.agents(setup.account.account_id) if one.calls_answered]
+    assert sum(one.calls_answered for one in served) == 40
+    assert len(served) >= 5
+
+
+async def test_the_timeout_of_a_queue_leads_to_a_queue_a_scenario_and_a_number(
+    setup: Setup, agents: Agents
+) -> None:
+    before = await setup.last_id()
+    call = await dial(setup, TO_QUEUE)
+    await call.hears(TUNE)
+    await call.hears(WORD, 0.3)
+    await call.ended()
+    row = await setup.row_with(before, "voice_mail_records")
+    assert (await setup.voice_mail(row)).keys() == {call.tone}
+    outside = await setup.customer_with(OUTSIDE)
+    outside.on_call(Answer())
+    call = await dial(setup, TO_NUMBER)
+    phone = await outside.next_call()
+    await phone.answered()
+    await asyncio.gather(call.hears(phone.tone), phone.hears(call.tone))
+    assert await agents.waiting() == []
+    await end(call)
+
+
+async def test_a_killed_switch_with_twenty_waiting_and_five_talking(setup: Setup, agents: Agents) -> None:
+    phones = await floor(setup)
+    for one in phones.values():
+        one.on_call(Answer())
+    names = [f"agent{number}" for number in range(1, 6)]
+    await agents.free(*names)
+    talking = []
+    for number in range(1, 6):
+        call = await dial(setup, WAITS)
+        phone = await phones[number].next_call()
+        await phone.answered()
+        talking.append((call, phone))
+    waiting = [await dial(setup, WAITS) for _ in range(20)]
+    before = await agents.until_waiting(20)
+    killed = setup.installation.kill("switch")
+    await setup.installation.wait_restarted("switch", killed)
+    after = await agents.until_waiting(20)
+    assert [one["call_session_id"] for one in after] == [one["call_session_id"] for one in before]
+    assert not any(one.is_ended for one in (*waiting, *(side for pair in talking for side in pair)))
+    for name in names:
+        assert (await agents.view(name)).state is AgentState.IN_CALL
+    await asyncio.gather(
+        *(call.hears(phone.tone) for call, phone in talking), *(one.hears(TUNE) for one in waiting)
+    )
+    for at, (call, phone) in enumerate(talking[:2]):
+        await end(call)
+        await phone.ended()
+        following = await phones[at + 1].next_call()
+        await following.answered()
+        await waiting[at].hears(following.tone)
+    left = await agents.until_waiting(18)
+    assert [one["call_session_id"] for one in left] == [one["call_session_id"] for one in before][2:]
+    await agents.free()
+    await end(*waiting, *(call for call, _ in talking[2:]))
+    assert await agents.until_waiting(0) == []
 
 
 async def test_a_killed_switch_keeps_who_waits_and_who_talks(setup: Setup, agents: Agents) -> None:
