@@ -56,6 +56,10 @@ COMMANDS = {
         "trunkline.cli.notifications",
         "Webhook subscriptions: change, test, show the log, send again.",
     ),
+    "planfix": (
+        "trunkline.cli.planfix",
+        "Planfix: create its notifications and its user; check what it needs.",
+    ),
     "contract": ("trunkline.cli.contract", "Show the coverage of the API contract."),
     "demo": ("trunkline.cli.demo", "Show the product with a demo company and simulated phones."),
 }

@@ -23,6 +23,7 @@ from trunkline.db.pool import Database
 from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import replay
+from trunkline.notifications.presets import PRESETS, drafts
 from trunkline.notifications.sender import STANDARD_PREFIX
 from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions
 from trunkline.notifications.variables import VARIABLES
@@ -125,6 +126,26 @@ def add(
         print_json({"subscription_id": made, "key": handle})
     else:
         click.echo(f"subscription {made} ({handle}); try it with `trunkline notification test {made}`")
+
+
+@notification.command()
+@click.argument("name", type=click.Choice(list(PRESETS)))
+@click.option("--url", required=True)
+@click.option("--secret", help="Signs deliveries; at least 16 characters.")
+@account_option
+@json_option
+def preset(name: str, url: str, secret: str | None, account_id: int | None, json: bool) -> None:
+    """Create the subscriptions that a kind of receiver expects; a second run replaces them."""
+
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> dict[str, int]:
+        return {draft.key: await subscriptions.save(which, draft) for draft in drafts(name, url, secret)}
+
+    made = _work(account_id, task)
+    if json:
+        print_json(made)
+        return
+    for key, subscription_id in made.items():
+        click.echo(f"subscription {subscription_id} ({key})")
 
 
 @notification.command()
