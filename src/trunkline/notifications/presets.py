@@ -1,6 +1,6 @@
 """Sets of subscriptions that a kind of receiver expects, with the fields of each body. Data.
 
-Sources: the page of the Planfix integration (its eight notifications), the handbook of an installation (its six).
+Sources: the page of the Planfix integration (its eight notifications), the events that receivers of calls use (six).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ PRESETS: Mapping[str, tuple[PresetNotification, ...]] = {
     ),
     "everything": tuple(PresetNotification(mnemonic, mnemonic.value) for mnemonic in Mnemonic),
 }
-"""``calls``: the six of the handbook; ``everything``: each event, as JSON with all its variables."""
+"""``calls``: six about calls; ``everything``: each event, as JSON with all its variables."""
 
 
 def drafts(preset: str, url: str, secret: str | None = None) -> list[Draft]:
