@@ -333,7 +333,8 @@ class DecisionMachine(RuleBasedStateMachine):
         return self.call.session.phase is not Phase.ENDED
 
     def is_asked(self) -> bool:
-        return self.lives() and bool(self.call.session.questions)
+        state = self.call.session.state
+        return self.lives() and isinstance(state, AwaitingDecision) and state.question != ""
 
     @precondition(lives)
     @rule(key=st.sampled_from("012#*"))

@@ -161,3 +161,10 @@ def test_templates_of_existing_receivers(path: Path) -> None:
     template = parse_body(path.read_text())
     assert template.format is Format.JSON
     assert set(json.loads(template.render({}))) == template.names
+
+
+def test_a_brace_before_a_placeholder_stays() -> None:
+    assert parse_body('["{{{contact_id}}}"]').render({"contact_id": 5}) == '["{5}"]'
+    assert parse_body("a {{{contact_id}} b", "text/plain").render({"contact_id": 5}) == "a {5 b"
+    url = parse_url("https://receiver.example/x?{{{contact_id}}")
+    assert url.render({"contact_id": 5}) == "https://receiver.example/x?{5"

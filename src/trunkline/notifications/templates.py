@@ -136,6 +136,10 @@ def _split(text: str, field: str) -> tuple[str | Placeholder, ...]:
     parts: list[str | Placeholder] = []
     position = 0
     while (start := text.find(_OPENING, position)) >= 0:
+        while text.startswith(
+            _OPENING, start + 1
+        ):  # of more than two braces, the last two open a placeholder
+            start += 1
         parts.append(text[position:start])
         placeholder, position = _placeholder_at(text, start, field, quoted=False)
         parts.append(placeholder)
@@ -157,7 +161,8 @@ def _split_json(text: str, field: str) -> tuple[str | Placeholder, ...]:
                     field=field,
                 )
             position = unicode_escape.end() if unicode_escape else position + 2
-        elif text.startswith(_OPENING, position):  # no JSON has two opening braces in a row outside a string
+        elif text.startswith(_OPENING, position) and not text.startswith(_OPENING, position + 1):
+            # No JSON has two opening braces in a row outside a string.
             parts.append(text[literal_start:position])
             placeholder, position = _placeholder_at(text, position, field, quoted=in_string)
             parts.append(placeholder)
