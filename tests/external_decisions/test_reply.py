@@ -86,6 +86,11 @@ def test_each_form(given_: Any, expected: Reply) -> None:
         json.dumps({"returned_code": [1] * (CODES_MAX + 1)}).encode(),
         json.dumps({"text": "x" * REPLY_MAX}).encode(),
         json.dumps({"text": "x" * 2001}).encode(),
+        b'{"phones": ["201"], "message_name": "x\\u0000"}',
+        b'{"phones": ["201\\u0000"]}',
+        b'{"text": "\\ud800"}',
+        b'{"returned_code": "\\udfff1"}',
+        b'{"phones": ["201"], "operator_message": {"operator_text": "a\\u0000"}}',
     ],
 )
 def test_what_is_no_reply_is_refused_with_a_reason(body: bytes) -> None:
@@ -109,6 +114,10 @@ def test_a_reply_is_read_or_refused(body: bytes) -> None:
     except InvalidReply:
         return
     assert found.codes or found.phones or found.message
+    texts = (*found.codes, *found.phones, found.message.name, found.message.text, found.employee_message.name)
+    for text in texts:
+        assert text is None or "\x00" not in text
+        (text or "").encode()
 
 
 def test_the_request() -> None:

@@ -352,8 +352,16 @@ async def test_an_endpoint_that_has_failed_for_five_days_is_switched_off(rig: Ri
                 (which,),
             ):
                 await asyncio.sleep(0.02)
+        await receiver.wait_for(3)
+        assert (await rig.subscriptions.all(rig.account_id))[0].is_active, "it has not failed often enough"
         async with asyncio.timeout(20):
             while (await rig.subscriptions.all(rig.account_id))[0].is_active:
                 await asyncio.sleep(0.05)
         (one,) = await rig.subscriptions.all(rig.account_id)
         assert one.switched_off_reason == "failing"
+        await rig.subscribe(receiver.url, events=["call_start"])
+        await receiver.wait_for(len(receiver.received) + 1)
+        await asyncio.sleep(0.5)
+        assert (await rig.subscriptions.all(rig.account_id))[0].is_active, (
+            "after a correction the time begins anew"
+        )

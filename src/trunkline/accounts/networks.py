@@ -50,3 +50,13 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
 def admits(networks: Iterable[IPv4Network | IPv6Network], address: IPv4Address | IPv6Address) -> bool:
     """Whether one of the networks holds the address."""
     return any(network == _EVERYBODY or address in network for network in networks)
+
+
+def network_of(address: str) -> str:
+    """What limits of clients count by: an IPv4 address, or the first 64 bits of an IPv6 address: one client has the rest for
+    itself. Anything else is itself."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(int(parsed) >> 64) if isinstance(parsed, IPv6Address) else address

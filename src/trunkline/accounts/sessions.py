@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from trunkline.accounts import login_throttle, passwords, tokens
 from trunkline.accounts.access import check_account
 from trunkline.accounts.model import Login, Status
+from trunkline.accounts.networks import network_of
 from trunkline.core.clock import to_datetime
 from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import AuthenticationFailed, LimitExceeded
@@ -62,14 +63,15 @@ class Sessions:
     async def open(self, login: str, password: str, api: str, address: str | None, now: float) -> Login:
         """See :meth:`trunkline.accounts.service.Accounts.login`."""
         login = _storable(login).strip()
-        subject = login_throttle.subject(login, address)
-        async with self._place(address, now):
+        network = network_of(address or "")
+        subject = login_throttle.subject(login, network)
+        async with self._place(network, now):
             await self._check_throttle(subject, now)
             row = await self._find(login)
             stored = row["password_hash"] if row is not None else None
             fits = await passwords.fits(password, stored)
             if row is None or stored is None or not fits or row["user_status"] != Status.ACTIVE:
-                self._note_refusal(address, now)
+                self._note_refusal(network, now)
                 await self._note_failure(subject, now)
                 _log.warning(
                     "login_refused",
@@ -84,10 +86,10 @@ class Sessions:
         return await self._open(row, api, subject, new_hash, to_datetime(now))
 
     @asynccontextmanager
-    async def _place(self, address: str | None, now: float) -> AsyncIterator[None]:
-        """:raises LimitExceeded: too many log-ins of the address wait, or others took too long."""
+    async def _place(self, network: str, now: float) -> AsyncIterator[None]:
+        """:raises LimitExceeded: too many log-ins of the network wait, or others took too long."""
         self._now = now
-        place = self._hashing.place(address)
+        place = self._hashing.place(network)
         try:
             await place.__aenter__()
         except LimitExceeded as error:
@@ -98,13 +100,13 @@ class Sessions:
         finally:
             await place.__aexit__(None, None, None)
 
-    def _was_refused(self, address: Hashable) -> bool:
-        at = self._refused.get(address)
+    def _was_refused(self, network: Hashable) -> bool:
+        at = self._refused.get(network)
         return at is not None and self._now < at + _REFUSED_SECONDS
 
-    def _note_refusal(self, address: str | None, now: float) -> None:
-        self._refused.pop(address, None)
-        self._refused[address] = now
+    def _note_refusal(self, network: str, now: float) -> None:
+        self._refused.pop(network, None)
+        self._refused[network] = now
         if len(self._refused) > _REFUSED_MAX:
             del self._refused[next(iter(self._refused))]
 

@@ -31,8 +31,9 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
+from trunkline.accounts.networks import network_of
 from trunkline.apis.address import Network
-from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded, BodyAllowance, network_of
+from trunkline.apis.service.body_allowance import RATE, AllowanceExceeded, BodyAllowance
 from trunkline.apis.service.turns import Turns
 from trunkline.apis.sparse import Sparse
 from trunkline.apis.stored_bytes import BODY, RETRY_SECONDS, StoredBytes

@@ -14,10 +14,11 @@ from typing import TypeVar
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from trunkline.accounts.networks import network_of
 from trunkline.apis.address import AddressOf
 from trunkline.apis.body import BodyNotStored
 from trunkline.apis.listener import is_identified, is_of_proxy
-from trunkline.apis.service.body_allowance import AllowanceExceeded, network_of
+from trunkline.apis.service.body_allowance import AllowanceExceeded
 from trunkline.apis.service.check_limit import REFUSAL_SECONDS, CheckLimit, RequestCheck
 from trunkline.apis.stored_bytes import BODY, RETRY_SECONDS, StoredBody, StoredBytes
 from trunkline.core.errors import LimitExceeded

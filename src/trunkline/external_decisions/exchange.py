@@ -130,6 +130,8 @@ class DecisionExchange:
             found = {"failed": "too_many_requests", "error": str(error)}
         except TimeoutError:
             found = {"failed": "timeout", "error": f"no answer within {data['seconds']:g} s"}
+        if "error" in found:
+            found["error"] = found["error"].encode("utf-8", "replace").decode().replace("\x00", "")
         found["milliseconds"] = round((time.monotonic() - started) * 1000)
         _note(account_id, data, found)
         return found

@@ -169,7 +169,7 @@ select account_id, subscription_id, 1 from (
 ) as target where account_id = %s and subscription_id = %s
 on conflict (account_id, subscription_id) do update
 set failures = greatest(least(state.failures + 1, %s), %s)
-returning failures, failing_since < now() - make_interval(secs => %s) as is_hopeless
+returning failures, failures >= %s and failing_since < now() - make_interval(secs => %s) as is_hopeless
 """
 
 _SWITCH_OFF = """
@@ -538,7 +538,8 @@ async def _note_endpoint(conn: AsyncConnection[Any], attempt: Attempt) -> float:
             _log.info("endpoint_works_again", subscription_id=row["subscription_id"])
         return 0.0
     cursor = await conn.execute(
-        _ENDPOINT_FAILED, (*ids, backoff.SUSPEND_AFTER, row["failures"] + 1, backoff.SWITCH_OFF_AFTER)
+        _ENDPOINT_FAILED,
+        (*ids, backoff.SUSPEND_AFTER, row["failures"] + 1, backoff.SUSPEND_AFTER, backoff.SWITCH_OFF_AFTER),
     )
     counted = await cursor.fetchone()
     if counted is None:

@@ -178,8 +178,9 @@ class Subscriptions:
             raise NotFound(f"There is no account {account_id}.", field="account_id") from error
         assert row is not None
         made = int(row["subscription_id"])
-        async with self._db.connection() as connection:
-            await _try_now(connection, account_id, made)  # the address may have been corrected
+        async with self._db.connection() as connection:  # the address may have been corrected
+            await _forget_failures(connection, account_id, made)
+            await _try_now(connection, account_id, made)
         return made
 
     async def all(self, account_id: int) -> list[Subscription]:
@@ -219,10 +220,7 @@ class Subscriptions:
             if not cursor.rowcount:
                 raise _missing(subscription_id)
             if on:
-                await connection.execute(
-                    "delete from endpoint_states where account_id = %s and subscription_id = %s",
-                    (account_id, subscription_id),
-                )
+                await _forget_failures(connection, account_id, subscription_id)
                 await _try_now(connection, account_id, subscription_id)
 
     async def rotate(self, account_id: int, subscription_id: int, secret: str, seconds: float) -> None:
@@ -293,6 +291,14 @@ class Subscriptions:
             _LOG,
             {"account_id": account_id, "subscription_id": subscription_id, "status": status, "limit": limit},
         )
+
+
+async def _forget_failures(connection: Connection, account_id: int, subscription_id: int) -> None:
+    """The endpoint begins anew: neither its suspension nor how long it has failed counts any more."""
+    await connection.execute(
+        "delete from endpoint_states where account_id = %s and subscription_id = %s",
+        (account_id, subscription_id),
+    )
 
 
 async def _try_now(connection: Connection, account_id: int, subscription_id: int) -> None:

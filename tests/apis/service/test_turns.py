@@ -89,3 +89,21 @@ def test_an_address_is_known_after_a_valid_token_for_a_while() -> None:
     assert [turns.may_pass("one") for _ in range(CREDIT + 1)] == [*[True] * CREDIT, False]
     turns.identified("one")
     assert turns.may_pass("one")
+
+
+async def test_work_that_fails_stops_no_other_client() -> None:
+    turns, order = Turns(), list[str]()
+    seen: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: seen.append(context.get("exception")))
+
+    def fail() -> None:
+        raise ValueError("a fault")
+
+    turns.ask("first", fail)
+    for number in range(20):
+        turns.ask(str(number), lambda name=str(number): order.append(name))  # type: ignore[misc]
+    await _steps(30)
+    loop.set_exception_handler(None)
+    assert order == [str(number) for number in range(20)]
+    assert len(seen) == 1

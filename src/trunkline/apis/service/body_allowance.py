@@ -12,7 +12,8 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+
+from trunkline.accounts.networks import network_of
 
 RATE = 1024 * 1024
 """Bytes per second that an address gets."""
@@ -99,12 +100,3 @@ class BodyAllowance:
                 for key, one in self._balances.items()
                 if one.paid - one.taken + (now - one.at) * RATE < BURST
             }
-
-
-def network_of(address: str) -> str:
-    """One client has 64 bits of IPv6 for itself."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    return str(int(parsed) >> 64) if isinstance(parsed, IPv6Address) else address

@@ -23,7 +23,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from trunkline.apis.service.body_allowance import AllowanceExceeded, BodyAllowance, network_of
+from trunkline.accounts.networks import network_of
+from trunkline.apis.service.body_allowance import AllowanceExceeded, BodyAllowance
 from trunkline.apis.service.turns import Turns
 from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import LimitExceeded

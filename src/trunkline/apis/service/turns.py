@@ -149,6 +149,13 @@ class Turns:
 
     def _step(self) -> None:
         self._is_scheduled = False
+        try:
+            self._give_turns()
+        finally:  # work of one client that fails stops no other client
+            if self._first or self._further:
+                self._schedule()
+
+    def _give_turns(self) -> None:
         for number in range(PER_STEP):
             preferred, other = self._first, self._further
             if number == PER_STEP - 1:
@@ -160,5 +167,3 @@ class Turns:
             self._had[network] = self._had.get(network, 0) + 1
             self.given += 1
             work()
-        if self._first or self._further:
-            self._schedule()
