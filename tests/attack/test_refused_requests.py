@@ -26,7 +26,8 @@ ASKED = 25
 
 USUAL = 40
 """The web process's processor time between a request of the neighbour and its answer, in the median, divided by that without
-an attack: seconds would measure the other programs of the machine, which make each instruction of a busy one slower. 200 bodies of 160 KB that arrive at once are some 20."""
+an attack: seconds would measure the other programs of the machine, which make each instruction of a busy one slower. 200
+bodies of 160 KB that arrive at once are some 20."""
 
 LONGEST = 160
 """The same, of each request: the first ones of an attack come all at once."""

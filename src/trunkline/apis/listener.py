@@ -59,6 +59,10 @@ _BODY_READ_MAX = 64 * 1024
 _UNKNOWN_OF_4 = 3
 """Quarters of the connections that clients without a valid token may have; the rest is for known ones."""
 
+_SHUTDOWN_SECONDS = 5.0
+"""For the rest of an answer and the end of TLS after we closed a connection. Whatever the client still sends is decrypted
+and dropped until then, without a turn."""
+
 _ACCEPTED_AT_ONCE = 16
 """Connections that are accepted in one step of the event loop."""
 
@@ -625,7 +629,11 @@ class Listener:
                         await _client_hello(opened.accepted)
                     await self._shares.turns.turn(network)
                 await asyncio.get_running_loop().connect_accepted_socket(
-                    connection, opened.accepted, ssl=context, ssl_handshake_timeout=seconds
+                    connection,
+                    opened.accepted,
+                    ssl=context,
+                    ssl_handshake_timeout=seconds,
+                    ssl_shutdown_timeout=None if context is None else _SHUTDOWN_SECONDS,
                 )
         except (OSError, TimeoutError):  # among them what TLS refuses
             opened.end()
