@@ -141,6 +141,41 @@ async def test_the_first_ringing_does_not_wait_for_the_database(tmp_path: Path) 
 
 
 @pytest.mark.durability
+async def test_a_scenario_answers_only_what_is_stored(tmp_path: Path) -> None:
+    """Without its events, a switch that is killed after the answer leaves a caller who hears nothing, for nothing."""
+    call = InMenuCall(tmp_path)
+    call.writer.is_stuck = True
+    call.arrive()
+    assert EventType.OPERATION_ENTERED in call.types
+    await asyncio.sleep(0.05)
+    assert call.engine.asked == []
+    call.writer.is_stuck = False
+    await call.drain()
+    assert "answer" in call.engine.asked
+
+
+@pytest.mark.durability
+@pytest.mark.parametrize("stored", [0, 2])
+def test_a_call_of_whose_scenario_nothing_is_stored_begins_it_again(stored: int) -> None:
+    """A recovery had begun the call, which then reached the switch; that was killed after the answer."""
+    node = Node(tagging_menu())
+    customer = node.arrive(1)
+    [events] = node.reported.events.values()
+    before = [type(one) for one in node.engine.done].count(PlayFiles)
+    assert before == 1
+    del events[stored:]
+    if not stored:
+        node.forget()
+    node.kill().restart()
+    [session] = node.switch.sessions.values()
+    assert isinstance(session.state, InMenu)
+    assert [type(one) for one in node.engine.done].count(PlayFiles) == before + 1
+    node.switch.handle(KeyPressed(customer, Instant(node.clock), "1"))
+    node.flow()
+    assert any(isinstance(one, ConnectTargets) for one in node.engine.done)
+
+
+@pytest.mark.durability
 def test_each_published_event_of_a_call_is_stored_first_or_made_again() -> None:
     """A new type of event belongs into one of the two sets."""
     of_calls = set(list(EventType)[: list(EventType).index(EventType.LINE_REGISTERED)])

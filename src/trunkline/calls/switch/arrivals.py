@@ -193,13 +193,16 @@ class Arrivals:
         self._switch.apply(decision)
 
     def may_begin(self, session: Session) -> bool:
-        """Whether recovery began the session of a call that waits in the engine, and nothing has been decided for it."""
+        """Whether recovery began the session of a call that waits in the engine, and nothing has been decided for it.
+
+        A former switch may have answered the caller of a scenario, and was killed before that was stored.
+        """
         caller = session.initiator
         return (
             isinstance(session.state, Incoming | Dialling)
             and caller is not None
             and caller.alive
-            and caller.answered_at is None
+            and (caller.answered_at is None or isinstance(session.state, Incoming))
             and len(session.legs) == 1
             and session.call_session_id not in self._opened
         )

@@ -17,7 +17,7 @@ import orjson
 
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Effect, Hangup
+from trunkline.calls.effects import Answer, Effect, Hangup
 from trunkline.calls.finish_reasons import NORMAL_CLEARING
 from trunkline.calls.flows import (
     consultation,
@@ -325,10 +325,13 @@ class Switch:
         """What the effects of a decision wait for; None: they are carried out at once.
 
         Effects that were carried out are found again by a recovery, and with them most events. A decision that has an event
-        of another kind would be lost if this process were killed after its effects and before its events are stored.
+        of another kind would be lost if this process were killed after its effects and before its events are stored. A call
+        that a scenario answers waits, too: its caller, who hears silence without a switch, would have no scenario any more.
         """
         if self._writer.unavailable_since is not None:
             return None
+        if any(isinstance(effect, Answer) for effect in decision.effects):
+            return self._writer.begin_flush()
         types = {event.type for event in decision.events}
         if EventType.SESSION_STARTED in types or not types & STORED_FIRST:
             return None
