@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -159,3 +160,22 @@ async def test_a_restart_of_the_server_is_survived(tmp_path: Path) -> None:
             await heard.aclose()
     finally:
         server.stop()
+
+
+async def test_the_first_request_after_a_restart_of_the_server_has_a_connection(database: str) -> None:
+    """All connections of the pool are closed then; each of them delayed it by a second and more."""
+    async with await Database.open(database, application_name="test closed", max_size=6) as db:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(6):
+                await stack.enter_async_context(db.connection())
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as other:
+            await other.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test closed'"
+            )
+            while True:
+                cursor = await other.execute(
+                    "select count(*) from pg_stat_activity where application_name = 'test closed'"
+                )
+                if await cursor.fetchone() == (0,):
+                    break
+        assert await db.fetch_one("select 1 as one") == {"one": 1}

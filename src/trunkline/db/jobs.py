@@ -25,7 +25,7 @@ from psycopg_pool import AsyncConnectionPool
 from trunkline.core.log import get_logger
 from trunkline.core.retry import JOBS
 from trunkline.db.pool import log_cause
-from trunkline.db.waiting import EventConnection, check_when_readable
+from trunkline.db.waiting import EventConnection, LivePool
 
 _log = get_logger("db.jobs")
 
@@ -120,8 +120,8 @@ def _after(seconds: float) -> datetime:
 
 
 def _pool(**options: Any) -> AsyncConnectionPool[Any]:
-    """The pool of the library, which asks the server before each use whether it is still there."""
-    return AsyncConnectionPool(**{**options, "check": check_when_readable})
+    """The pool of the library, with one that gives no closed connection in its place."""
+    return LivePool(**options)
 
 
 async def _autocommit(connection: AsyncConnection[Any]) -> None:

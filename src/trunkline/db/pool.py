@@ -34,7 +34,7 @@ from trunkline.core.errors import DatabaseFull, DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.db import row_security
 from trunkline.db.one_trip import BoundStatement, RawRow, run_in_one_trip
-from trunkline.db.waiting import EventConnection, check_when_readable
+from trunkline.db.waiting import EventConnection, LivePool
 
 Row: TypeAlias = DictRow
 Connection: TypeAlias = psycopg.AsyncConnection[DictRow]
@@ -177,14 +177,13 @@ class Database:
                 )
             await connection.commit()
 
-        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        pool: AsyncConnectionPool[Connection] = LivePool(
             dsn,
             kwargs={"row_factory": dict_row, "application_name": application_name},
             connection_class=EventConnection,
             min_size=min_size,
             max_size=max_size,
             configure=configure,
-            check=check_when_readable,
             timeout=wait_timeout,
             reconnect_timeout=_RECONNECT,
             name=application_name,

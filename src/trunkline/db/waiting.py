@@ -7,6 +7,7 @@ Our processes have one, and each connection that waits for notifications would w
 from __future__ import annotations
 
 import select
+import time
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,7 +17,11 @@ from psycopg_pool import AsyncConnectionPool
 INTERVAL_SECONDS = 5.0
 """Seconds after which a wait checks the connection although nothing arrived: another task may have closed it."""
 
+_READS_MAX = 100
+"""Reads of what the server sent on a connection that is not in use: notices, and why it closes the connection."""
+
 _Result = TypeVar("_Result")
+_Connection = TypeVar("_Connection", bound=psycopg.AsyncConnection[Any])
 
 
 class EventConnection(psycopg.AsyncConnection[Any]):
@@ -30,12 +35,38 @@ class EventConnection(psycopg.AsyncConnection[Any]):
         return await super().wait(gen, max(interval, INTERVAL_SECONDS), **options)
 
 
-async def check_when_readable(connection: psycopg.AsyncConnection[Any]) -> None:
-    """For a pool: ask the server whether it is still there only if its socket has something to read.
+class LivePool(AsyncConnectionPool[_Connection]):
+    """A pool that gives no connection that the server has closed.
 
-    A socket closed by the server is readable. A test query before each use would cost as much as most uses.
+    The ``check`` of psycopg's pool pauses after each closed connection, longer each time. After a restart of the server all
+    are closed, so the first requests failed although it was back.
     """
+
+    async def getconn(self, timeout: float | None = None) -> _Connection:
+        """See the base; ``timeout`` in seconds, default: the pool's."""
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        while True:
+            connection = await super().getconn(max(deadline - time.monotonic(), 0.0))
+            if not is_closed(connection):
+                return connection
+            await connection.close()
+            await self.putconn(connection)
+
+
+def is_closed(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether the server has closed a connection that is not in use.
+
+    Its socket is readable then. Nothing is asked: a query before each use would cost as much as most uses.
+    """
+    if connection.closed:
+        return True
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        await AsyncConnectionPool.check_connection(connection)
+    try:
+        for _ in range(_READS_MAX):
+            if not poll.poll(0):
+                return False
+            connection.pgconn.consume_input()
+    except psycopg.OperationalError:
+        pass
+    return True
