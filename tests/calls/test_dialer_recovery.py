@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -14,15 +14,20 @@ import pytest_asyncio
 from psycopg.types.json import Jsonb
 
 from tests.calls import company as c
-from tests.calls.test_lead_calls import LEAD, OTHER, node
+from tests.calls.test_lead_calls import LEAD, OTHER, SETTINGS, DialingNode, node
 from trunkline.calls.switch import dialer as module
 from trunkline.calls.switch.dialer import Dialer, LiveAttempt
 from trunkline.core.clock import Instant, to_datetime
-from trunkline.core.errors import InvalidInput
+from trunkline.core.errors import DatabaseUnavailable, InvalidInput, NotCarriedOut
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.dialer import store
+from trunkline.dialer.leads import Lead
 from trunkline.dialer.outcomes import Outcome
+from trunkline.dialer.settings import Mode
+from trunkline.directory.model import Directory
+from trunkline.events.catalogue import Event
+from trunkline.queues.states import AgentState
 
 NODE = 1
 
@@ -76,10 +81,12 @@ async def test_attempts_of_a_former_process_end_once(database: str, db: Database
                 " values (%s, %s, %s, %s, %s, %s)",
                 (c.ACCOUNT, ended, event.seq, event.type, to_datetime(event.at), Jsonb(dict(event.data))),
             )
-    switch: Any = SimpleNamespace(node=NODE, sessions=one.switch.sessions, queues=None)
+    switch: Any = SimpleNamespace(
+        node=NODE, sessions=one.switch.sessions, queues=None, stored=one.switch.stored
+    )
     started = Dialer(switch, db, lambda: one.clock)
     for _ in range(2):  # a second look changes nothing
-        await started._adopt()
+        await started._resolve()
         rows = await db.fetch_all(
             "select phone, outcome, cause from dial_attempts where account_id = %s order by phone",
             (c.ACCOUNT,),
@@ -129,3 +136,262 @@ async def test_a_result_of_the_moment_of_the_stop_is_stored(database: str, db: D
     await one.dialer._dial(one.live)
     found = await store.results(db, c.ACCOUNT, campaign_id)
     assert (found["outcomes"], found["calls"]) == ({"busy": 1}, 0)
+
+
+# --- starts that do not become calls
+
+
+async def _callable(database: str, db: Database, mode: Mode) -> tuple[DialingNode, Lead]:
+    """A node whose campaign has one lead, and the database that it has it in."""
+    campaign_id = await _company(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "insert into phone_lists (account_id, phone_list_id, name) values (%s, 1, 'All')", (c.ACCOUNT,)
+        )
+        connection.execute(
+            "insert into leads (account_id, phone_list_id, phone) values (%s, 1, %s)", (c.ACCOUNT, LEAD)
+        )
+        connection.execute(
+            "insert into dial_campaign_lists (account_id, campaign_id, phone_list_id) values (%s, %s, 1)",
+            (c.ACCOUNT, campaign_id),
+        )
+    made = await node(c.BORIS)
+    made.live.campaign = replace(
+        made.live.campaign, campaign_id=campaign_id, settings=replace(SETTINGS, mode=mode)
+    )
+    made.dialer._db = db
+    made.dialer._campaigns = {(c.ACCOUNT, campaign_id): made.live}
+    await store.sync_leads(db, made.live.campaign)
+    return made, Lead(LEAD, ("UTC",))
+
+
+def _change(one: DialingNode, **changes: Any) -> None:
+    one.directory = Directory({c.ACCOUNT: replace(one.directory.accounts[c.ACCOUNT], **changes)})
+
+
+def _is_free(one: DialingNode) -> bool:
+    return one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+
+
+async def _is_quiet(one: DialingNode, db: Database) -> bool:
+    """No call, no agent and no number is held."""
+    await one.settle()
+    await one.dialer._store_results(None)
+    return (
+        not one.dialer._calls
+        and not one.live.calls
+        and not one.dialer._starting
+        and _is_free(one)
+        and await store.open_attempts(db, NODE) == []
+    )
+
+
+async def test_a_call_that_no_trunk_takes_leaves_lead_and_agent_as_they_were(
+    database: str, db: Database
+) -> None:
+    one, lead = await _callable(database, db, Mode.PROGRESSIVE)
+    _change(one, trunks={})
+    assert not await one.dialer._call(one.live, one.owner, lead)
+    assert await _is_quiet(one, db)
+    assert LEAD in one.live.pool
+    assert one.live.refused_until > asyncio.get_running_loop().time()
+    assert await store.lead_results(db, c.ACCOUNT, one.live.campaign.campaign_id) == []
+
+
+async def test_a_preview_whose_agent_has_no_phone_that_rings_ends_at_once(
+    database: str, db: Database
+) -> None:
+    one, lead = await _callable(database, db, Mode.PREVIEW)
+    boris = one.directory.accounts[c.ACCOUNT].employees[c.BORIS]
+    phones = tuple(replace(phone, is_active=False) for phone in boris.phones)
+    employees = {**one.directory.accounts[c.ACCOUNT].employees, c.BORIS: replace(boris, phones=phones)}
+    _change(one, employees=employees)
+    assert not await one.dialer._call(one.live, one.owner, lead)
+    assert await _is_quiet(one, db)
+    found = await store.results(db, c.ACCOUNT, one.live.campaign.campaign_id)
+    assert found["outcomes"] == {"agent_missed": 1}
+
+
+async def test_a_start_in_an_outage_of_the_database_is_repaired_by_the_sweep(
+    database: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call cannot be stored, and its attempt cannot be removed either."""
+    one, lead = await _callable(database, db, Mode.PROGRESSIVE)
+
+    async def not_stored(*_: object) -> None:
+        raise NotCarriedOut("the database is away")
+
+    async def away(*_: object) -> None:
+        raise DatabaseUnavailable("the test stopped it")
+
+    monkeypatch.setattr(one.switch.commands, "start_lead_call", not_stored)
+    with monkeypatch.context() as outage:
+        outage.setattr(store, "forget_attempt", away)
+        with pytest.raises(DatabaseUnavailable):
+            await one.dialer._call(one.live, one.owner, lead)
+    assert len(await store.open_attempts(db, NODE)) == 1
+    await one.dialer._resolve()
+    assert await _is_quiet(one, db)
+
+
+async def test_an_error_of_no_rule_in_a_start_holds_nothing(
+    database: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, lead = await _callable(database, db, Mode.PROGRESSIVE)
+
+    async def fails(*_: object) -> None:
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(one.switch.commands, "start_lead_call", fails)
+    with pytest.raises(psycopg.OperationalError):
+        await one.dialer._call(one.live, one.owner, lead)
+    await one.dialer._resolve()
+    assert await _is_quiet(one, db)
+
+
+async def test_a_start_that_goes_on_is_not_taken_for_a_lost_one(
+    database: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep reads while a call is between its attempt and its first event; a stop waits for that start."""
+    one, lead = await _callable(database, db, Mode.PROGRESSIVE)
+    goes_on, begins = asyncio.Event(), one.switch.commands.start_lead_call
+
+    async def slow(*given: Any) -> None:
+        await goes_on.wait()
+        await begins(*given)
+
+    monkeypatch.setattr(one.switch.commands, "start_lead_call", slow)
+    one.live.task = asyncio.create_task(one.dialer._call(one.live, one.owner, lead))  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        while not await store.open_attempts(db, NODE):
+            await asyncio.sleep(0.01)
+    await one.dialer._resolve()
+    stop = asyncio.create_task(one.dialer._end_campaign(one.live))
+    await asyncio.sleep(0.05)
+    assert not stop.done()
+    goes_on.set()
+    await stop
+    await one.settle()
+    assert one.rings() == [LEAD]
+    assert len(await store.open_attempts(db, NODE)) == 1
+    one.engine.refuse(one.phone(LEAD), 17)
+    await one.settle()
+    assert await _is_quiet(one, db)
+
+
+async def _open(dsn: str, campaign_id: int, phone: str, call: int, at: int = NODE) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "insert into dial_leads (account_id, campaign_id, phone, zones) values (%s, %s, %s, '{UTC}')"
+            " on conflict do nothing",
+            (c.ACCOUNT, campaign_id, phone),
+        )
+        connection.execute(
+            "insert into dial_attempts (account_id, campaign_id, phone, call_session_id, node)"
+            " values (%s, %s, %s, %s, %s)",
+            (c.ACCOUNT, campaign_id, phone, call, at),
+        )
+
+
+async def _store_events(dsn: str, db: Database, one: DialingNode, events: Sequence[Event]) -> None:
+    async with db.connection() as own:
+        await ensure_partitions(own, to_datetime(one.clock))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for event in events:
+            connection.execute(
+                "insert into call_events (account_id, call_session_id, seq, type, occurred_at, data)"
+                " values (%s, %s, %s, %s, %s, %s)",
+                (
+                    c.ACCOUNT,
+                    event.call_session_id,
+                    event.seq,
+                    event.type,
+                    to_datetime(event.at),
+                    Jsonb(dict(event.data)),
+                ),
+            )
+
+
+async def _outcomes(db: Database) -> dict[str, str | None]:
+    rows = await db.fetch_all(
+        "select phone, outcome from dial_attempts where account_id = %s order by phone", (c.ACCOUNT,)
+    )
+    return {row["phone"]: row["outcome"] for row in rows}
+
+
+async def test_the_result_waits_for_the_events_of_the_recovery(database: str, db: Database) -> None:
+    """The end that a recovery made is not stored yet when the attempts are read."""
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD)
+    one.engine.refuse(one.phone(LEAD), 17)
+    await one.settle()
+    events = one.reported.events[call]
+    campaign_id = await _company(database)
+    await _open(database, campaign_id, LEAD, call)
+    await _store_events(database, db, one, events[:-1])
+
+    async def stored() -> None:
+        await _store_events(database, db, one, events[-1:])
+
+    switch: Any = SimpleNamespace(node=NODE, sessions={}, queues=None, stored=stored)
+    await Dialer(switch, db, lambda: one.clock)._resolve()
+    assert await _outcomes(db) == {LEAD: "busy"}
+
+
+async def test_an_attempt_whose_call_has_no_end_stays_open(database: str, db: Database) -> None:
+    """On its own node; that of a node which has had no switch for ten minutes ends, and its number is free again."""
+    one = await node(c.BORIS)
+    calls = [await one.lead(LEAD), await one.lead(OTHER, reserves=False)]
+    campaign_id = await _company(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        for number, minutes in ((2, 11), (3, 9)):
+            connection.execute(
+                "insert into switch_leases (node, holder, control_url, expires_at)"
+                " values (%s, 'h', 'u', now() - make_interval(mins => %s))",
+                (number, minutes),
+            )
+    await _open(database, campaign_id, LEAD, calls[0])
+    await _open(database, campaign_id, OTHER, calls[1], 2)
+    await _open(database, campaign_id, "971500000053", calls[1] + 1, 2)
+    await _open(database, campaign_id, "971500000054", calls[1] + 2, 3)
+    await _store_events(database, db, one, [e for call in calls for e in one.reported.events[call]])
+    switch: Any = SimpleNamespace(node=NODE, sessions={}, queues=None, stored=one.switch.stored)
+    await Dialer(switch, db, lambda: one.clock)._resolve()
+    assert await _outcomes(db) == {LEAD: None, OTHER: "interrupted", "971500000054": None}
+
+
+@pytest.mark.parametrize("settings", ['{"mode": "of another version"}', "[]"])
+async def test_a_row_of_one_campaign_does_not_stop_the_others(
+    database: str, db: Database, settings: str
+) -> None:
+    one = await node(c.BORIS)
+    calls = []
+    for number in (LEAD, OTHER):
+        calls.append(await one.lead(number))
+        one.engine.refuse(one.phone(number), 17)
+        await one.settle()
+    bad = await _company(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "update dial_campaigns set settings = %s where account_id = %s", (settings, c.ACCOUNT)
+        )
+        row = connection.execute(
+            "insert into dial_campaigns (account_id, name, queue_id, state, node) values (%s, 'Good', 1, 'running', %s)"
+            " returning campaign_id",
+            (c.ACCOUNT, NODE),
+        ).fetchone()
+    assert row is not None
+    await _open(database, bad, LEAD, calls[0])
+    await _open(database, row[0], OTHER, calls[1])
+    await _store_events(database, db, one, [e for call in calls for e in one.reported.events[call]])
+    switch: Any = SimpleNamespace(node=NODE, sessions={}, queues=None, stored=one.switch.stored)
+    started = Dialer(switch, db, lambda: one.clock)
+    started.recovered()
+    task = asyncio.create_task(started.run())
+    async with asyncio.timeout(10):
+        while (c.ACCOUNT, row[0]) not in started._campaigns:
+            await asyncio.sleep(0.02)
+            assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await _outcomes(db) == {LEAD: None, OTHER: "busy"}

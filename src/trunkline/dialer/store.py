@@ -1,7 +1,8 @@
 """Campaigns, their leads and attempts, and the numbers that are not called, in PostgreSQL.
 
 An attempt is a row before its call begins (:func:`claim`), with the id of the call. So a process that is killed leaves no
-call without a row, and no row without an end: its call is looked up when the switch starts again.
+call without a row, and no row without an end: its call is looked up by the switch of its node, or by another when that node
+has had no switch for ten minutes.
 """
 
 from __future__ import annotations
@@ -310,7 +311,7 @@ async def running_campaigns(db: Database, node: int) -> list[Campaign]:
     for row in await db.fetch_all(_RUNNING, {"node": node}):
         try:
             found.append(_campaign(row))
-        except InvalidInput:
+        except (InvalidInput, TypeError, ValueError, AttributeError, LookupError):
             continue  # settings of another version
     return found
 
@@ -603,12 +604,15 @@ async def forget_attempt(db: Database, account_id: int, attempt_id: int) -> None
 
 
 async def open_attempts(db: Database, node: int) -> list[Row]:
-    """``account_id``, ``attempt_id``, ``campaign_id``, ``phone``, ``call_session_id`` and ``started_at`` of the attempts
-    of a node that have no end."""
+    """``account_id``, ``attempt_id``, ``campaign_id``, ``phone``, ``call_session_id``, ``node`` and ``started_at`` of the
+    attempts without an end that a node looks after: its own, and those of nodes that have had no switch for ten minutes."""
     return await db.fetch_all(
-        "select account_id, attempt_id, campaign_id, phone, call_session_id, started_at from dial_attempts"
-        " where node = %s and outcome is null order by account_id, attempt_id",
-        (node,),
+        """
+        select a.account_id, a.attempt_id, a.campaign_id, a.phone, a.call_session_id, a.node, a.started_at
+        from dial_attempts a where a.outcome is null and (a.node = %(node)s or not exists (
+            select from switch_leases l where l.node = a.node and l.expires_at > now() - interval '10 minutes'))
+        order by a.account_id, a.attempt_id""",
+        {"node": node},
     )
 
 

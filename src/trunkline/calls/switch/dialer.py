@@ -1,19 +1,20 @@
 """The dialing campaigns of a switch: leads are called by the rules of :mod:`trunkline.dialer`.
 
 An attempt is stored before its call begins, and its end when the call is over. The campaign, its leads and what follows are
-rows; this process has only what lives: the calls, the agents who are reserved for them, and measured values. After a restart
-the calls that go on are adopted, and the others get the result that their events have, so no lead is called twice and no
-result is lost.
+rows; this process has only what lives: the calls, the agents who are reserved for them, and measured values. A result
+waits in memory until it is stored. An attempt without an end that nothing in this process has (after a restart, or after the
+database was away) is adopted while its call goes on, else it gets the result of the events of its call; without events
+nobody was called, and it is removed (:meth:`Dialer._resolve`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -35,7 +36,7 @@ from trunkline.core.errors import (
 )
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task, item_task
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, Row
 from trunkline.dialer import store
 from trunkline.dialer.abandonment import Abandonment
 from trunkline.dialer.campaigns import Action
@@ -45,7 +46,7 @@ from trunkline.dialer.outcomes import NOT_CALLED, PERSONS, Outcome
 from trunkline.dialer.pacing import Risk, Situation, calls_to_begin
 from trunkline.dialer.settings import Mode
 from trunkline.dialer.store import Campaign, Claimed, Result
-from trunkline.events.catalogue import EventType, call_stream
+from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.store import events_of_calls
 from trunkline.queues import inputs as i
 from trunkline.queues.agents import Agent
@@ -79,6 +80,9 @@ LEAD_SCORE = 1_000_000
 
 _DATABASE_ERRORS = (DatabaseUnavailable, psycopg.Error, OSError, TimeoutError)
 
+_OUTAGES = (DatabaseUnavailable, psycopg.OperationalError, OSError, TimeoutError)
+"""No row is their cause, so with them all wait; with another error, only the row or campaign that has it."""
+
 _log = get_logger("calls")
 
 
@@ -101,6 +105,8 @@ class LiveAttempt:
     connected_at: Instant | None = None
     is_measured: bool = False
     is_started: bool = False
+    over: Session | None = None
+    """The call as it ended before its start returned."""
 
 
 @dataclass(slots=True)
@@ -132,8 +138,12 @@ class Dialer:
         self._clock = clock
         self._campaigns: dict[tuple[int, int], LiveCampaign] = {}
         self._calls: dict[int, LiveAttempt] = {}
+        self._starting: set[int] = set()
+        """Calls whose attempts are being stored, started or withdrawn."""
         self._ended: dict[int, tuple[LiveAttempt, Result]] = {}
         """Results that are not stored yet, by attempt."""
+        self._said: set[tuple[object, ...]] = set()
+        """Errors of rows that are in the log already."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._recovered = asyncio.Event()
@@ -149,9 +159,9 @@ class Dialer:
         listening = core_task(self._listen(), name="dialer-listen")
         try:
             await self._recovered.wait()
-            await self._repeated(self._adopt, "attempts of former calls")
             while True:
                 self._changed.clear()
+                await self._repeated(self._resolve, "attempts of former calls")
                 await self._repeated(self._read_campaigns, "campaigns")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(CAMPAIGNS_SECONDS):
@@ -194,38 +204,78 @@ class Dialer:
             if not is_database:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    async def _adopt(self) -> None:
-        """Attempts of a former process: their calls go on, have ended, or did not begin."""
-        rows = await store.open_attempts(self._db, self._switch.node)
-        known = [(row["account_id"], row["call_session_id"]) for row in rows]
+    async def _resolve(self) -> None:
+        """Attempts without an end that nothing in this process has: their calls go on, have ended, or did not begin."""
+        rows = [
+            row
+            for row in await store.open_attempts(self._db, self._switch.node)
+            if row["call_session_id"] not in self._calls
+            and row["call_session_id"] not in self._starting
+            and row["attempt_id"] not in self._ended
+        ]
+        others = [row for row in rows if not self._adopt(row)]
+        if not others:
+            return
+        await self._switch.stored()  # what a recovery has decided, and ends of calls of this moment
+        known = [(row["account_id"], row["call_session_id"]) for row in others]
         async with self._db.connection() as connection:
             stored = await events_of_calls(connection, known)
-        for row in rows:
-            if row["call_session_id"] in self._calls or row["attempt_id"] in self._ended:
-                continue  # of this process
-            attempt = LiveAttempt(
-                row["attempt_id"],
-                row["account_id"],
-                row["campaign_id"],
-                row["phone"],
-                row["call_session_id"],
-                Instant(row["started_at"].timestamp()),
-                is_measured=True,
-                is_started=True,
-            )
-            session = self._switch.sessions.get(attempt.call_session_id)
-            if session is not None and session.phase is not Phase.ENDED:
-                self._calls[attempt.call_session_id] = attempt
-                continue
-            events = stored.get(call_stream(attempt.call_session_id))
-            session = replay(events) if events else None
-            if session is None:  # a call is stored before it is dialled
-                await store.forget_attempt(self._db, attempt.account_id, attempt.attempt_id)
-                continue
-            one = await store.campaign(self._db, attempt.account_id, attempt.campaign_id)
+        for row in others:
+            try:
+                await self._resolve_one(row, stored.get(call_stream(row["call_session_id"])))
+            except _OUTAGES:
+                raise
+            except Exception as error:
+                self._failed(row, error, "this attempt has no result, and its number is not called")
+
+    def _adopt(self, row: Row) -> bool:
+        """Whether the call of an attempt goes on: it is one of this process now."""
+        session = self._switch.sessions.get(row["call_session_id"])
+        if session is None or session.phase is Phase.ENDED:
+            return False
+        attempt = LiveAttempt(
+            row["attempt_id"],
+            row["account_id"],
+            row["campaign_id"],
+            row["phone"],
+            row["call_session_id"],
+            Instant(row["started_at"].timestamp()),
+            is_measured=True,
+            is_started=True,
+        )
+        self._calls[attempt.call_session_id] = attempt
+        live = self._campaigns.get((attempt.account_id, attempt.campaign_id))
+        if live is not None:
+            live.calls[attempt.call_session_id] = attempt
+        return True
+
+    async def _resolve_one(self, row: Row, events: Sequence[Event] | None) -> None:
+        session = replay(events) if events else None
+        if session is None:  # a call is stored before it is dialled
+            await store.forget_attempt(self._db, row["account_id"], row["attempt_id"])
+        else:
+            one = await store.campaign(self._db, row["account_id"], row["campaign_id"])
             result = result_of(session, one.settings)
+            if result is None and row["node"] == self._switch.node:
+                return  # its end is not stored yet
             result = result or Result(Outcome.INTERRUPTED, Instant(self._clock()))
-            await store.finish(self._db, attempt.account_id, attempt.attempt_id, result)
+            await store.finish(self._db, row["account_id"], row["attempt_id"], result)
+        self._release(row["account_id"], row["call_session_id"])
+
+    def _failed(self, of: Mapping[str, Any], error: Exception, consequence: str) -> None:
+        """Log, once, what goes wrong with one row: it does not affect the others."""
+        about = {name: of[name] for name in ("account_id", "campaign_id", "attempt_id") if name in of}
+        said = (*about.values(), f"{type(error).__name__}: {first_line(error)}")
+        if said not in self._said:
+            self._said.add(said)
+            _log.error(
+                "campaign_row_failed",
+                **about,
+                error=said[-1],
+                consequence=consequence,
+                remedy="see the settings of the campaign; else report this line with its traceback",
+                exc_info=error,
+            )
 
     async def _read_campaigns(self) -> None:
         wanted = {
@@ -240,7 +290,13 @@ class Dialer:
                     del self._campaigns[key]
         for key, found in wanted.items():
             if key not in self._campaigns:
-                await self._begin(found)
+                try:
+                    await self._begin(found)
+                except _OUTAGES:
+                    raise
+                except Exception as error:
+                    about = {"account_id": found.account_id, "campaign_id": found.campaign_id}
+                    self._failed(about, error, "this campaign calls nobody; it is tried again each minute")
 
     async def _end_campaign(self, live: LiveCampaign) -> None:
         """Begin no further call. A call that is being begun is not interrupted: its attempt is stored already."""
@@ -298,7 +354,10 @@ class Dialer:
                 async with asyncio.timeout(PERIOD_SECONDS):
                     await live.wake.wait()
         # What ended just before the stop is stored, too.
-        await self._repeated(lambda: self._store_results(live), "results")
+        try:
+            await self._store_results(live)
+        except Exception:  # who waits for the end of this task does not wait for the database
+            item_task(self._store_now(), name="dialer-result", among=self._tasks)
 
     async def _fill(self, live: LiveCampaign) -> None:
         """Read leads in advance."""
@@ -314,7 +373,10 @@ class Dialer:
         leads = await store.due_leads(self._db, live.campaign, until, POOL_LEADS)
         live.has_more = len(leads) == POOL_LEADS
         live.pool = LeadPool(live.campaign.settings, leads)
-        if not leads and not live.calls and not self._ended:
+        is_waited_for = any(
+            attempt.campaign_id == live.campaign.campaign_id for attempt, _ in self._ended.values()
+        )
+        if not leads and not live.calls and not is_waited_for:
             await self._finish_if_done(live.campaign)
 
     async def _finish_if_done(self, one: Campaign) -> None:
@@ -374,7 +436,7 @@ class Dialer:
         if agent_id is None and one.settings.mode is not Mode.PREDICTIVE:
             live.pool.add(lead)
             return False
-        claimed = None
+        self._starting.add(call_session_id)
         try:
             claimed = await store.claim(self._db, one, lead.phone, call_session_id, self._switch.node)
             if claimed is None:
@@ -390,15 +452,35 @@ class Dialer:
             self._calls[call_session_id] = live.calls[call_session_id] = attempt
             await self._start(one, lead, claimed, call_session_id, agent_id)
             attempt.is_started = True
+            if attempt.over is not None:
+                self._over_at_once(live, attempt, attempt.over)
+                return False
         except (PermissionDenied, InvalidInput) as error:
             self._refused(live, call_session_id, error)
         except (Refused, NotFound, TrunklineError) as error:
             await self._give_back(live, lead, call_session_id, error)
             return False
         finally:
+            self._starting.discard(call_session_id)
+            attempt_made = self._calls.get(call_session_id)
+            if attempt_made is not None and not attempt_made.is_started:
+                # An error that is not of the call, or the end of this process: see _resolve.
+                del self._calls[call_session_id]
+                live.calls.pop(call_session_id, None)
             if call_session_id not in self._calls:
                 self._release(one.account_id, call_session_id)
         return True
+
+    def _over_at_once(self, live: LiveCampaign, attempt: LiveAttempt, session: Session) -> None:
+        """The start has ended its call: the agent of a preview has no phone that could ring, or no trunk takes the call.
+
+        :raises Refused: the lead is as before.
+        """
+        result = result_of(session, live.campaign.settings)
+        if result is None or result.outcome is Outcome.FAILED:
+            raise InvalidState("No trunk takes the call now: look at the trunks and their channels")
+        self._pause(live)
+        self._end(attempt, result)
 
     def _reserve(self, one: Campaign, owner: QueueOwner, call_session_id: int) -> int | None:
         owner.give(i.ReserveAgent(one.queue_id, call_session_id))
@@ -451,12 +533,15 @@ class Dialer:
             consequence=f"the campaign pauses for {REFUSED_SECONDS:g} seconds; the lead is called later",
             remedy="see the limits of outgoing calls of the account, and its default number",
         )
-        live.refused_until = asyncio.get_running_loop().time() + REFUSED_SECONDS
+        self._pause(live)
         attempt = self._calls.pop(call_session_id, None)
         live.calls.pop(call_session_id, None)
         if attempt is not None:
             await store.forget_attempt(self._db, attempt.account_id, attempt.attempt_id)
             live.pool.add(lead)
+
+    def _pause(self, live: LiveCampaign) -> None:
+        live.refused_until = asyncio.get_running_loop().time() + REFUSED_SECONDS
 
     # --- calls
 
@@ -468,16 +553,20 @@ class Dialer:
         """A decision about a call was applied."""
         session = decision.session
         attempt = self._calls.get(session.call_session_id)
-        if attempt is None or (session.phase is Phase.ENDED and not attempt.is_started):
-            return  # a call that could not be stored is withdrawn
+        if attempt is None:
+            return
+        if session.phase is Phase.ENDED and not attempt.is_started:
+            attempt.over = session  # whether its start was refused is known when that returns
+            return
         live = self._campaigns.get((attempt.account_id, attempt.campaign_id))
         self._measure(attempt, live, session)
         if session.phase is Phase.ENDED:
             settings = live.campaign.settings if live is not None else None
             result = result_of(session, settings) if settings is not None else None
             if result is None:
-                item_task(self._adopt_again(), name="dialer-result", among=self._tasks)
                 self._calls.pop(session.call_session_id, None)
+                self._release(attempt.account_id, attempt.call_session_id)
+                item_task(self._repeated(self._resolve, "a result"), name="dialer-result", among=self._tasks)
             else:
                 self._end(attempt, result)
         elif live is not None and any(event.type is EventType.LEG_ANSWERED for event in decision.events):
@@ -500,11 +589,6 @@ class Dialer:
             if other.answered_at is None and reserved_for(owner.state, other.call_session_id) is not None:
                 owner.give(i.ReleaseAgent(other.call_session_id))
                 return
-
-    async def _adopt_again(self) -> None:
-        """The call of a campaign that does not run any more has ended: its result follows from its events."""
-        await asyncio.sleep(PERIOD_SECONDS)
-        await self._repeated(self._adopt, "attempts of former calls")
 
     def _measure(self, attempt: LiveAttempt, live: LiveCampaign | None, session: Session) -> None:
         contact = contact_leg(session)
@@ -538,12 +622,21 @@ class Dialer:
         await self._repeated(lambda: self._store_results(None), "results")
 
     async def _store_results(self, live: LiveCampaign | None) -> None:
-        """Store the results of a campaign; None: of all."""
+        """Store the results of a campaign; None: of all. One that cannot be stored does not hold up the others."""
+        failure: Exception | None = None
         for attempt_id, (attempt, result) in list(self._ended.items()):
             if live is not None and attempt.campaign_id != live.campaign.campaign_id:
                 continue
-            await store.finish(self._db, attempt.account_id, attempt_id, result)
-            self._ended.pop(attempt_id, None)
+            try:
+                await store.finish(self._db, attempt.account_id, attempt_id, result)
+            except _OUTAGES:
+                raise
+            except Exception as error:
+                failure = error
+            else:
+                self._ended.pop(attempt_id, None)
+        if failure is not None:
+            raise failure
 
 
 def _is_busy(agent: Agent, now: Instant) -> bool:

@@ -6,7 +6,7 @@ from trunkline.calls.flows.queueing import NOT_IN_TIME
 from trunkline.calls.session import Leg, Phase, Session
 from trunkline.core.clock import Instant
 from trunkline.dialer.outcomes import Outcome, of_unanswered
-from trunkline.dialer.settings import CampaignSettings
+from trunkline.dialer.settings import CampaignSettings, Mode
 from trunkline.dialer.store import Result
 
 
@@ -23,9 +23,10 @@ def result_of(session: Session, settings: CampaignSettings) -> Result | None:
     ended_at = session.finished_at or session.last_at
     contact = contact_leg(session)
     if contact is None:
-        # Preview: the agent did not answer. Else no trunk took the call.
-        agent_called = any(leg.serves and leg.channel for leg in session.legs.values())
-        return Result(Outcome.AGENT_MISSED if agent_called else Outcome.FAILED, ended_at)
+        # Preview: the agent did not answer, or has no phone that could ring. Else no trunk took the call.
+        is_agent_called = any(leg.serves and leg.channel for leg in session.legs.values())
+        is_missed = is_agent_called or settings.mode is Mode.PREVIEW
+        return Result(Outcome.AGENT_MISSED if is_missed else Outcome.FAILED, ended_at)
     if session.talks:
         talk = session.talks[0]
         agent = session.legs[talk.leg_id].employee_id

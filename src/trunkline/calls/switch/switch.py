@@ -472,6 +472,10 @@ class Switch:
             parking_seconds=self._parking_seconds,
         )
 
+    async def stored(self) -> None:
+        """Wait until the events of all that was decided so far are stored (or are in ``dead_letters``)."""
+        await self._writer.flush()
+
     def context_of(self, account_id: int, session: Session | None = None) -> LiveContext | None:
         """None for an account that is not there; a call that lives ends by what was last known of its account."""
         known = self._accounts.get(account_id) if session is not None else None
