@@ -18,7 +18,13 @@ from tests.calls.test_lead_calls import LEAD, OTHER, SETTINGS, DialingNode, node
 from trunkline.calls.switch import dialer as module
 from trunkline.calls.switch.dialer import Dialer, LiveAttempt
 from trunkline.core.clock import Instant, to_datetime
-from trunkline.core.errors import DatabaseUnavailable, InvalidInput, NotCarriedOut
+from trunkline.core.errors import (
+    DatabaseUnavailable,
+    InvalidInput,
+    NotCarriedOut,
+    PermissionDenied,
+    TrunklineError,
+)
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.dialer import store
@@ -210,6 +216,42 @@ async def test_a_preview_whose_agent_has_no_phone_that_rings_ends_at_once(
     assert await _is_quiet(one, db)
     found = await store.results(db, c.ACCOUNT, one.live.campaign.campaign_id)
     assert found["outcomes"] == {"agent_missed": 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "closed"),
+    [
+        (PermissionDenied("closed", mnemonic="forbidden", field="contact"), "not_allowed", None),
+        (
+            PermissionDenied("listed", mnemonic="contact_in_blacklist", field="contact"),
+            "do_not_call",
+            "do_not_call",
+        ),
+        (InvalidInput("no number", field="contact"), "invalid", "invalid"),
+        (InvalidInput("a setting", field="queue_id"), None, None),
+    ],
+)
+async def test_what_a_refused_start_means_for_its_lead(
+    database: str,
+    db: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    error: TrunklineError,
+    outcome: str | None,
+    closed: str | None,
+) -> None:
+    one, lead = await _callable(database, db, Mode.PROGRESSIVE)
+
+    async def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(one.switch.commands, "start_lead_call", refused)
+    await one.dialer._call(one.live, one.owner, lead)
+    assert await _is_quiet(one, db)
+    found = await store.lead_results(db, c.ACCOUNT, one.live.campaign.campaign_id)
+    assert [(row["last_outcome"], row["closed"]) for row in found] == (
+        [(outcome, closed)] if outcome is not None else []
+    )
+    assert (LEAD in one.live.pool) is (outcome is None)
 
 
 async def test_a_start_in_an_outage_of_the_database_is_repaired_by_the_sweep(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from trunkline.core.clock import Instant, to_datetime, to_instant
 from trunkline.core.errors import InvalidInput, InvalidState
+from trunkline.dialer import estimates
 from trunkline.dialer.abandonment import WINDOWS, Abandonment, Counts
 from trunkline.dialer.campaigns import MOVES, Action, CampaignState, moved
 from trunkline.dialer.estimates import Estimates
@@ -343,6 +344,17 @@ def test_estimates_find_what_is_there() -> None:
     assert found.will_be_answered(15) < 0.15, "who has not answered by then mostly does not"
     # Exponential handling times have no memory: 1 - exp(-10/165) whatever has passed.
     assert found.will_be_free(20) == pytest.approx(0.059, abs=0.03)
+
+
+def test_estimates_of_many_dials_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older observations get lighter; no number grows until it is infinite."""
+    expected = measured(dials=8000)
+    monkeypatch.setattr(estimates, "HEAVIEST", 2.0)
+    found = measured(dials=8000)
+    assert found.weight <= 2.0 < expected.weight
+    for age in (0.0, 3.0, 20.0):
+        assert found.will_be_answered(age) == pytest.approx(expected.will_be_answered(age))
+        assert found.will_be_free(10 * age) == pytest.approx(expected.will_be_free(10 * age))
 
 
 def test_the_exact_distribution_is_the_binomial_one() -> None:

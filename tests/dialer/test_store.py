@@ -6,6 +6,8 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -13,7 +15,7 @@ import pytest_asyncio
 from click.testing import CliRunner
 
 from trunkline.cli.main import commands
-from trunkline.core.clock import Instant
+from trunkline.core.clock import Instant, to_datetime, to_instant
 from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFound, QuotaReached
 from trunkline.db.pool import Database
 from trunkline.dialer import store
@@ -202,6 +204,46 @@ async def test_an_agreed_time_opens_the_lead_again_and_comes_first(company: Comp
     found = await store.results(company.db, company.account_id, one.campaign_id)
     assert (found["outcomes"], found["leads"]["reached"]) == ({"answered": 1, "callback": 1}, 1)
     assert found["abandoned"]["share_24_hours"] == 0
+
+
+async def test_leads_of_closed_hours_do_not_hide_the_others(company: Company) -> None:
+    """Numbers of New York come first in the order, and would fill the limit."""
+    one = await company.campaign()
+    with psycopg.connect(company.dsn, autocommit=True) as connection:
+        connection.execute(
+            "update dial_leads set zones = '{America/New_York}' where account_id = %s and phone <> %s",
+            (company.account_id, PHONES[0]),
+        )
+    noon = to_instant(datetime(2026, 3, 2, 12, tzinfo=ZoneInfo("Asia/Dubai")))
+    leads = await store.due_leads(company.db, one, noon, 5, open_at=noon)
+    assert [lead.phone for lead in leads] == [PHONES[0]]
+    evening = Instant(noon + 9 * 3600)  # noon in New York
+    leads = await store.due_leads(company.db, one, evening, 100, open_at=evening)
+    assert sorted(lead.phone for lead in leads) == PHONES[1:]
+
+
+async def test_a_number_that_was_called_often_waits_for_a_moment_in_the_future(company: Company) -> None:
+    """Two calls of another campaign; the last is more than 22 hours old."""
+    one, other = await company.campaign(max_per_day=2), await company.campaign("Summer", max_per_day=9)
+    with psycopg.connect(company.dsn, autocommit=True) as connection:
+        for minutes in (23 * 60, 22 * 60 + 30):
+            connection.execute(
+                "insert into dial_attempts (account_id, campaign_id, phone, call_session_id, node, started_at, ended_at,"
+                " outcome) values (%(account)s, %(campaign)s, %(phone)s, 1, 1, %(at)s, %(at)s, 'busy')",
+                {
+                    "account": company.account_id,
+                    "campaign": other.campaign_id,
+                    "phone": PHONES[0],
+                    "at": to_datetime(Instant(time.time() - minutes * 60)),
+                },
+            )
+    assert await store.claim(company.db, one, PHONES[0], 1, NODE) is None
+    row = await company.db.fetch_one(
+        "select next_at from dial_leads where account_id = %s and campaign_id = %s and phone = %s",
+        (company.account_id, one.campaign_id, PHONES[0]),
+    )
+    assert row is not None
+    assert row["next_at"].timestamp() == pytest.approx(time.time() + 3600, abs=60)
 
 
 async def test_an_account_has_so_many_campaigns(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,9 @@ HANDLING_BIN, HANDLING_BINS = 5.0, 361
 MEMORY = 2000.0
 """Dials and talks after which an older one counts e times less."""
 
+HEAVIEST = 1e6
+"""Weight of an observation from which on all are divided by it."""
+
 LEAST_ANSWERS, LEAST_TALKS = 50, 30
 """Fewer than these are no basis for predictive dialing."""
 
@@ -43,6 +46,8 @@ class Estimates:
     def add_dial(self, seconds: float, *, is_person: bool) -> None:
         """A call has been answered, or has ended unanswered, after so many seconds."""
         self.weight *= 1 + 1 / MEMORY
+        if self.weight > HEAVIEST:
+            self._lighten()
         place = min(int(seconds / ANSWER_BIN), ANSWER_BINS - 1)
         self.dials += self.weight
         self.ended_in[place] += self.weight
@@ -52,6 +57,16 @@ class Estimates:
             self.answered_in[place] += self.weight
             self.answer_seconds += self.weight * seconds
         self._changed()
+
+    def _lighten(self) -> None:
+        """Divide all by the present weight: shares stay as they are, and no number grows without end."""
+        factor, self.weight = 1 / self.weight, 1.0
+        self.dials *= factor
+        self.persons *= factor
+        self.answer_seconds *= factor
+        self.talks *= factor
+        for bins in (self.answered_in, self.ended_in, self.handled_in):
+            bins[:] = [one * factor for one in bins]
 
     def add_handling(self, seconds: float) -> None:
         """An agent has been busy with a call for so many seconds, wrap-up included."""

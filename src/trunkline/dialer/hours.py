@@ -5,12 +5,14 @@ A number may belong to several zones (mobile numbers of large countries do): it 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import phonenumbers
 from phonenumbers import timezone
+from phonenumbers.tzdata import TIMEZONE_DATA
 
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.time_zones import time_zone
@@ -40,6 +42,21 @@ def zones_of(number: str, default: str) -> tuple[str, ...]:
 def is_open(hours: Hours, zones: tuple[str, ...], at: Instant) -> bool:
     """Whether a number may be called now, in each of its zones."""
     return all(_is_open(hours, to_datetime(at).astimezone(_zone(one))) for one in zones)
+
+
+def closed_zones(hours: Hours, at: Instant, default: str) -> list[str]:
+    """The time zones in which no number may be called now: of all that numbers have, and ``default``."""
+    return [one for one in sorted({*_zones_of_numbers(), default}) if not is_open(hours, (one,), at)]
+
+
+@lru_cache(maxsize=1)
+def _zones_of_numbers() -> frozenset[str]:
+    """Without those that this system does not know."""
+    found = set()
+    for name in {name for names in TIMEZONE_DATA.values() for name in names}:
+        with suppress(ValueError):
+            found.add(_zone(name).key)
+    return frozenset(found)
 
 
 def next_open(hours: Hours, zones: tuple[str, ...], at: Instant) -> Instant | None:

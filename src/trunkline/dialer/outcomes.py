@@ -34,6 +34,8 @@ class Outcome(StrEnum):
     """The system does not have the end of the call."""
     DO_NOT_CALL = "do_not_call"
     """The number was on the list of numbers that are not called; the lead was not called."""
+    NOT_ALLOWED = "not_allowed"
+    """The security settings of the account are closed for the number; the lead was not called."""
     CALLBACK = "callback"
     """Another time was agreed."""
 
@@ -41,7 +43,7 @@ class Outcome(StrEnum):
 PERSONS = frozenset({Outcome.ANSWERED, Outcome.ABANDONED, Outcome.HUNG_UP, Outcome.CALLBACK})
 """A person answered. The share of abandoned calls is counted among these, without ``hung_up``."""
 
-NOT_CALLED = frozenset({Outcome.AGENT_MISSED, Outcome.DO_NOT_CALL})
+NOT_CALLED = frozenset({Outcome.AGENT_MISSED, Outcome.DO_NOT_CALL, Outcome.NOT_ALLOWED})
 """The lead's phone did not ring."""
 
 
@@ -90,6 +92,7 @@ RULES: Mapping[Outcome, Rule] = MappingProxyType(
         Outcome.AGENT_MISSED: Rule(MINUTE, counts=False),
         Outcome.INTERRUPTED: Rule(20 * MINUTE, most=3),
         Outcome.DO_NOT_CALL: Rule(closes=Closing.DO_NOT_CALL),
+        Outcome.NOT_ALLOWED: Rule(3 * HOUR, counts=False),
         Outcome.CALLBACK: Rule(most=3),
     }
 )

@@ -22,7 +22,7 @@ from trunkline.db.pool import Connection, Database, Row
 from trunkline.db.rows import delete, insert, one_at_a_time, transaction, update
 from trunkline.dialer.abandonment import Counts
 from trunkline.dialer.campaigns import Action, CampaignState, moved
-from trunkline.dialer.hours import zones_of
+from trunkline.dialer.hours import closed_zones, zones_of
 from trunkline.dialer.leads import Attempt, Lead, progress
 from trunkline.dialer.outcomes import NOT_CALLED, Closing, Outcome
 from trunkline.dialer.settings import CampaignSettings
@@ -356,19 +356,29 @@ def _with_zones(rows: Sequence[Row], time_zone: str) -> list[dict[str, Any]]:
     ]
 
 
-async def due_leads(db: Database, one: Campaign, until: Instant, limit: int) -> list[Lead]:
-    """Leads whose time comes up to ``until``, in the order in which they are called."""
+async def due_leads(
+    db: Database, one: Campaign, until: Instant, limit: int, *, open_at: Instant | None = None
+) -> list[Lead]:
+    """Leads whose time comes up to ``until``, in the order in which they are called.
+
+    :param open_at: only those whose numbers may be called at this time: the others would fill the limit; None: all.
+    """
+    closed: list[str] = []
+    if open_at is not None:  # in a thread: the first time reads hundreds of zones
+        closed = await asyncio.to_thread(closed_zones, one.settings.spans, open_at, one.time_zone)
     rows = await db.fetch_all(
         """
         select d.phone, d.zones, d.priority, d.attempts, d.next_at, d.is_callback from dial_leads d
         where d.account_id = %(account_id)s and d.campaign_id = %(campaign_id)s and d.closed is null
-            and d.next_at <= %(until)s and not exists (select from dial_attempts a
+            and d.next_at <= %(until)s and not (d.zones && %(closed_zones)s::text[])
+            and not exists (select from dial_attempts a
                 where a.account_id = d.account_id and a.phone = d.phone and a.outcome is null)
         order by d.is_callback desc, d.priority desc, d.attempts, d.next_at, d.phone limit %(limit)s""",
         {
             "account_id": one.account_id,
             "campaign_id": one.campaign_id,
             "until": to_datetime(until),
+            "closed_zones": closed,
             "limit": limit,
         },
     )
@@ -383,14 +393,6 @@ async def due_leads(db: Database, one: Campaign, until: Instant, limit: int) -> 
         )
         for r in rows
     ]
-
-
-async def postpone(db: Database, one: Campaign, phone: str, until: Instant) -> None:
-    """A lead is not called before that."""
-    await db.execute(
-        "update dial_leads set next_at = %s where account_id = %s and campaign_id = %s and phone = %s",
-        (to_datetime(until), one.account_id, one.campaign_id, phone),
-    )
 
 
 async def has_open_leads(db: Database, one: Campaign) -> bool:
@@ -463,11 +465,13 @@ async def claim(db: Database, one: Campaign, phone: str, call_session_id: int, n
             return None
         if checked["today"] >= one.settings.max_per_day:
             await connection.execute(
-                "update dial_leads set next_at = coalesce((select max(a.started_at) from dial_attempts a"
-                " where a.account_id = %(account_id)s and a.phone = %(phone)s) + interval '22 hours',"
-                " now() + interval '1 hour') where account_id = %(account_id)s and campaign_id = %(campaign_id)s"
-                " and phone = %(phone)s",
-                params,
+                # When the oldest of the calls that are too many is a day old: always in the future.
+                "update dial_leads set next_at = greatest(now() + interval '1 minute', (select a.started_at"
+                " + interval '24 hours' from dial_attempts a where a.account_id = %(account_id)s"
+                " and a.phone = %(phone)s and (a.outcome is null or a.outcome <> all(%(not_called)s))"
+                " order by a.started_at desc limit 1 offset %(most)s - 1))"
+                " where account_id = %(account_id)s and campaign_id = %(campaign_id)s and phone = %(phone)s",
+                {**params, "most": one.settings.max_per_day},
             )
             return None
         made = await (

@@ -2,8 +2,8 @@
 
 An attempt is stored before its call begins, and its end when the call is over. The campaign, its leads and what follows are
 rows; this process has only what lives: the calls, the agents who are reserved for them, and measured values. A result
-waits in memory until it is stored. An attempt without an end that nothing in this process has (after a restart, or after the
-database was away) is adopted while its call goes on, else it gets the result of the events of its call; without events
+waits in memory until it is stored. An attempt without an end that nothing in this process has (after a restart, or after an
+outage of the database) is adopted while its call goes on, or gets the result of the events of its call; without events
 nobody was called, and it is removed (:meth:`Dialer._resolve`).
 """
 
@@ -28,9 +28,7 @@ from trunkline.core.errors import (
     InvalidInput,
     InvalidState,
     LeaseLost,
-    NotFound,
     PermissionDenied,
-    Refused,
     TrunklineError,
     first_line,
 )
@@ -370,7 +368,9 @@ class Dialer:
         if is_time:
             await store.sync_leads(self._db, live.campaign)
         until = Instant(self._clock() + READ_SECONDS)
-        leads = await store.due_leads(self._db, live.campaign, until, POOL_LEADS)
+        leads = await store.due_leads(
+            self._db, live.campaign, until, POOL_LEADS, open_at=Instant(self._clock())
+        )
         live.has_more = len(leads) == POOL_LEADS
         live.pool = LeadPool(live.campaign.settings, leads)
         is_waited_for = any(
@@ -455,11 +455,12 @@ class Dialer:
             if attempt.over is not None:
                 self._over_at_once(live, attempt, attempt.over)
                 return False
-        except (PermissionDenied, InvalidInput) as error:
-            self._refused(live, call_session_id, error)
-        except (Refused, NotFound, TrunklineError) as error:
-            await self._give_back(live, lead, call_session_id, error)
-            return False
+        except TrunklineError as error:
+            outcome = _outcome_of(error)
+            if outcome is None:
+                await self._give_back(live, lead, call_session_id, error)
+                return False
+            self._end(self._calls[call_session_id], Result(outcome, Instant(self._clock())))
         finally:
             self._starting.discard(call_session_id)
             attempt_made = self._calls.get(call_session_id)
@@ -514,12 +515,6 @@ class Dialer:
                 "external_id": f"campaign {one.campaign_id}",
             },
         )
-
-    def _refused(self, live: LiveCampaign, call_session_id: int, error: TrunklineError) -> None:
-        """The number may not be called: that is a result."""
-        is_blocked = error.mnemonic == "contact_in_blacklist"
-        outcome = Outcome.DO_NOT_CALL if is_blocked else Outcome.INVALID
-        self._end(self._calls[call_session_id], Result(outcome, Instant(self._clock())))
 
     async def _give_back(
         self, live: LiveCampaign, lead: Lead, call_session_id: int, error: TrunklineError
@@ -637,6 +632,13 @@ class Dialer:
                 self._ended.pop(attempt_id, None)
         if failure is not None:
             raise failure
+
+
+def _outcome_of(error: TrunklineError) -> Outcome | None:
+    """The result of an attempt whose number may not be called; None: another one could not be called either."""
+    if isinstance(error, PermissionDenied) and error.field == "contact":
+        return Outcome.DO_NOT_CALL if error.mnemonic == "contact_in_blacklist" else Outcome.NOT_ALLOWED
+    return Outcome.INVALID if isinstance(error, InvalidInput) and error.field == "contact" else None
 
 
 def _is_busy(agent: Agent, now: Instant) -> bool:
