@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -30,6 +31,7 @@ class System:
         self.requests: list[dict[str, Any]] = []
         self.status, self.body = 200, b'{"phones": ["201"]}'
         self.delay = 0.0
+        self.headers = 0
         self.at_once = self.most_at_once = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -40,6 +42,7 @@ class System:
         await asyncio.sleep(self.delay)
         self.at_once -= 1
         headers = {"Location": "/elsewhere"} if self.status == 302 else {}
+        headers |= {f"X-{number}": "x" * 100 for number in range(self.headers)}
         return web.Response(status=self.status, body=self.body, headers=headers)
 
 
@@ -180,3 +183,22 @@ async def test_a_question_that_is_given_up_ends_its_request(tmp_path: Path) -> N
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
+
+
+async def test_keys_in_an_address_are_in_no_error_and_no_log(tmp_path: Path) -> None:
+    async with asking(tmp_path) as (system, exchange, url):
+        system.headers = 20_000
+        secret = "key-in-the-address"
+        addresses = (
+            f"{url}?api_key={secret}",
+            f"http://127.0.0.1:1/?api_key={secret}",
+            f"http://[{secret}/",
+            f"ftp://x/?{secret}",
+        )
+        for address in addresses:
+            with structlog.testing.capture_logs() as logged:
+                found = await exchange.ask(c.ACCOUNT, question(address))
+            assert found["failed"] in ("no_connection", "bad_status"), found
+            assert secret not in str(found).replace(f"http://[{secret}", "")
+            assert secret not in str([{**one, "url": ""} for one in logged])
+            assert "12025550110" not in str(found)

@@ -166,8 +166,7 @@ class DecisionExchange:
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-            raise Failed("no_connection", f"{type(inner).__name__}: {inner}"[:300]) from None
+            raise Failed("no_connection", _reason(error)) from None
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -228,6 +227,18 @@ class DecisionExchange:
         if said:
             missing.append(said.name or said.text or "")
         return []
+
+
+def _reason(error: Exception) -> str:
+    """Why there was no response, without the URL, which may have keys: texts of the client library have it as a whole."""
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(inner, OSError):
+        return f"{type(inner).__name__}: {inner}"[:300]
+    if isinstance(inner, aiohttp.ClientResponseError):
+        return f"{type(inner).__name__}: the response is no HTTP, or its head is too long"
+    if isinstance(inner, aiohttp.ClientError):
+        return f"{type(inner).__name__}: the connection or the address does not work"
+    return f"{type(inner).__name__}: the address cannot be read"
 
 
 def _note(account_id: int, data: Mapping[str, Any], found: Mapping[str, Any]) -> None:
