@@ -69,6 +69,7 @@ KINDS: dict[str, tuple[list[str], list[str], str]] = {
     "metrics.bind": (*_BIND, "192.0.2.5"),
     "notifications.allowed_private_networks": (*_NETWORK, "192.168.5"),
     "uploads.allowed_private_networks": (*_NETWORK, "192.168.5"),
+    "external_decisions.allowed_private_networks": (*_NETWORK, "192.168.5"),
     "mail.host": (*_HOST, "mail.example"),
 }  # fmt: skip
 """By setting: good values, wrong values, and a part of the form in the message."""

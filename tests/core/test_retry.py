@@ -47,7 +47,7 @@ def test_the_setting_that_gives_up_exists(policy: RetryPolicy) -> None:
 
 
 def test_the_page_has_these_numbers() -> None:
-    page = (DOCS / "operations" / "queues.md").read_text()
+    page = (DOCS / "operations" / "work-queues.md").read_text()
     table = page.partition("<!-- queues -->")[2].partition("<!-- /queues -->")[0]
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (\S+) \| ([^|]+) \| ([^|]+) \|", table, re.MULTILINE)
     assert rows == [

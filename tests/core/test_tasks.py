@@ -18,12 +18,14 @@ from trunkline.core.tasks import EXIT_CODE, CoreTaskFailed, CoreTasks, core_task
 SOURCE = Path(trunkline.__file__).parent
 AWAITED_WHERE_STARTED = {
     "apis/event_sockets.py": "a watcher's three tasks: the handler awaits them",
+    "apis/jsonrpc/dispatcher.py": "a report that is read while its caller is checked: the request awaits it",
     "core/cancellation.py": "wait_for",
     "db/jobs.py": "_cancel_until_done awaits its task",
     "db/probe.py": "one check for all requests that wait; each of them awaits it",
     "directory/media/spoken.py": "a text is spoken once for all who ask; each of them awaits it",
     "notifications/deliverer.py": "deliveries of one stream: a failure is logged where it ends",
     "runtime/child.py": "the supervisor",
+    "runtime/instance.py": "the guard of the disk, which no error ends",
     "runtime/supervisor.py": "the supervisor",
     "telephony/ari.py": "the reader of one connection: its core task awaits it",
 }

@@ -39,9 +39,15 @@ class FullDiskGuard:
         """Whether Asterisk may have the variable."""
 
     async def run(self) -> None:
-        """Check until cancelled."""
+        """Check until cancelled; no error ends it."""
+        last = ""
         while True:
-            await asyncio.to_thread(self.check)
+            try:
+                await asyncio.to_thread(self.check)
+            except Exception as error:
+                if repr(error) != last:
+                    self._say(f"the disk was not checked: {error!r}; it is tried again")
+                last = repr(error)
             await asyncio.sleep(self._settings.period)
 
     def check(self) -> None:
