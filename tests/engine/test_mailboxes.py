@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 import pytest_asyncio
 import yaml
@@ -13,6 +14,7 @@ from tests.engine.setup import Setup
 from tests.engine.test_scenarios import asked_for_pin
 from trunkline.demo import tones
 from trunkline.demo.outside import Call
+from trunkline.runtime import postgres
 
 pytestmark = [
     pytest.mark.engine,
@@ -138,24 +140,38 @@ async def test_callers_hear_the_greeting_that_the_employee_has_spoken(setup: Set
     assert tones.total(tones.heard((await other.ear()).sound, [call.tone])[call.tone]) < 0.3
 
 
+async def over(setup: Setup, call: Call) -> None:
+    """Hang up; the line, which has one channel, is free then."""
+    await call.hangup()
+    await call.ended()
+    async with asyncio.timeout(10):
+        while await setup.living():
+            await asyncio.sleep(0.05)
+
+
 async def test_members_hear_the_messages_for_their_group(setup: Setup, mailbox: None) -> None:
+    dsn = postgres.dsn(setup.installation.settings)
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:  # messages of tests before this one
+        await connection.execute(
+            "delete from voice_messages where account_id = %s", (setup.account.account_id,)
+        )
     caller = await left_message(setup, TO_TEAM)
     own = await entered(setup, "*98")
     await silence(own)
     assert not tones.heard((await own.ear()).sound, [caller.tone])[caller.tone], (
         "it is in no employee's mailbox"
     )
-    await own.hangup()
+    await over(setup, own)
     call = await entered(setup, "*98320")
     await call.hears(caller.tone)
     await call.send_keys("3")
     await silence(call)
-    await call.hangup()
-    await call.ended()
+    await over(setup, call)
     call = await entered(setup, "*98320")
     await silence(call)
     assert not tones.heard((await call.ear()).sound, [caller.tone])[caller.tone], "it is deleted"
     await call.hangup()
+    await call.ended()
     outsider = await setup.anna.dial("*98320")
     await outsider.ended()
     assert not outsider.is_answered

@@ -184,6 +184,8 @@ async def test_a_slot_is_of_one_account(setup: Setup) -> None:
 
 @pytest.mark.parametrize("code", ["*68", "*6850"])
 async def test_nothing_to_park_and_an_empty_slot_are_refused(setup: Setup, code: str) -> None:
+    before = await setup.last_id()
     call = await setup.anna.dial(code)
     await call.ended()
     assert not call.is_answered
+    await setup.row(before)

@@ -457,7 +457,7 @@ async def test_the_events_of_a_queue_call_are_sent(setup: Setup, agents: Agents)
     assert answer["cc_wait"] == answer["waitms"] // 1000
     assert answer["waitms"] == pytest.approx(1000 * (phone.at_answer - call.at_answer), abs=2500)
     assert (last["hangup_cause"], last["canceled"]) == ("NORMAL_CLEARING", None)
-    assert last["durationms"] == last["waitms"] + last["billms"]
+    assert last["durationms"] == pytest.approx(last["waitms"] + last["billms"], abs=1)
     legs = {one["data"]["id"] for one in calls} - {visit}
     assert len(legs) == 2, "the caller and the phone of the agent"
     assert {one["data"]["call_id"] for one in calls} <= legs
@@ -564,6 +564,9 @@ async def stored(setup: Setup, kind: str, after: float) -> list[dict[str, Any]]:
 async def test_forty_callers_of_three_queues_and_six_agents(setup: Setup, agents: Agents) -> None:
     """Nobody is lost, nobody is passed over in a queue, and no agent has two calls, also those of two queues."""
     began = time.time()
+    before = {
+        one.agent_id: one.calls_answered for one in await agents.commands.agents(setup.account.account_id)
+    }
     for phone in (await floor(setup)).values():
         phone.on_call(Answer(after=0.2, hang_up_after=1.0))
     names = tuple(f"agent{number}" for number in range(1, 7))
@@ -594,9 +597,10 @@ async def test_forty_callers_of_three_queues_and_six_agents(setup: Setup, agents
         elif one["type"] in ("offer_ended", "queue_call_ended"):
             assert busy.pop(one["stream"]) == one["offer_id"]
     assert busy == {}
-    served = [one for one in await agents.commands.agents(setup.account.account_id) if one.calls_answered]
-    assert sum(one.calls_answered for one in served) == 40
-    assert len(served) >= 5
+    after = await agents.commands.agents(setup.account.account_id)
+    answered = [one.calls_answered - before.get(one.agent_id, 0) for one in after]
+    assert sum(answered) == 40
+    assert sum(count > 0 for count in answered) >= 5
 
 
 async def test_the_timeout_of_a_queue_leads_to_a_queue_a_scenario_and_a_number(

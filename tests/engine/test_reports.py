@@ -311,7 +311,7 @@ async def check_legs(setup: Setup, calls: dict[int, Row], simple: int) -> None:
         own = [leg for leg in legs if leg["call_session_id"] == number]
         talked = [leg["duration"] for leg in own if leg["is_operator"] and leg["is_talked"]]
         assert max(leg["total_duration"] for leg in own) <= call["total_duration"] + ROUNDING
-        assert call["is_lost"] is not bool(talked)
+        assert not (talked and call["is_lost"])
         assert call["clean_talk_duration"] <= sum(talked) + ROUNDING * len(talked)
         if number == simple:
             assert abs(sum(talked) - call["talk_duration"]) <= ROUNDING

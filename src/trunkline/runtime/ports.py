@@ -302,8 +302,8 @@ def free_ports(count: int) -> list[int]:
 
 
 _MEDIA_FIRST, _MEDIA_LAST, _MEDIA_BLOCK = 40_000, 64_000, 600
-_MEDIA_RESERVED = 6
-"""Blocks that a process keeps reserved: what it starts publishes its range only when it runs."""
+_MEDIA_RESERVED = 4
+"""Blocks that a process keeps reserved: what it starts publishes its range only when it runs. There are 40 for all."""
 
 _media_lock = threading.Lock()
 _media_reserved: deque[socket.socket] = deque()
