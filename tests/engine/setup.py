@@ -288,7 +288,7 @@ class Setup:
 
         def of_call(got: Sequence[Any]) -> list[str]:
             bodies = [request.json() for request in got]
-            return [body["event"] for body in bodies if body["call"] == call_session_id]
+            return [body["event"] for body in bodies if body.get("call") == call_session_id]
 
         accepted = await self.receiver.wait_for(lambda got: set(events) <= set(of_call(got)), timeout)
         return of_call(accepted)
