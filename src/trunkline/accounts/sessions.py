@@ -15,6 +15,7 @@ from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import AuthenticationFailed, LimitExceeded
 from trunkline.core.failures import FORGOTTEN_AFTER
 from trunkline.core.log import get_logger
+from trunkline.core.storable_text import storable
 from trunkline.db.pool import Connection, Database, Row
 
 LIFETIME = timedelta(hours=1)
@@ -62,7 +63,7 @@ class Sessions:
 
     async def open(self, login: str, password: str, api: str, address: str | None, now: float) -> Login:
         """See :meth:`trunkline.accounts.service.Accounts.login`."""
-        login = _storable(login).strip()
+        login = storable(login).strip()
         network = network_of(address or "")
         subject = login_throttle.subject(login, network)
         async with self._place(network, now):
@@ -181,11 +182,6 @@ class Sessions:
                     "forgotten": to_datetime(now - FORGOTTEN_AFTER),
                 },
             )
-
-
-def _storable(login: str) -> str:
-    """A login as typed, without what PostgreSQL takes in no text (NUL, halves of surrogate pairs)."""
-    return login.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 async def _failures(connection: Connection, subject: str) -> tuple[int, float]:

@@ -371,6 +371,11 @@ class Finished(State):
     """The call is over."""
 
 
+AFTER_OPERATION: tuple[type[State], ...] = (
+    BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage, InQueue, Finishing,
+)  # fmt: skip
+"""What a call in a scenario can do when an operation is over: go on in the scenario, or end."""
+
 STATES: tuple[type[State], ...] = (
     Incoming, BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage, InQueue, Dialling,
     MailboxLogin, MailboxOpen, MailboxNewPin, MailboxGreeting, ChangingSetting, DialledParking, Parked,

@@ -14,6 +14,11 @@ def to_datetime(instant: float) -> datetime:
     return datetime.fromtimestamp(instant, UTC)
 
 
+def to_text(instant: float) -> str:
+    """An instant as other systems get it: UTC, milliseconds, ``Z``."""
+    return to_datetime(instant).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def to_instant(moment: datetime) -> Instant:
     """Instant of an aware datetime."""
     if moment.tzinfo is None:

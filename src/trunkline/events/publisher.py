@@ -26,6 +26,7 @@ from psycopg.types.json import Jsonb
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
+from trunkline.core.storable_text import storable
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.events.catalogue import EventType
@@ -336,7 +337,7 @@ def _as_text(data: Mapping[str, Any]) -> str:
         text = orjson.dumps(data).decode()
     except (TypeError, ValueError):
         text = repr(data)
-    return text.replace("\x00", "")
+    return storable(text)
 
 
 @contextlib.asynccontextmanager

@@ -23,6 +23,7 @@ from trunkline.core import log
 from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import InvalidInput, LimitExceeded, Unavailable
 from trunkline.core.settings import ExternalDecisionSettings
+from trunkline.core.storable_text import storable
 from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.directory.model import Account, MediaKind
 from trunkline.external_decisions import reply
@@ -131,7 +132,7 @@ class DecisionExchange:
         except TimeoutError:
             found = {"failed": "timeout", "error": f"no answer within {data['seconds']:g} s"}
         if "error" in found:
-            found["error"] = found["error"].encode("utf-8", "replace").decode().replace("\x00", "")
+            found["error"] = storable(found["error"])
         found["milliseconds"] = round((time.monotonic() - started) * 1000)
         _note(account_id, data, found)
         return found
@@ -186,7 +187,7 @@ class DecisionExchange:
     # --- the reply
 
     async def _understood(self, account_id: int, response: _Response, language: str) -> dict[str, Any]:
-        excerpt = response.body[: 4 * _EXCERPT].decode("utf-8", "replace").replace("\x00", "")[:_EXCERPT]
+        excerpt = storable(response.body[: 4 * _EXCERPT].decode("utf-8", "replace"))[:_EXCERPT]
         if response.status != 200:
             text = f"HTTP {response.status}; only the status 200 is a reply"
             raise Failed("bad_status", text, status=response.status, excerpt=excerpt)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trunkline.core.storable_text import is_storable
+
 REPLY_MAX = 65_536
 """Bytes of a reply."""
 
@@ -94,7 +96,7 @@ def _codes(value: Any) -> tuple[str, ...]:
 def _code(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise InvalidReply("returned_code is a text, a whole number, or a list of these")
-    return _storable(str(value).strip()[:_NUMBER_MAX], "returned_code")
+    return _checked_text(str(value).strip()[:_NUMBER_MAX], "returned_code")
 
 
 def _phones(value: Any) -> tuple[str, ...]:
@@ -105,7 +107,7 @@ def _phones(value: Any) -> tuple[str, ...]:
         raise InvalidReply(f"phones has more than {PHONES_MAX} numbers")
     if any(isinstance(one, bool) or not isinstance(one, str | int) for one in listed):
         raise InvalidReply("phones is a list of numbers")
-    return tuple(_storable(str(one)[:_NUMBER_MAX], "phones") for one in listed)
+    return tuple(_checked_text(str(one)[:_NUMBER_MAX], "phones") for one in listed)
 
 
 def _text(read: Mapping[str, Any], name: str) -> str | None:
@@ -116,19 +118,14 @@ def _text(read: Mapping[str, Any], name: str) -> str | None:
         raise InvalidReply(f"{name} is a text")
     if len(value) > TEXT_MAX:
         raise InvalidReply(f"{name} has more than {TEXT_MAX} characters")
-    return _storable(value, name)
+    return _checked_text(value, name)
 
 
-def _storable(text: str, name: str) -> str:
+def _checked_text(text: str, name: str) -> str:
     """PostgreSQL stores no NUL and no half of a surrogate pair, and the reply becomes an event of the call."""
-    if "\x00" in text or not is_unicode(text):
+    if not is_storable(text):
         raise InvalidReply(f"{name} has a character that is none: NUL, or half of a surrogate pair")
     return text
-
-
-def is_unicode(text: str) -> bool:
-    """Whether it has no half of a surrogate pair, which JSON can write."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _employee_message(read: Mapping[str, Any]) -> Said:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from trunkline.core.clock import to_datetime
+from trunkline.core.clock import to_text
 from trunkline.events.catalogue import Event, EventType
 from trunkline.notifications import call_center
 from trunkline.notifications.facts import CallFacts, Leg
@@ -210,7 +209,7 @@ def variables(event: Event, facts: CallFacts, background: Background) -> dict[st
         SCENARIO_GROUPS if of_scenario else CALL_GROUPS if of_call else ROW_GROUPS if of_row else LINE_GROUPS
     )
     values: dict[str, Value] = {
-        "notification_time": iso(event.at),
+        "notification_time": to_text(event.at),
         "notification_timestamp": int(event.at),
         "app_id": event.account_id,
         "account_name": background.account_name,
@@ -240,7 +239,7 @@ def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) ->
         return call_center.sample(call_center.CenterEvent(mnemonic.value), at)
     values: dict[str, Value] = dict.fromkeys(VARIABLES)
     values |= {
-        "notification_time": iso(at),
+        "notification_time": to_text(at),
         "notification_timestamp": int(at),
         "app_id": account_id,
         "account_name": account_name,
@@ -264,7 +263,7 @@ def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) ->
         "call_source": "va",
         "direction": "in",
         "is_internal": False,
-        "start_time": iso(at),
+        "start_time": to_text(at),
         "virtual_phone_number": "971500000010",
         "contact_phone_number": "12025550110",
         "calling_phone_number": "12025550110",
@@ -283,12 +282,6 @@ def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) ->
     return _only(values, SCENARIO_GROUPS if of_scenario else CALL_GROUPS)
 
 
-def iso(at: float) -> str:
-    """An instant as receivers get it: UTC, milliseconds, ``Z``."""
-    moment: datetime = to_datetime(at)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _only(values: Mapping[str, Value], groups: frozenset[Group]) -> dict[str, Value]:
     return {name: value for name, value in values.items() if VARIABLES[name].group in groups}
 
@@ -304,7 +297,7 @@ def _call(event: Event, facts: CallFacts, background: Background) -> dict[str, V
         "call_source": session.get("source"),
         "direction": session.get("direction"),
         "is_internal": session.get("is_internal"),
-        "start_time": None if facts.started_at is None else iso(facts.started_at),
+        "start_time": None if facts.started_at is None else to_text(facts.started_at),
         "virtual_phone_number": virtual,
         "contact_phone_number": contact,
         "calling_phone_number": contact if incoming else virtual,

@@ -18,6 +18,7 @@ from psycopg import AsyncConnection
 
 from trunkline.core.errors import InvalidState, NotFound
 from trunkline.core.log import get_logger
+from trunkline.core.storable_text import storable
 from trunkline.db.pool import Database
 from trunkline.notifications import backoff
 from trunkline.notifications.sender import Outcome
@@ -406,7 +407,7 @@ async def settle(
             "delivery_id": one.row["delivery_id"],
             "attempt": one.row["attempts"] + 1,
             "status": one.status,
-            "body": None if without_texts else one.body.replace("\x00", ""),
+            "body": None if without_texts else storable(one.body),
             "pause": one.pause,
             "duration_ms": one.outcome.duration_ms,
             "status_code": one.outcome.status_code,

@@ -21,6 +21,7 @@ from yarl import URL
 
 from trunkline import __version__
 from trunkline.core.settings import NotificationSettings
+from trunkline.core.storable_text import storable
 from trunkline.outbound import Allowed, guarded_session
 
 SIGNATURE_HEADER = "Trunkline-Signature"
@@ -183,7 +184,7 @@ class Sender:
             request.method, url, headers=_headers(request), allow_redirects=False, **kwargs
         ) as response:
             raw = await _read_some(response)
-            text = raw.decode("utf-8", "replace").replace("\x00", "")[:_EXCERPT]
+            text = storable(raw.decode("utf-8", "replace"))[:_EXCERPT]
             return response.status, text, response.headers.get("Retry-After")
 
     def _open(self) -> aiohttp.ClientSession:

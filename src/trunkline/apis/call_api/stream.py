@@ -23,7 +23,7 @@ from trunkline.apis.jsonrpc.params import to_number
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.apis.service.check_limit import CheckLimit
 from trunkline.apis.service.request_context import CallerLike, Services
-from trunkline.core.clock import to_datetime
+from trunkline.core.clock import to_text
 from trunkline.core.errors import TrunklineError
 from trunkline.events.catalogue import Event
 from trunkline.events.feed import CallFeed, Watch
@@ -191,7 +191,7 @@ def message_of(event: Event) -> str:
             "call_session_id": event.call_session_id,
             "seq": event.seq,
             "event": event.type.value,
-            "time": to_datetime(event.at).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": to_text(event.at),
             "data": shown,
         }
     ).decode()

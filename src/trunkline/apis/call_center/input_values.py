@@ -14,6 +14,7 @@ import orjson
 
 from trunkline.apis.call_center.declaration import Field, Kind
 from trunkline.core.errors import InvalidInput
+from trunkline.core.storable_text import is_storable
 from trunkline.db.query.close_names import close_names
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}\Z")
@@ -104,16 +105,8 @@ def _string(_field: Field, value: Any) -> str:
 
 def check_text(value: str) -> None:
     """:raises ValueError: the text has characters that cannot be stored."""
-    if "\0" in value or (not value.isprintable() and not _is_encodable(value)):
+    if not is_storable(value):
         raise ValueError("send text without NUL characters and without halves of surrogate pairs")
-
-
-def _is_encodable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _array(field: Field, value: Any) -> list[Any]:

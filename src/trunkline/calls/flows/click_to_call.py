@@ -50,19 +50,13 @@ from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Session, anchor
 from trunkline.calls.states import (
-    AwaitingDecision,
-    BetweenOperations,
+    AFTER_OPERATION,
     BothAnswered,
     CallingFirst,
     CallingSecond,
     Finishing,
     FirstAnswered,
-    Forwarding,
-    Greeting,
-    InMenu,
-    InQueue,
     Joining,
-    LeavingMessage,
     State,
 )
 from trunkline.calls.timers import CONNECT_TIMER, StartTimer
@@ -438,11 +432,10 @@ def _give_up(decision: Decision, leg: Leg, party: dict[str, Any] | None) -> None
 
 _ANSWERED: tuple[type[State], ...] = (FirstAnswered, CallingSecond, BothAnswered)
 _STATES: tuple[type[State], ...] = (CallingFirst, *_ANSWERED)
-_SCENARIO = (BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage, InQueue)
 
 TABLE = Table(
     rows={
-        (CallingFirst, LegAnswered): row(first_answered, FirstAnswered, CallingSecond, *_SCENARIO, Finishing),
+        (CallingFirst, LegAnswered): row(first_answered, FirstAnswered, CallingSecond, *AFTER_OPERATION),
         (FirstAnswered, LegAnswered): row(answered_too_late, FirstAnswered),
         (CallingSecond, LegAnswered): row(second_answered, CallingSecond, BothAnswered, Joining),
         (BothAnswered, LegAnswered): row(answered_too_late, BothAnswered),

@@ -39,9 +39,8 @@ from trunkline.calls.flows.table import Table, invalid_state, pairs, row
 from trunkline.calls.flows.third_party import third_party
 from trunkline.calls.session import CoachMode, Leg, Role, Session
 from trunkline.calls.states import (
+    AFTER_OPERATION,
     Announcing,
-    AwaitingDecision,
-    BetweenOperations,
     Calling,
     Connecting,
     Consulting,
@@ -51,13 +50,8 @@ from trunkline.calls.states import (
     EngineTalk,
     EngineTalkEnded,
     Finishing,
-    Forwarding,
-    Greeting,
-    InMenu,
-    InQueue,
     InScenario,
     Joining,
-    LeavingMessage,
     OnHold,
     Parked,
     Releasing,
@@ -522,7 +516,6 @@ def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
 
 # --- the table --------------------------------------------------------------------------------------------
 
-_SCENARIO = (BetweenOperations, Greeting, InMenu, AwaitingDecision, Forwarding, LeavingMessage, InQueue)
 _IN_TALK: tuple[type[State], ...] = (EngineTalk, Talking, ControlledLate)
 _TALKS: tuple[type[State], ...] = (Joining, Connecting, Talking, ControlledLate, TalkInterrupted)
 _WITH_THIRD: tuple[type[State], ...] = (Calling, Announcing, Releasing, Consulting)
@@ -533,7 +526,7 @@ _CONTROLLED = (*_TALKS, *_HELD, *_TRANSFERS)
 TABLE = Table(
     rows={
         **{(state, Hold): row(hold, OnHold) for state in _IN_TALK},
-        **{(state, RunScenario): row(run_scenario, *_SCENARIO, Finishing) for state in _IN_TALK},
+        **{(state, RunScenario): row(run_scenario, *AFTER_OPERATION) for state in _IN_TALK},
         (OnHold, Unhold): row(unhold, Connecting),
         (OnHold, MakeCall): row(make_call, Calling),
         (Calling, Restore): row(restore, Connecting),

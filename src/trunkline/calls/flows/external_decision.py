@@ -32,14 +32,9 @@ from trunkline.calls.flows.inputs import (
 from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.states import (
+    AFTER_OPERATION,
     AwaitingDecision,
-    BetweenOperations,
     Finishing,
-    Forwarding,
-    Greeting,
-    InMenu,
-    InQueue,
-    LeavingMessage,
 )
 from trunkline.calls.timers import MENU_TIMER, StartTimer
 from trunkline.directory.model import Operation
@@ -170,17 +165,13 @@ def _follow(decision: Decision, key: str | None) -> None:
     )
 
 
-_AFTER = (
-    AwaitingDecision, InMenu, BetweenOperations, Greeting, Forwarding, LeavingMessage, InQueue, Finishing,
-)  # fmt: skip
-
 TABLE = Table(
     rows={
         (AwaitingDecision, ScenarioPlayed): row(prompt_played, AwaitingDecision),
         (AwaitingDecision, Key): row(key_pressed, AwaitingDecision),
         (AwaitingDecision, InputElapsed): row(input_elapsed, AwaitingDecision),
-        (AwaitingDecision, QuestionReply): row(replied, *_AFTER),
-        (AwaitingDecision, NotConnected): row(inbound.not_connected, *_AFTER),
+        (AwaitingDecision, QuestionReply): row(replied, *AFTER_OPERATION),
+        (AwaitingDecision, NotConnected): row(inbound.not_connected, *AFTER_OPERATION),
         (AwaitingDecision, TalkOver): row(engine_connect.talk_over, Finishing),
         (AwaitingDecision, LegGone): row(engine_connect.party_gone, AwaitingDecision, Finishing),
     },

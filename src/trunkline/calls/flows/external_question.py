@@ -7,7 +7,7 @@ from trunkline.calls.effects import Music
 from trunkline.calls.session import Leg
 from trunkline.calls.states import AwaitingDecision
 from trunkline.calls.timers import MENU_TIMER, Ask, CancelTimer, Question
-from trunkline.core.clock import to_datetime
+from trunkline.core.clock import to_text
 from trunkline.directory.model import Operation, RequestParameter
 from trunkline.external_decisions.request import NO_INPUT, parameters
 from trunkline.routing.menus import TERMINATOR
@@ -26,7 +26,7 @@ def ask(decision: Decision, contact: Leg, operation: Operation) -> None:
     state = session.state
     digits = state.digits.removesuffix(TERMINATOR) if isinstance(state, AwaitingDecision) else ""
     seconds = float(settings.get("reply_seconds") or DEFAULT_REPLY_SECONDS)
-    started = to_datetime(session.started_at).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    started = to_text(session.started_at)
     values = {
         RequestParameter.CDR_ID: session.call_session_id,
         RequestParameter.CALL_SESSION_ID: session.call_session_id,

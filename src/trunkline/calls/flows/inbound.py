@@ -41,15 +41,13 @@ from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.states import (
-    AwaitingDecision,
+    AFTER_OPERATION,
     BetweenOperations,
     Departure,
     Finishing,
     Forwarding,
     Greeting,
     Incoming,
-    InMenu,
-    InQueue,
     LeavingMessage,
     State,
 )
@@ -712,24 +710,14 @@ _CAUSES = {
 # --- the table --------------------------------------------------------------------------------------------
 
 _STATES: tuple[type[State], ...] = (Incoming, BetweenOperations, Greeting, Forwarding, LeavingMessage)
-_AFTER = (
-    BetweenOperations,
-    Greeting,
-    InMenu,
-    AwaitingDecision,
-    Forwarding,
-    LeavingMessage,
-    InQueue,
-    Finishing,
-)
 
 TABLE = Table(
     rows={
-        (Greeting, ScenarioPlayed): row(greeting_played, *_AFTER),
-        (Greeting, Key): row(key_in_greeting, *_AFTER),
-        (LeavingMessage, ScenarioPlayed): row(prompt_played, *_AFTER),
-        (LeavingMessage, MessageRecorded): row(after_message, *_AFTER),
-        **{(state, NotConnected): row(not_connected, *_AFTER) for state in _STATES},
+        (Greeting, ScenarioPlayed): row(greeting_played, *AFTER_OPERATION),
+        (Greeting, Key): row(key_in_greeting, *AFTER_OPERATION),
+        (LeavingMessage, ScenarioPlayed): row(prompt_played, *AFTER_OPERATION),
+        (LeavingMessage, MessageRecorded): row(after_message, *AFTER_OPERATION),
+        **{(state, NotConnected): row(not_connected, *AFTER_OPERATION) for state in _STATES},
         **{(state, TalkOver): row(engine_connect.talk_over, Finishing) for state in _STATES},
         **{(state, LegGone): row(engine_connect.party_gone, state, Finishing) for state in _STATES},
     },

@@ -29,14 +29,9 @@ from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg
 from trunkline.calls.states import (
-    AwaitingDecision,
-    BetweenOperations,
+    AFTER_OPERATION,
     Finishing,
-    Forwarding,
-    Greeting,
     InMenu,
-    InQueue,
-    LeavingMessage,
 )
 from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
 from trunkline.directory.model import Operation
@@ -149,23 +144,12 @@ def _follow(decision: Decision, operation: Operation, key: str | None) -> None:
     )
 
 
-_AFTER = (
-    InMenu,
-    AwaitingDecision,
-    BetweenOperations,
-    Greeting,
-    Forwarding,
-    LeavingMessage,
-    InQueue,
-    Finishing,
-)
-
 TABLE = Table(
     rows={
         (InMenu, ScenarioPlayed): row(prompt_played, InMenu),
-        (InMenu, Key): row(key_pressed, *_AFTER),
-        (InMenu, InputElapsed): row(input_elapsed, *_AFTER),
-        (InMenu, NotConnected): row(inbound.not_connected, *_AFTER),
+        (InMenu, Key): row(key_pressed, *AFTER_OPERATION),
+        (InMenu, InputElapsed): row(input_elapsed, *AFTER_OPERATION),
+        (InMenu, NotConnected): row(inbound.not_connected, *AFTER_OPERATION),
         (InMenu, TalkOver): row(engine_connect.talk_over, Finishing),
         (InMenu, LegGone): row(engine_connect.party_gone, InMenu, Finishing),
     },

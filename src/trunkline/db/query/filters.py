@@ -28,6 +28,7 @@ from zoneinfo import ZoneInfo
 
 from trunkline.core.errors import InvalidInput
 from trunkline.core.patterns import LENGTH_MAX, Pattern, PatternError, compile_pattern
+from trunkline.core.storable_text import is_storable
 from trunkline.db.query import jsquery
 from trunkline.db.query.close_names import NAME_LENGTH, field_remedy, shown_names
 from trunkline.db.query.columns import Column, ColumnType, Listing
@@ -335,8 +336,8 @@ def _text(raw: Any, path: str) -> str:
         _wrong_type("a string is expected", path, raw)
     if len(raw) > MAX_TEXT:
         _invalid(f"a text has at most {MAX_TEXT} characters here", path, None)
-    if "\x00" in raw:
-        _invalid("a text cannot contain the character U+0000", path, None)
+    if not is_storable(raw):
+        _invalid("a text cannot contain the character U+0000 or half of a surrogate pair", path, None)
     return raw
 
 

@@ -28,6 +28,8 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from trunkline.core.storable_text import is_storable
+
 MAX_TOKENS = 400
 MAX_DEPTH = 16
 MAX_STEPS = 16
@@ -281,6 +283,6 @@ def _unquoted(text: str) -> str:
         value = json.loads(text)
     except ValueError as error:
         raise JsqueryError(f"cannot read the string {text[:40]}") from error
-    if not isinstance(value, str) or "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if not isinstance(value, str) or not is_storable(value):
         raise JsqueryError("a string contains a character that cannot be stored")
     return value
