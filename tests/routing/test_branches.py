@@ -16,16 +16,8 @@ from trunkline.directory.model import Account, Contact, HangupCause, OperationKi
 from trunkline.events.reasons import Reason
 from trunkline.routing import branches, interpreter
 from trunkline.routing.branches import MAX_NESTED, Caller, ReturnPoint
-from trunkline.routing.interpreter import (
-    End,
-    Play,
-    Ring,
-    ScenarioEntered,
-    decide_after,
-    decide_first,
-    decide_next_round,
-    with_destination,
-)
+from trunkline.routing.decisions import End, Play, Ring, ScenarioEntered, with_destination
+from trunkline.routing.interpreter import decide_after, decide_first, decide_next_round
 
 VIP, FRIENDS = 5, 6
 CALLER = Caller(1, "12025550142", Contact(9, "Stone", (VIP,), c.BORIS))

@@ -35,12 +35,8 @@ from trunkline.directory.model import (
 )
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
+from trunkline.routing.decisions import End, Play, Ring, RingOutside, TakeMessage
 from trunkline.routing.interpreter import (
-    End,
-    Play,
-    Ring,
-    RingOutside,
-    TakeMessage,
     decide_after,
     decide_first,
     decide_next_round,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.calls import company as c
 from tests.calls.company import company
 from trunkline.directory.model import OperationKind
-from trunkline.routing.interpreter import Chosen
+from trunkline.routing.decisions import Chosen
 from trunkline.routing.menus import ExtensionDialled, Invalid, Meaning, MoreAwaited, Picked, meaning
 
 ACCOUNT = company()

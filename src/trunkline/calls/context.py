@@ -9,7 +9,7 @@ from typing import Protocol
 from trunkline.core.clock import Instant
 from trunkline.directory.model import Account, Trunk
 from trunkline.events.reasons import Reason
-from trunkline.routing.interpreter import Availability
+from trunkline.routing.ringing import Availability
 from trunkline.telephony.port import Channel
 
 

@@ -19,7 +19,7 @@ from trunkline.directory.model import Employee, Operation, OperationKind, Phone,
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.reasons import Reason
 from trunkline.routing.branches import ReturnPoint
-from trunkline.routing.interpreter import Chosen, ScenarioEntered, Skipped, Step
+from trunkline.routing.decisions import Chosen, ScenarioEntered, Skipped, Step
 from trunkline.telephony.port import Channel, Endpoint, EndpointKind, Originate, Target
 
 

@@ -7,22 +7,16 @@ a call touched is known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from trunkline.core.phone import normalise, split_number
 from trunkline.directory.model import (
     Account,
-    CallQueue,
-    Employee,
-    EmployeeStatus,
-    Group,
     HangupCause,
     Operation,
     OperationKind,
-    Phone,
     Scenario,
     UsualEmployee,
     VirtualNumber,
@@ -30,226 +24,39 @@ from trunkline.directory.model import (
 from trunkline.events.reasons import Reason
 from trunkline.routing import branches
 from trunkline.routing.branches import MAX_NESTED, UNKNOWN_CALLER, Caller, ReturnPoint
-from trunkline.routing.directions import refused_direction
-from trunkline.routing.forwards import Forward, forward_always, forward_unreached
+from trunkline.routing.decisions import (
+    NO_ATTEMPTS,
+    AskKeys,
+    AskSystem,
+    Attempts,
+    Chosen,
+    End,
+    EnterQueue,
+    Play,
+    Ring,
+    RingForward,
+    RoutingDecision,
+    ScenarioEntered,
+    Skipped,
+    Step,
+    TakeMessage,
+    with_destination,
+    with_skipped,
+)
+from trunkline.routing.ringing import (
+    Availability,
+    destination_of,
+    number_obstacle,
+    ring_chosen,
+    ring_operation,
+    ring_outside,
+)
 
 MAX_TRANSITIONS = 100
 """Operations one call may pass without anything that takes time between them: ends loops of branches."""
 
 DEFAULT_VOICE_MAIL_SECONDS = 120
 DEFAULT_SILENCE_SECONDS = 5
-DEFAULT_RING_SECONDS = 60
-
-
-class Availability(Protocol):
-    """What the interpreter asks about the moment."""
-
-    @property
-    def local_time(self) -> datetime:
-        """Now, in the account's zone."""
-
-    def phone_obstacle(self, phone: Phone) -> Reason | None:
-        """Why this phone cannot ring right now (offline, all channels in use); None = it can."""
-
-    def number_obstacle(self, number: str, channels: int | None) -> Reason | None:
-        """Why an outside number takes no call right now (``channels`` calls are there already); None = it does."""
-
-    def group_obstacle(self, group: Group) -> Reason | None:
-        """Why this group takes no call right now (it has all the calls it may have); None = it does."""
-
-    def idle_since(self, employee_id: int) -> float:
-        """Unix seconds of the end of the employee's last talk; 0 = none known."""
-
-    def last_employee(self, phone_number: str) -> int | None:
-        """Id of the employee who talked last with a caller; None = none known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One phone of one employee, to be rung."""
-
-    employee: Employee
-    phone: Phone
-    group: Group | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Somebody who was due and could not be rung: an employee, or an outside number.
-
-    ``phone`` is None when the obstacle is the employee.
-    """
-
-    employee: Employee | None
-    phone: Phone | None
-    reason: Reason
-    group: Group | None = None
-    operation: Operation | None = None
-    """Of the scenario, in which that was."""
-    number: str | None = None
-    """The outside number, instead of an employee."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScenarioEntered:
-    """The call goes on in another scenario: a sub-scenario began, or ended.
-
-    :ivar returns: the scenarios that wait for it, the outermost first.
-    """
-
-    scenario: Scenario
-    returns: tuple[ReturnPoint, ...]
-
-
-Step = Operation | ScenarioEntered
-"""What a call passes on its way to something that takes time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """Play media to the contact, then continue with :func:`decide_after`."""
-
-    entered: tuple[Step, ...]
-    operation: Operation
-    media_file_ids: tuple[int, ...]
-    skipped: tuple[Skipped, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Whom an operation calls that names nobody: exactly one of the first three is set."""
-
-    employee_id: int | None = None
-    group_id: int | None = None
-    number: str | None = None
-    """An outside number, E.164 digits."""
-    phones_left: tuple[str, ...] = ()
-    """Numbers of an external decision that are called when this one is not reached, as they were written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ring:
-    """Ring all candidates at once; when none answers, ask again with those tried."""
-
-    entered: tuple[Step, ...]
-    operation: Operation
-    candidates: tuple[Candidate, ...]
-    skipped: tuple[Skipped, ...]
-    ring_seconds: int
-    music_media_file_id: int | None
-    chosen: Chosen | None = None
-    """Whom the call chose, when the operation names nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class RingForward:
-    """Call where an employee forwards calls; when nobody is reached there, continue with :func:`decide_next_round`."""
-
-    entered: tuple[Step, ...]
-    operation: Operation
-    forward: Forward
-    skipped: tuple[Skipped, ...]
-    chosen: Chosen | None = None
-    """Whom the call chose, when the operation names nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """What became of the calls of the present operation.
-
-    :ivar reasons: why phones did not take the call.
-    :ivar forwarded: by id of an employee whose forwarding was followed: whether anybody could be called there.
-    """
-
-    reasons: Collection[Reason] = ()
-    forwarded: Mapping[int, bool] = field(default_factory=dict)
-
-
-NO_ATTEMPTS = Attempts()
-
-
-@dataclass(frozen=True, slots=True)
-class RingOutside:
-    """Call an outside number; when it is not reached, continue with :func:`decide_next_round`."""
-
-    entered: tuple[Step, ...]
-    operation: Operation
-    number: str
-    """E.164 digits, maybe with an extension."""
-    ring_seconds: int
-    music_media_file_id: int | None
-    skipped: tuple[Skipped, ...] = ()
-    chosen: Chosen | None = None
-    """Whom the call chose, when the operation names nobody."""
-
-    def not_called(self, reason: Reason) -> Skipped:
-        """What is kept of it when there was no way to it after all."""
-        return Skipped(None, None, reason, None, self.operation, self.number)
-
-
-@dataclass(frozen=True, slots=True)
-class TakeMessage:
-    """Play the greeting, then record the contact's message."""
-
-    entered: tuple[Step, ...]
-    operation: Operation
-    media_file_ids: tuple[int, ...]
-    max_seconds: int
-    silence_seconds: int
-    employee_id: int | None
-    group_id: int | None
-    skipped: tuple[Skipped, ...] = ()
-    emails: tuple[str, ...] = ()
-    """Who gets the message by mail."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskKeys:
-    """Play the prompt of a menu and wait for keys (:mod:`trunkline.routing.menus`)."""
-
-    entered: tuple[Step, ...]
-    operation: Operation
-    media_file_ids: tuple[int, ...]
-    skipped: tuple[Skipped, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AskSystem:
-    """Ask another system what happens to the call; before that, play the prompt and wait for a code, if one is awaited."""
-
-    entered: tuple[Step, ...]
-    operation: Operation
-    media_file_ids: tuple[int, ...]
-    skipped: tuple[Skipped, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EnterQueue:
-    """The contact waits in a queue, then continues with :func:`decide_at` a branch of the operation."""
-
-    entered: tuple[Step, ...]
-    operation: Operation
-    queue: CallQueue
-    skipped: tuple[Skipped, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """Nothing more to do: hang up with this reason.
-
-    :ivar cause: that the scenario names; None: it follows from the reason.
-    """
-
-    entered: tuple[Step, ...]
-    reason: Reason
-    skipped: tuple[Skipped, ...] = ()
-    cause: HangupCause | None = None
-
-
-RoutingDecision = (
-    Play | Ring | RingForward | RingOutside | TakeMessage | AskKeys | AskSystem | EnterQueue | End
-)
-"""``entered``: the operations passed to get there, in order; ``skipped``: who could not be rung on the way."""
 
 
 def scenario_for(account: Account, number: VirtualNumber, local_time: datetime) -> Scenario | None:
@@ -304,48 +111,12 @@ def decide_after(
     skipped: tuple[Skipped, ...] = ()
     for index, phone in enumerate(caller.phones):
         chosen = replace(destination_of(account, phone), phones_left=caller.phones[index + 1 :])
-        ring = _ring_chosen(account, operation, chosen, availability, caller)
+        ring = ring_chosen(account, operation, chosen, availability, caller)
         if not isinstance(ring, Ring) or ring.candidates:
-            return _with_skipped(ring, skipped)
+            return with_skipped(ring, skipped)
         skipped += ring.skipped
     following = _run(account, scenario, operation.settings.get("next"), availability, caller)
-    return _with_skipped(following, skipped)
-
-
-def destination_of(account: Account, phone: str) -> Chosen:
-    """Whom a number of an external decision means: an employee or a group by the extension, the employee of a line, or an
-    outside number, which may be none (the call is then refused with a reason)."""
-    digits = phone.strip().lstrip("+")
-    employee = account.employee_by_extension(digits)
-    line = account.line_by_login(digits)
-    if employee is None and line is not None:
-        employee = account.employee_of_line(line.sip_line_id)
-    if employee is not None:
-        return Chosen(employee_id=employee.employee_id)
-    group = account.group_by_extension(digits)
-    if group is not None:
-        return Chosen(group_id=group.group_id)
-    return Chosen(number=normalise(phone) or "")
-
-
-def _ring_chosen(
-    account: Account, operation: Operation, chosen: Chosen, availability: Availability, caller: Caller
-) -> Ring | RingForward | RingOutside:
-    """A call to whom the call chose; without candidates: nobody there can be called."""
-    chosen_operation = with_destination(operation, chosen)
-    if chosen.number is not None:
-        obstacle = Reason.NUMB_NOT_EXISTS
-        outside = _ring_outside(chosen_operation, ())
-        if chosen.number:
-            refusal = _number_obstacle(account, chosen_operation.settings, availability)
-            if refusal is None:
-                return replace(outside, chosen=chosen)
-            obstacle = refusal
-        return replace(_round(operation, (), (), ()), skipped=(outside.not_called(obstacle),))
-    ring = _ring(account, chosen_operation, availability, (), (), caller)
-    if isinstance(ring, Reason):
-        return _round(operation, (), (), ())
-    return replace(ring, chosen=chosen)
+    return with_skipped(following, skipped)
 
 
 def decide_next_round(
@@ -364,12 +135,12 @@ def decide_next_round(
     """
     if operation.kind not in (OperationKind.FORWARD_EMPLOYEE, OperationKind.FORWARD_GROUP):
         return decide_after(account, scenario, operation, availability, caller)  # it is called once
-    ring = _ring(account, operation, availability, tried, (), caller, attempts)
+    ring = ring_operation(account, operation, availability, tried, (), caller, attempts)
     if isinstance(ring, RingForward) or (isinstance(ring, Ring) and ring.candidates):
         return ring
     following = decide_after(account, scenario, operation, availability, caller)
     if isinstance(ring, Ring) and ring.skipped:
-        return _with_skipped(following, ring.skipped)
+        return with_skipped(following, ring.skipped)
     return following
 
 
@@ -393,18 +164,6 @@ def decide_at(
 ) -> RoutingDecision:
     """The decision from the operation of a branch on; None: the scenario has ended."""
     return _run(account, scenario, key, availability, caller)
-
-
-def with_destination(operation: Operation, chosen: Chosen) -> Operation:
-    """An operation as a forward to whom the call chose."""
-    if chosen.number is not None:
-        settings = {**operation.settings, "number": chosen.number}
-        return replace(operation, kind=OperationKind.FORWARD_NUMBER, settings=settings)
-    if chosen.group_id is not None:
-        settings = {**operation.settings, "group_id": chosen.group_id}
-        return replace(operation, kind=OperationKind.FORWARD_GROUP, settings=settings)
-    settings = {**operation.settings, "employee_id": chosen.employee_id}
-    return replace(operation, kind=OperationKind.FORWARD_EMPLOYEE, settings=settings)
 
 
 def _first(scenario: Scenario) -> str | None:
@@ -475,7 +234,7 @@ class _Run:
                 files = tuple(settings.get("media_file_ids", ())) * int(settings.get("repeats") or 1)
                 return self._with_skipped(Play(entered, operation, files))
             case OperationKind.FORWARD_EMPLOYEE | OperationKind.FORWARD_GROUP:
-                ring = _ring(self._account, operation, self._availability, (), entered, self._caller)
+                ring = ring_operation(self._account, operation, self._availability, (), entered, self._caller)
                 return self._forward(operation, ring)
             case OperationKind.FORWARD_USUAL:
                 return self._forward_usual(operation)
@@ -561,7 +320,7 @@ class _Run:
         if employee_id is None or employee_id not in self._account.employees:
             return _Next(operation.settings.get("next"))
         chosen = Chosen(employee_id=employee_id)
-        ring = _ring(
+        ring = ring_operation(
             self._account,
             with_destination(operation, chosen),
             self._availability,
@@ -574,8 +333,8 @@ class _Run:
         return self._forward(operation, ring)
 
     def _forward_number(self, operation: Operation) -> RoutingDecision | _Next:
-        outside = _ring_outside(operation, tuple(self._entered))
-        self._refusal = _number_obstacle(self._account, operation.settings, self._availability)
+        outside = ring_outside(operation, tuple(self._entered))
+        self._refusal = number_obstacle(self._account, operation.settings, self._availability)
         if self._refusal is None:
             return self._with_skipped(outside)
         self._skipped += (outside.not_called(self._refusal),)
@@ -594,7 +353,7 @@ class _Run:
         return _Next(_first(scenario))
 
     def _with_skipped(self, decision: RoutingDecision) -> RoutingDecision:
-        return _with_skipped(decision, self._skipped)
+        return with_skipped(decision, self._skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -604,218 +363,9 @@ class _Next:
     key: str | None
 
 
-def _ring(
-    account: Account,
-    operation: Operation,
-    availability: Availability,
-    tried: Collection[int],
-    entered: tuple[Step, ...],
-    caller: Caller,
-    attempts: Attempts = NO_ATTEMPTS,
-) -> Ring | RingForward | Reason:
-    if operation.kind is OperationKind.FORWARD_EMPLOYEE:
-        return _ring_employee(account, operation, availability, tried, entered, caller, attempts)
-    return _ring_group(account, operation, availability, tried, entered)
-
-
-def _ring_employee(
-    account: Account,
-    operation: Operation,
-    availability: Availability,
-    tried: Collection[int],
-    entered: tuple[Step, ...],
-    caller: Caller,
-    attempts: Attempts,
-) -> Ring | RingForward | Reason:
-    employee = account.employees.get(operation.settings["employee_id"])
-    if employee is None:
-        return Reason.EMPLOYEES_NOT_EXISTS
-    forwarded = attempts.forwarded.get(employee.employee_id)
-    if forwarded:
-        return _round(operation, entered, (), ())  # the phones ring no more
-    may_forward = caller.follows_forwards and forwarded is None
-    may_forward = may_forward and may_be_forwarded(account, employee, availability.local_time)
-    if may_forward and (forward := forward_always(employee)) is not None:
-        return RingForward(entered, operation, forward, ())
-    candidate: Candidate | None = None
-    obstacle = employee_obstacle(account, employee, availability.local_time)
-    if obstacle is not None:
-        skipped: tuple[Skipped, ...] = (Skipped(employee, None, obstacle),)
-    else:
-        candidate, skipped = first_free_phone(employee, availability, tried)
-    if candidate is None and may_forward:
-        reasons = {*attempts.reasons, *(one.reason for one in skipped)}
-        forward = forward_unreached(employee, reasons)
-        if forward is not None:
-            of_operation = tuple(replace(one, operation=operation) for one in skipped)
-            return RingForward(entered, operation, forward, of_operation)
-    return _round(operation, entered, (candidate,) if candidate else (), skipped)
-
-
-def _ring_group(
-    account: Account,
-    operation: Operation,
-    availability: Availability,
-    tried: Collection[int],
-    entered: tuple[Step, ...],
-) -> Ring | Reason:
-    group = account.groups.get(operation.settings["group_id"])
-    if group is None:
-        return Reason.EMPLOYEES_NOT_EXISTS
-    if not account.is_open(group.schedule_id, availability.local_time):
-        return Reason.GROUP_INACTIVE_BY_SCHEDULE
-    if not group.employee_ids:
-        return Reason.GROUP_WITHOUT_PHONES
-    busy = availability.group_obstacle(group)
-    if busy is not None:
-        return busy
-    members = [employee for employee in members_of(account, group) if employee.employee_id not in tried]
-    strategy = operation.settings.get("strategy") or group.strategy
-    if strategy == "longest_idle":
-        members.sort(key=lambda employee: availability.idle_since(employee.employee_id))
-    candidates: list[Candidate] = []
-    skipped: list[Skipped] = []
-    for employee in members:
-        obstacle = employee_obstacle(account, employee, availability.local_time)
-        if obstacle is not None:
-            skipped.append(Skipped(employee, None, obstacle, group))
-            continue
-        phones = group.phones_of(employee)
-        if not phones:
-            skipped.append(Skipped(employee, None, Reason.EMPLOYEE_WITHOUT_PHONES, group))
-            continue
-        candidate, refused = first_free_phone(employee, availability, (), phones)
-        skipped.extend(Skipped(s.employee, s.phone, s.reason, group) for s in refused)
-        if candidate is not None:
-            candidates.append(Candidate(employee, candidate.phone, group))
-            if strategy != "all":
-                break
-    return _round(operation, entered, tuple(candidates), tuple(skipped))
-
-
-def _ring_outside(operation: Operation, entered: tuple[Step, ...]) -> RingOutside:
-    settings = operation.settings
-    return RingOutside(
-        entered,
-        operation,
-        settings["number"],
-        int(settings.get("ring_seconds") or DEFAULT_RING_SECONDS),
-        settings.get("music_media_file_id"),
-    )
-
-
-def _number_obstacle(
-    account: Account, settings: Mapping[str, Any], availability: Availability
-) -> Reason | None:
-    """Why an outside number may not be called, or cannot be just now."""
-    number = split_number(settings["number"]).number
-    if account.number_by_phone(number) is not None:
-        return Reason.INCORRECT_CONFIG  # the call would return to the scenario, without end
-    if number in account.blacklist:
-        return Reason.LOCKED_NUMB
-    if refused_direction(account, number) is not None:
-        return Reason.EXTERNAL_CALL_NOT_ALLOWED
-    return availability.number_obstacle(number, settings.get("channels"))
-
-
-def members_of(account: Account, group: Group) -> list[Employee]:
-    """A group's employees in the order they are dialled: by the phones chosen for it, else as they are listed."""
-    members = [account.employees[i] for i in group.employee_ids if i in account.employees]
-    return members if group.phone_ids is None else sorted(members, key=group.place_of)
-
-
-def employee_obstacle(
-    account: Account, employee: Employee, local_time: datetime, *, internal: bool = False
-) -> Reason | None:
-    """Why no phone of this employee may ring for an incoming call; None = may."""
-    if not employee.is_active:
-        return Reason.EMPLOYEE_INACTIVE
-    status = _STATUS_OBSTACLES.get(employee.status)
-    if status is not None:
-        return status
-    if not account.is_open(employee.schedule_id, local_time):
-        return Reason.EMPLOYEE_INACTIVE_BY_SCHEDULE
-    allowed = employee.in_internal_allowed if internal else employee.in_external_allowed
-    if "in" not in allowed:
-        return Reason.IN_CALL_NOT_ALLOWED
-    if not employee.phones:
-        return Reason.EMPLOYEE_WITHOUT_PHONES
-    return None
-
-
-def may_be_forwarded(
-    account: Account, employee: Employee, local_time: datetime, *, internal: bool = False
-) -> bool:
-    """Whether a call to this employee may go where the employee forwards calls: only a status may be in its way."""
-    if not employee.forwards_calls:
-        return False
-    here = replace(employee, status=EmployeeStatus.AVAILABLE)
-    obstacle = employee_obstacle(account, here, local_time, internal=internal)
-    return obstacle in (None, Reason.EMPLOYEE_WITHOUT_PHONES)
-
-
-_STATUS_OBSTACLES = {
-    "break": Reason.EMPLOYEE_STATUS_BREAK,
-    "do_not_disturb": Reason.EMPLOYEE_STATUS_DO_NOT_DISTURB,
-    "not_at_workplace": Reason.EMPLOYEE_STATUS_NOT_AT_WORKPLACE,
-    "not_at_work": Reason.EMPLOYEE_STATUS_NOT_AT_WORK,
-    "auto_out_call": Reason.EMPLOYEE_STATUS_AUTO_OUT_CALL,
-}
-
-
-def first_free_phone(
-    employee: Employee,
-    availability: Availability,
-    tried: Collection[int],
-    phones: Sequence[Phone] | None = None,
-) -> tuple[Candidate | None, tuple[Skipped, ...]]:
-    """The first phone, in dialing order, that can ring now; and those before it that cannot.
-
-    :param phones: of the employee's phones those that may ring; None = all.
-    """
-    skipped: list[Skipped] = []
-    for phone in employee.phones if phones is None else phones:
-        if phone.phone_id in tried:
-            continue
-        reason = Reason.EMPLOYEE_PHONE_INACTIVE if not phone.is_active else availability.phone_obstacle(phone)
-        if reason is None:
-            return Candidate(employee, phone), tuple(skipped)
-        skipped.append(Skipped(employee, phone, reason))
-    return None, tuple(skipped)
-
-
-def _round(
-    operation: Operation,
-    entered: tuple[Step, ...],
-    candidates: tuple[Candidate, ...],
-    skipped: tuple[Skipped, ...],
-) -> Ring:
-    return Ring(
-        entered,
-        operation,
-        candidates,
-        tuple(replace(one, operation=operation) for one in skipped),
-        ring_seconds(operation, [candidate.phone for candidate in candidates]),
-        operation.settings.get("music_media_file_id"),
-    )
-
-
-def ring_seconds(operation: Operation, phones: Iterable[Phone]) -> int:
-    """The operation's own ring time, else the longest of the phones'."""
-    own = operation.settings.get("ring_seconds")
-    return int(own) if own else max((phone.dial_time for phone in phones), default=DEFAULT_RING_SECONDS)
-
-
 def _only_reason(skipped: Sequence[Skipped]) -> Reason | None:
     """The finish reason when all were skipped: the common one, else that no operator was reached."""
     reasons = {item.reason for item in skipped}
     if len(reasons) == 1:
         return next(iter(reasons))
     return Reason.NO_SUCCESS_OPERATOR_CALL if reasons else None
-
-
-def _with_skipped(routing_decision: RoutingDecision, skipped: tuple[Skipped, ...]) -> RoutingDecision:
-    """Keep who was skipped on the way to a later operation."""
-    return (
-        replace(routing_decision, skipped=skipped + routing_decision.skipped) if skipped else routing_decision
-    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.directory.model import Account, OperationKind
-from trunkline.routing.interpreter import Chosen
+from trunkline.routing.decisions import Chosen
 
 TERMINATOR = "#"
 """Ends the input, where no key of the menu begins with the digits before it and it."""

@@ -12,7 +12,8 @@ from trunkline.calls.states import Coaching, NoCoach
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
-from trunkline.routing.interpreter import Candidate, first_free_phone
+from trunkline.routing.decisions import Candidate
+from trunkline.routing.ringing import first_free_phone
 from trunkline.telephony.port import Endpoint, Supervision, Target
 
 RING_SECONDS = 60

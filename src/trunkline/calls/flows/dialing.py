@@ -22,9 +22,9 @@ from trunkline.directory.model import (
     VirtualNumber,
 )
 from trunkline.events.reasons import Reason
+from trunkline.routing.decisions import Candidate
 from trunkline.routing.directions import refused_direction
 from trunkline.routing.emergency import emergency_caller, emergency_trunks
-from trunkline.routing.interpreter import Candidate
 from trunkline.telephony.port import Connect, Endpoint, EndpointKind, Target, TargetStarted
 
 DialTarget = tuple[Target, dict[str, Any]]

@@ -24,7 +24,7 @@ from trunkline.directory.model import Employee, SipLine
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing.forwards import Forward, forward_always, forward_unreached
-from trunkline.routing.interpreter import may_be_forwarded
+from trunkline.routing.ringing import may_be_forwarded
 
 
 def follow(decision: Decision, caller: Leg, forward: Forward, side: Side, *, internal: bool = False) -> bool:

@@ -60,9 +60,10 @@ from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
 from trunkline.routing.branches import ReturnPoint
-from trunkline.routing.interpreter import (
+from trunkline.routing.decisions import (
     AskKeys,
     AskSystem,
+    Attempts,
     End,
     EnterQueue,
     Play,
@@ -524,9 +525,9 @@ def _tried(session: Session, operation: Operation) -> set[int]:
     return {leg.phone_id for leg in legs if leg.phone_id is not None}
 
 
-def _attempts(session: Session) -> interpreter.Attempts:
+def _attempts(session: Session) -> Attempts:
     reasons = {leg.finish_reason for leg in session.attempts() if leg.finish_reason is not None}
-    return interpreter.Attempts(reasons, session.forwarded)
+    return Attempts(reasons, session.forwarded)
 
 
 def _play(decision: Decision, contact: Leg, media_file_ids: tuple[int, ...]) -> None:

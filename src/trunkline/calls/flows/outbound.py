@@ -63,7 +63,8 @@ from trunkline.directory.model import (
 )
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.routing.interpreter import Candidate, Skipped, employee_obstacle, first_free_phone, members_of
+from trunkline.routing.decisions import Candidate, Skipped
+from trunkline.routing.ringing import employee_obstacle, first_free_phone, members_of
 from trunkline.telephony.port import Arrived, ConnectResult, Endpoint, Target
 
 RING_SECONDS_OUTSIDE = 120

@@ -15,7 +15,7 @@ from trunkline.calls.states import ClickToCall
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
 from trunkline.routing.branches import Caller
-from trunkline.routing.interpreter import Candidate, Play, Ring, RingOutside, RoutingDecision, Skipped
+from trunkline.routing.decisions import Candidate, Play, Ring, RingOutside, RoutingDecision, Skipped
 from trunkline.telephony.port import Endpoint, Target
 
 RING_SECONDS_OUTSIDE = 60

@@ -57,7 +57,7 @@ from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
 from trunkline.routing.branches import ReturnPoint
-from trunkline.routing.interpreter import Candidate
+from trunkline.routing.decisions import Candidate
 
 WITHOUT_RULES_MARGIN_SECONDS = 5
 """How much longer than its offer a phone rings, for the time when no process runs the queues."""

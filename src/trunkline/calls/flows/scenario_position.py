@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.calls.decision import Decision
 from trunkline.directory.model import Operation, Scenario
 from trunkline.routing.branches import Caller, ReturnPoint
-from trunkline.routing.interpreter import Chosen, with_destination
+from trunkline.routing.decisions import Chosen, with_destination
 
 
 def caller_of(decision: Decision) -> Caller:

@@ -29,15 +29,10 @@ from trunkline.directory.model import (
     SipLine,
 )
 from trunkline.events.reasons import Reason
+from trunkline.routing.decisions import Candidate
 from trunkline.routing.directions import refused_direction
 from trunkline.routing.forwards import forward_always
-from trunkline.routing.interpreter import (
-    Candidate,
-    employee_obstacle,
-    first_free_phone,
-    may_be_forwarded,
-    members_of,
-)
+from trunkline.routing.ringing import employee_obstacle, first_free_phone, may_be_forwarded, members_of
 from trunkline.telephony.port import Endpoint, Target
 
 THIRD_PARTY_RING_SECONDS = 60
