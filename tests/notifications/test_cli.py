@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -110,3 +111,54 @@ def test_log_and_list_show_url_next_attempt_and_suspension_and_a_test_is_tried_a
     call(run, "add", *words)  # the same key: changed settings
     assert waits() == 0
     assert "suspended" not in call(run, "list").output
+
+
+def test_conditions_preview_and_replay_of_many(run: CliRunner) -> None:
+    words = [
+        "--url",
+        "https://receiver.example/{{call_session_id}}",
+        "--event",
+        "call_finish",
+        "--key",
+        "crm",
+    ]
+    chosen = [
+        "--direction",
+        "in",
+        "--number",
+        "+971 50 000 0010",
+        "--tag",
+        "3",
+        "--tag",
+        "4",
+        "--min-talk",
+        "30",
+    ]
+    made = json.loads(call(run, "add", *words, *chosen, "--json").output)["subscription_id"]
+    assert "direction in, virtual_phone_numbers 971500000010, tag_ids 3 or 4, talk_seconds_min 30" in (
+        " ".join(call(run, "list").output.split())
+    )
+    refused = call(run, "add", *words, "--number", "nothing").exception
+    assert isinstance(refused, TrunklineError)
+    assert "country code" in str(refused)
+    shown = json.loads(call(run, "test", str(made), "--preview", "--json").output)
+    assert (shown["method"], shown["url"]) == ("POST", "https://receiver.example/1")
+    assert json.loads(shown["body"])["notification_mnemonic"] == "call_finish"
+    assert json.loads(call(run, "log", "--json").output) == [], "a preview sends nothing"
+    ids = [json.loads(call(run, "test", str(made), "--json").output)["delivery_id"] for _ in range(3)]
+    with psycopg.connect(os.environ["TRUNKLINE_DATABASE_URL"]) as connection:
+        for given, status in zip(ids, ("delivered", "failed", "pending"), strict=True):
+            connection.execute("update deliveries set status = %s where delivery_id = %s", (status, given))
+
+    def pending() -> int:
+        return sum(one["status"] == "pending" for one in json.loads(call(run, "log", "--json").output))
+
+    assert "0 deliveries" in call(run, "replay", "--event", "lost_call").output
+    assert "0 deliveries" in call(run, "replay", "--until", "2026-01-02T03:04Z").output
+    assert "0 deliveries" in call(run, "replay", "--subscription", str(made + 1)).output
+    assert "1 deliveries" in call(run, "replay", "--status", "failed").output
+    assert pending() == 2
+    assert "1 deliveries" in call(run, "replay", "--since", "2026-01-02T03:04Z").output
+    assert pending() == 3
+    for bad in ([], [str(ids[0]), "--status", "failed"], ["--since", "yesterday"], ["--since", "2026-01-02"]):
+        assert isinstance(call(run, "replay", *bad).exception, TrunklineError)

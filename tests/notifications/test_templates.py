@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -168,3 +169,55 @@ def test_a_brace_before_a_placeholder_stays() -> None:
     assert parse_body("a {{{contact_id}} b", "text/plain").render({"contact_id": 5}) == "a {5 b"
     url = parse_url("https://receiver.example/x?{{{contact_id}}")
     assert url.render({"contact_id": 5}) == "https://receiver.example/x?{5"
+
+
+# --- XML
+
+XML = """<?xml version="1.0"?>
+<call id="{{call_session_id}}" name='{{employee_full_name}}'><n>a{{contact_full_name}}</n></call>"""
+
+
+def _as_xml(value: Value) -> str:
+    """What a parser makes of a value: characters that XML cannot hold are replaced, ``\\r`` came as a reference."""
+    allowed = "\t\n\r"
+    return "".join(
+        one if one in allowed or (one >= " " and one not in "\ufffe\uffff") else "\ufffd"
+        for one in plain(_number(value))
+    )
+
+
+@given(values, values, values)
+def test_xml_has_the_values_whatever_they_are(first: Value, second: Value, third: Value) -> None:
+    template = parse_body(XML)
+    assert template.format is Format.XML
+    given_values = {"call_session_id": first, "employee_full_name": second, "contact_full_name": third}
+    root = ElementTree.fromstring(template.render(given_values))
+    assert root.attrib == {"id": _as_xml(first), "name": _as_xml(second)}
+    assert root[0].text == "a" + _as_xml(third)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<a>{{call_session_id}}",
+        "<a><!-- {{call_session_id}} --></a>",
+        "<{{direction}}/>",
+        '<a {{direction}}="1"/>',
+        "<a><![CDATA[{{direction}}]]></a>",
+        "<a/>{{direction}}",
+        "<?x {{direction}}?><a/>",
+        '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
+        '<?xml version="1.0" encoding="windows-1251"?><a/>',
+        "<a>\ud800</a>",
+    ],
+)
+def test_xml_templates_that_a_value_could_break_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="no XML"):
+        parse_body(text)
+
+
+@pytest.mark.parametrize("content_type", ["text/xml; charset=utf-8", "application/soap+xml"])
+def test_a_content_type_makes_it_xml(content_type: str) -> None:
+    assert (
+        parse_body("  <a>{{direction}}</a>", content_type).render({"direction": "<&"}) == "  <a>&lt;&amp;</a>"
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any, TypeVar
 
 import click
@@ -11,9 +10,10 @@ import click
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
+from trunkline.cli.moments import moment_of
 from trunkline.cli.table import print_table
 from trunkline.core.clock import to_datetime, to_instant
-from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.core.errors import NotFound
 from trunkline.db.pool import Database
 from trunkline.dialer import store
 from trunkline.dialer.campaigns import Action
@@ -234,12 +234,7 @@ def results(campaign_id: int, account_id: int | None, json: bool) -> None:
 @json_option
 def callback(campaign_id: int, phone: str, moment: str, account_id: int | None, json: bool) -> None:
     """Call a person again, who has agreed to a time in the last talk."""
-    try:
-        at = to_instant(datetime.fromisoformat(moment))
-    except ValueError:
-        raise InvalidInput(
-            f"{moment}: write it as 2026-03-02T15:30+04:00", field="at", value=moment
-        ) from None
+    at = to_instant(moment_of(moment, "at"))
     _with_account(account_id, lambda db, account: store.agree_callback(db, account, campaign_id, phone, at))
     if json:
         print_json({"phone": phone, "next_at": to_datetime(at)})

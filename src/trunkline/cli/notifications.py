@@ -16,13 +16,15 @@ from trunkline.accounts.administration import Administration
 from trunkline.accounts.secrets import Cipher
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
+from trunkline.cli.moments import moment_of
 from trunkline.cli.settings import load_settings
 from trunkline.cli.table import print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
+from trunkline.notifications import conditions
 from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.catalogue import Mnemonic
-from trunkline.notifications.deliveries import replay
+from trunkline.notifications.deliveries import replay, replay_many
 from trunkline.notifications.presets import PRESETS, drafts
 from trunkline.notifications.sender import STANDARD_PREFIX
 from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions
@@ -68,6 +70,8 @@ def list_(account_id: int | None, json: bool) -> None:
         state += _suspended(one.suspended_until)
         click.echo(f"{one.subscription_id}  {one.key}: {one.name}{state}\n    {one.method} {one.url}")
         click.echo(f"    {', '.join(one.events)}")
+        if one.conditions:
+            click.echo(f"    only calls with {_conditions(one.conditions)}")
     if not found:
         click.echo("no subscription yet; make one with `trunkline notification add`")
 
@@ -91,6 +95,20 @@ def list_(account_id: int | None, json: bool) -> None:
 )
 @click.option("--header", "headers", multiple=True, metavar="NAME:VALUE")
 @click.option("--secret", help="Signs deliveries; at least 16 characters.")
+@click.option("--direction", type=click.Choice(["in", "out"]), help="Only calls that came in, or went out.")
+@click.option(
+    "--number", "numbers", multiple=True, help="Only calls of this number of the account; may be repeated."
+)
+@click.option("--contact", "contacts", multiple=True, help="Only calls with this number; may be repeated.")
+@click.option(
+    "--employee", "employees", multiple=True, type=int, metavar="ID", help="Only calls with this employee."
+)
+@click.option("--tag", "tags", multiple=True, type=int, metavar="ID", help="Only calls with this tag.")
+@click.option(
+    "--queue", "queues", multiple=True, type=int, metavar="ID", help="Only calls that were in this queue."
+)
+@click.option("--min-talk", type=int, metavar="SECONDS", help="Only talks of this length and longer ones.")
+@click.option("--max-talk", type=int, metavar="SECONDS", help="Only talks of this length and shorter ones.")
 @account_option
 @json_option
 def add(
@@ -102,6 +120,14 @@ def add(
     template: Path | None,
     headers: tuple[str, ...],
     secret: str | None,
+    direction: str | None,
+    numbers: tuple[str, ...],
+    contacts: tuple[str, ...],
+    employees: tuple[int, ...],
+    tags: tuple[int, ...],
+    queues: tuple[int, ...],
+    min_talk: int | None,
+    max_talk: int | None,
     account_id: int | None,
     json: bool,
 ) -> None:
@@ -116,6 +142,18 @@ def add(
         body_template=None if template is None else template.read_text(encoding="utf-8"),
         headers=dict(_header(text) for text in headers),
         secret=secret,
+        conditions=conditions.parse(
+            {
+                "direction": direction,
+                "virtual_phone_numbers": numbers,
+                "contact_phone_numbers": contacts,
+                "employee_ids": employees,
+                "tag_ids": tags,
+                "queue_ids": queues,
+                "talk_seconds_min": min_talk,
+                "talk_seconds_max": max_talk,
+            }
+        ),
     )
 
     async def task(_db: Database, subscriptions: Subscriptions, which: int) -> int:
@@ -212,10 +250,14 @@ def rotate(subscription_id: int, secret: str | None, hours: int, account_id: int
 @notification.command()
 @click.argument("subscription_id", type=int)
 @click.option("--event", type=click.Choice([m.value for m in Mnemonic]), help="Default: the first chosen.")
+@click.option("--preview", is_flag=True, help="Print the request, and send nothing.")
 @account_option
 @json_option
-def test(subscription_id: int, event: str | None, account_id: int | None, json: bool) -> None:
+def test(subscription_id: int, event: str | None, preview: bool, account_id: int | None, json: bool) -> None:
     """Send a sample as a delivery; the worker must be running."""
+    if preview:
+        _preview(subscription_id, event, account_id, json)
+        return
 
     async def task(_db: Database, subscriptions: Subscriptions, which: int) -> int:
         return await subscriptions.send_sample(which, subscription_id, event)
@@ -225,6 +267,19 @@ def test(subscription_id: int, event: str | None, account_id: int | None, json: 
         print_json({"delivery_id": delivery_id})
     else:
         click.echo(f"delivery {delivery_id} is queued; see `trunkline notification log`")
+
+
+def _preview(subscription_id: int, event: str | None, account_id: int | None, json: bool) -> None:
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> dict[str, str]:
+        return await subscriptions.preview(which, subscription_id, event)
+
+    found = _work(account_id, task)
+    if json:
+        print_json(found)
+        return
+    click.echo(f"{found['method']} {found['url']}")
+    if found["body"]:
+        click.echo(f"Content-Type: {found['content_type']}\n\n{found['body']}")
 
 
 @notification.command()
@@ -265,16 +320,51 @@ def log(
 
 
 @notification.command("replay")
-@click.argument("delivery_id", type=int)
+@click.argument("delivery_id", type=int, required=False)
+@click.option("--subscription", "subscription_id", type=int, help="All deliveries of this subscription.")
+@click.option("--event", type=click.Choice([m.value for m in Mnemonic]), help="Of this event.")
+@click.option("--status", type=click.Choice(_STATUSES[1:]), help="Default: both.")
+@click.option(
+    "--since", metavar="TIME", help="Of events from then on: ISO 8601, such as 2026-03-02T15:30+04:00."
+)
+@click.option("--until", metavar="TIME", help="Of events before then.")
 @account_option
-def replay_(delivery_id: int, account_id: int | None) -> None:
-    """Send a delivery once more, with the subscription's present address and template."""
+def replay_(
+    delivery_id: int | None,
+    subscription_id: int | None,
+    event: str | None,
+    status: str | None,
+    since: str | None,
+    until: str | None,
+    account_id: int | None,
+) -> None:
+    """Send a delivery once more, or all that the options choose, with the subscription's present address and template.
 
-    async def task(db: Database, _subscriptions: Subscriptions, which: int) -> None:
-        await replay(db, which, delivery_id)
+    Deliveries that are still waiting stay as they are.
+    """
+    chosen_by = (subscription_id, event, status, since, until)
+    if (delivery_id is None) == all(one is None for one in chosen_by):
+        raise InvalidInput("name a delivery, or choose several by options", field="delivery_id")
 
-    _work(account_id, task)
-    click.echo(f"delivery {delivery_id} is queued again")
+    async def one(db: Database, _subscriptions: Subscriptions, which: int) -> None:
+        await replay(db, which, int(delivery_id or 0))
+
+    async def several(db: Database, _subscriptions: Subscriptions, which: int) -> int:
+        return await replay_many(
+            db,
+            which,
+            subscription_id=subscription_id,
+            mnemonic=event,
+            status=status,
+            since=None if since is None else moment_of(since, "since"),
+            until=None if until is None else moment_of(until, "until"),
+        )
+
+    if delivery_id is not None:
+        _work(account_id, one)
+        click.echo(f"delivery {delivery_id} is queued again")
+    else:
+        click.echo(f"{_work(account_id, several)} deliveries are queued again")
 
 
 @notification.command("callback-secret")
@@ -303,6 +393,15 @@ def variables(json: bool) -> None:
         return
     shown = [(variable.name, variable.kind.value, variable.group.value) for variable in VARIABLES.values()]
     print_table(("variable", "kind", "group"), shown)
+
+
+def _conditions(found: dict[str, Any]) -> str:
+    """Such as ``direction in, tag_ids 3 or 4``."""
+
+    def values(value: Any) -> str:
+        return " or ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    return ", ".join(f"{name} {values(value)}" for name, value in conditions.parse(found).as_json().items())
 
 
 def _off(reason: str | None) -> str:

@@ -336,15 +336,19 @@ def _employee_leg(event: Event, facts: CallFacts) -> Leg | None:
     return facts.leg(facts.last_employee_leg)
 
 
-def _durations(event: Event, facts: CallFacts) -> dict[str, Value]:
-    session = facts.session
-    talk = session.get("talk_duration")
+def talk_seconds(event: Event, facts: CallFacts) -> int | None:
+    """Length of the talk that this event ends, or of all talks of a call that is over; None: no talk has ended."""
     if event.type is EventType.TALK_ENDED:
         leg = facts.leg(event.data.get("leg_id"))
-        talk = leg.talk_seconds if leg else None
+        return leg.talk_seconds if leg else None
+    return facts.session.get("talk_duration")
+
+
+def _durations(event: Event, facts: CallFacts) -> dict[str, Value]:
+    session = facts.session
     file_duration = event.data.get("file_duration")
     return {
-        "talk_time_duration": talk,
+        "talk_time_duration": talk_seconds(event, facts),
         "total_time_duration": session.get("total_duration"),
         "wait_time_duration": session.get("wait_duration"),
         "file_duration": None if file_duration is None else round(float(file_duration)),

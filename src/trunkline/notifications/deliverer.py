@@ -34,11 +34,12 @@ from trunkline.core.tasks import item_task
 from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.events.catalogue import call_of_stream
-from trunkline.notifications import backoff, call_center, deliveries
+from trunkline.notifications import backoff, deliveries
 from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.deliveries import CHANNEL, Attempt, DeliveryKey, EndpointKind, Settlement, Stream
+from trunkline.notifications.rendering import render
 from trunkline.notifications.sender import Outcome, Request, Sender
-from trunkline.notifications.templates import CONTENT_TYPES, Format, default_body, parse_body, parse_url
+from trunkline.notifications.templates import CONTENT_TYPES, Format
 
 _log = get_logger("notifications")
 
@@ -412,21 +413,14 @@ def _request(row: Mapping[str, Any], cipher: Cipher | None) -> Request:
     }
     if row["kind"] == EndpointKind.UPLOAD_CALLBACK:
         return _callback(row, headers, cipher)
-    own_type = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
-    values = row["variables"]
-    if row["body_template"] is None:
-        is_center = row["mnemonic"] in call_center.NAMES
-        format_, body = Format.JSON, default_body(call_center.body_of(values) if is_center else values)
-    else:
-        template = parse_body(row["body_template"], own_type)
-        format_, body = template.format, template.render(values)
+    rendered = render(row, row["mnemonic"], row["variables"])
     encrypted = [row["secret_encrypted"], row["former_secret_encrypted"]]
     secrets = [cipher.decrypt(bytes(one)) for one in encrypted if one is not None and cipher is not None]
     return Request(
         row["method"],
-        parse_url(row["url"]).render(values),
-        body,
-        CONTENT_TYPES[format_],
+        rendered.url,
+        rendered.body,
+        rendered.content_type,
         headers,
         tuple(secrets),
         headers["Idempotency-Key"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -48,6 +49,21 @@ _REPLAY = """
 update deliveries set status = 'pending', round_started_at = now(), round_attempts = 0, delivered_at = null,
     next_attempt_at = now()
 where account_id = %s and delivery_id = %s
+"""
+
+_REPLAY_MANY = """
+update deliveries set status = 'pending', round_started_at = now(), round_attempts = 0, delivered_at = null,
+    next_attempt_at = now()
+where account_id = %(account_id)s and status <> 'pending'
+    and (%(subscription_id)s::bigint is null or subscription_id = %(subscription_id)s)
+    and (%(mnemonic)s::text is null or mnemonic = %(mnemonic)s)
+    and (%(status)s::text is null or status = %(status)s)
+    and (%(since)s::timestamptz is null or occurred_at >= %(since)s)
+    and (%(until)s::timestamptz is null or occurred_at < %(until)s)
+    and (url is not null or exists (
+        select from subscriptions subscription
+        where subscription.account_id = deliveries.account_id
+            and subscription.subscription_id = deliveries.subscription_id and subscription.is_active))
 """
 
 _TAKE = """
@@ -288,6 +304,40 @@ async def replay(db: Database, account_id: int, delivery_id: int) -> None:
             raise InvalidState("The subscription is switched off; switch it on before replaying.")
         await conn.execute(_REPLAY, (account_id, delivery_id))
         await conn.execute("select pg_notify(%s, '')", (CHANNEL,))
+
+
+async def replay_many(
+    db: Database,
+    account_id: int,
+    *,
+    subscription_id: int | None = None,
+    mnemonic: str | None = None,
+    status: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> int:
+    """Send deliveries again, with the subscriptions' present addresses and templates. Those that wait, and those of
+    subscriptions that are switched off, stay as they are.
+
+    :param status: ``delivered`` or ``failed``; None: both.
+    :param since: of the events; inclusive.
+    :param until: exclusive.
+    :returns: how many.
+    """
+    async with db.connection() as conn:
+        cursor = await conn.execute(
+            _REPLAY_MANY,
+            {
+                "account_id": account_id,
+                "subscription_id": subscription_id,
+                "mnemonic": mnemonic,
+                "status": status,
+                "since": since,
+                "until": until,
+            },
+        )
+        await conn.execute("select pg_notify(%s, '')", (CHANNEL,))
+        return cursor.rowcount
 
 
 class EndpointKind(StrEnum):

@@ -51,6 +51,8 @@ class CallFacts:
     queue_id: int | None = None
     """Of the queue in which the contact waits, or whose agent talks."""
     queue_entered_at: Instant | None = None
+    queue_ids: set[int] = field(default_factory=set)
+    """Of the queues that the contact has been in."""
 
     @property
     def first_leg(self) -> Leg | None:
@@ -99,6 +101,8 @@ def apply(facts: CallFacts, event: Event) -> None:
                 leg.ringing_at = event.at
         case EventType.QUEUE_ENTERED:
             facts.queue_id, facts.queue_entered_at = data.get("queue_id"), event.at
+            if isinstance(data.get("queue_id"), int):
+                facts.queue_ids.add(data["queue_id"])
         case EventType.QUEUE_LEFT | EventType.TRANSFER_REQUESTED | EventType.TRANSFERRED:
             facts.queue_id = facts.queue_entered_at = None
         case EventType.LEG_ANSWERED:

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from trunkline.core.clock import to_datetime
 from trunkline.events import store
 from trunkline.events.catalogue import Event, call_stream
-from trunkline.notifications import call_center, catalogue
+from trunkline.notifications import call_center, catalogue, conditions
 from trunkline.notifications.catalogue import Background, Links
 from trunkline.notifications.deliveries import make
 from trunkline.notifications.facts import CallFacts, aggregate
@@ -20,7 +20,7 @@ LinksOf = Callable[[int, str, str], Links]
 """``(call_session_id, recording_id, kind)``: where that recording can be fetched."""
 
 _WHO = """
-select account_id, subscription_id, name, events from subscriptions
+select account_id, subscription_id, name, events, conditions from subscriptions
 where account_id = any(%s) and is_active order by subscription_id
 """
 
@@ -103,7 +103,7 @@ async def _subscriptions(conn: AsyncConnection[Any], accounts: set[int]) -> _ByA
     cursor = await conn.execute(_WHO, (list(accounts),))
     found: dict[int, list[dict[str, Any]]] = {account_id: [] for account_id in accounts}
     for row in await cursor.fetchall():
-        found[row["account_id"]].append(row)
+        found[row["account_id"]].append({**row, "conditions": conditions.parse(row["conditions"])})
     return found
 
 
@@ -158,7 +158,7 @@ async def _center_deliveries(
                     "variables": catalogue.named(data, one["name"], name.value),
                 }
                 for one in wanting
-                if name.value in one["events"]
+                if name.value in one["events"] and _is_of_interest(one, event, facts)
             ]
     return rows
 
@@ -201,5 +201,12 @@ def _deliveries(
         }
         for mnemonic in catalogue.follow(event, facts)
         for subscription in subscriptions
-        if mnemonic.value in subscription["events"]
+        if mnemonic.value in subscription["events"] and _is_of_interest(subscription, event, facts)
     ]
+
+
+def _is_of_interest(subscription: Mapping[str, Any], event: Event, facts: CallFacts) -> bool:
+    """Whether the event's call meets the subscription's conditions; True when it is about no call."""
+    if call_center.call_of(event) is None:
+        return True
+    return conditions.are_met(subscription["conditions"], facts, catalogue.talk_seconds(event, facts))

@@ -18,9 +18,12 @@ from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Connection, Database
 from trunkline.notifications import catalogue
 from trunkline.notifications.catalogue import Mnemonic
+from trunkline.notifications.conditions import NO_CONDITIONS, Conditions
 from trunkline.notifications.deliveries import CHANNEL, make, remove_of
+from trunkline.notifications.rendering import render
 from trunkline.notifications.sender import STANDARD_PREFIX, standard_key
 from trunkline.notifications.templates import parse_body, parse_url
+from trunkline.notifications.variables import Value
 
 METHODS = ("POST", "PUT", "GET")
 
@@ -42,18 +45,19 @@ _OUR_HEADERS = frozenset(
 
 _ALL = """
 select account_id, subscription_id, key, name, url, method, events, body_template, headers, is_active,
-    created_at, secret_encrypted is not null as is_signed, switched_off_reason,
+    conditions, created_at, secret_encrypted is not null as is_signed, switched_off_reason,
     case when state.suspended_until > now() then state.suspended_until end as suspended_until
 from subscriptions left join endpoint_states state using (account_id, subscription_id)
 where account_id = %s order by subscription_id
 """
 
 _SAVE = """
-insert into subscriptions (account_id, key, name, url, method, events, body_template, headers,
+insert into subscriptions (account_id, key, name, url, method, events, conditions, body_template, headers,
 secret_encrypted) values (%(account_id)s, %(key)s, %(name)s, %(url)s, %(method)s, %(events)s,
-%(body_template)s, %(headers)s, %(secret)s) on conflict (account_id, key) do update set name = excluded.name,
+%(conditions)s, %(body_template)s, %(headers)s, %(secret)s) on conflict (account_id, key) do update set name = excluded.name,
 url = excluded.url, method = excluded.method,
-    events = excluded.events, body_template = excluded.body_template, headers = excluded.headers,
+    events = excluded.events, conditions = excluded.conditions,
+    body_template = excluded.body_template, headers = excluded.headers,
     secret_encrypted = excluded.secret_encrypted, is_active = true, switched_off_reason = null,
     former_secret_encrypted = null, former_secret_until = null
 returning subscription_id
@@ -112,6 +116,7 @@ class Draft:
     body_template: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     secret: str | None = None
+    conditions: Conditions = NO_CONDITIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,7 @@ class Subscription:
     is_active: bool
     is_signed: bool
     created_at: datetime
+    conditions: dict[str, Any]
     suspended_until: datetime | None = None
     switched_off_reason: str | None = None
     """``gone`` (410) or ``failing`` (for 5 days): why it was switched off by itself; None: it was not."""
@@ -169,6 +175,7 @@ class Subscriptions:
                     "url": draft.url,
                     "method": draft.method,
                     "events": list(dict.fromkeys(draft.events)),
+                    "conditions": Jsonb(draft.conditions.as_json()),
                     "body_template": draft.body_template,
                     "headers": Jsonb(dict(draft.headers)),
                     "secret": encrypted,
@@ -250,18 +257,9 @@ class Subscriptions:
         :param mnemonic: default: the first the subscription has chosen.
         """
         async with self._db.connection() as conn:
-            cursor = await conn.execute(
-                "select subscription.name, subscription.events, account.name as account_name"
-                " from subscriptions subscription join accounts account using (account_id)"
-                " where subscription.account_id = %s and subscription_id = %s",
-                (account_id, subscription_id),
-            )
-            row = await cursor.fetchone()
-            if row is None:
-                raise _missing(subscription_id)
-            chosen = _mnemonic(mnemonic or row["events"][0])
+            row = await _with_account(conn, account_id, subscription_id)
             now = time.time()
-            values = catalogue.sample(chosen, account_id, row["account_name"], now)
+            chosen, values = _sample_of(row, mnemonic, now)
             sample = {
                 "account_id": account_id,
                 "subscription_id": subscription_id,
@@ -269,11 +267,31 @@ class Subscriptions:
                 "seq": 1,
                 "mnemonic": chosen.value,
                 "occurred_at": to_datetime(now),
-                "variables": catalogue.named(values, row["name"], chosen.value),
+                "variables": values,
             }
             (delivery_id,) = await make(conn, [sample])
             await _try_now(conn, account_id, subscription_id)
             return delivery_id
+
+    async def preview(
+        self, account_id: int, subscription_id: int, mnemonic: str | None = None
+    ) -> dict[str, str]:
+        """What :meth:`send_sample` would send: ``event``, ``method``, ``url``, ``content_type`` and ``body``.
+
+        :param mnemonic: default: the first the subscription has chosen.
+        """
+        async with self._db.connection() as conn:
+            row = await _with_account(conn, account_id, subscription_id)
+        chosen, values = _sample_of(row, mnemonic, time.time())
+        rendered = render(row, chosen.value, values)
+        own_type = next((v for n, v in row["headers"].items() if n.lower() == "content-type"), None)
+        return {
+            "event": chosen.value,
+            "method": row["method"],
+            "url": rendered.url,
+            "content_type": own_type or rendered.content_type,
+            "body": "" if row["method"] == "GET" else rendered.body,
+        }
 
     async def log(
         self,
@@ -291,6 +309,28 @@ class Subscriptions:
             _LOG,
             {"account_id": account_id, "subscription_id": subscription_id, "status": status, "limit": limit},
         )
+
+
+_WITH_ACCOUNT = """
+select subscription.*, account.name as account_name
+from subscriptions subscription join accounts account using (account_id)
+where subscription.account_id = %s and subscription_id = %s
+"""
+
+
+async def _with_account(connection: Connection, account_id: int, subscription_id: int) -> dict[str, Any]:
+    cursor = await connection.execute(_WITH_ACCOUNT, (account_id, subscription_id))
+    row = await cursor.fetchone()
+    if row is None:
+        raise _missing(subscription_id)
+    return row
+
+
+def _sample_of(row: Mapping[str, Any], mnemonic: str | None, now: float) -> tuple[Mnemonic, dict[str, Value]]:
+    """The event of a sample, and its values."""
+    chosen = _mnemonic(mnemonic or row["events"][0])
+    values = catalogue.sample(chosen, row["account_id"], row["account_name"], now)
+    return chosen, catalogue.named(values, row["name"], chosen.value)
 
 
 async def _forget_failures(connection: Connection, account_id: int, subscription_id: int) -> None:

@@ -1,7 +1,7 @@
 """Templates of notification bodies and addresses: text with ``{{name}}`` placeholders. Pure.
 
 In JSON a placeholder inside a string is inserted escaped; an unquoted one becomes a separate JSON value
-(string quoted, number, boolean, null, array), so the result is valid JSON for all values. Elsewhere
+(string quoted, number, boolean, null, array), so the result is valid JSON for all values. Elsewhere, XML included,
 lists are comma separated and what has no value is empty. A template is checked when it is saved: an unknown
 variable, an unfinished placeholder or a frame that is not valid JSON is refused with its place."""
 
@@ -16,6 +16,7 @@ from enum import StrEnum
 from urllib.parse import quote, quote_plus, urlsplit
 
 from trunkline.core.errors import InvalidInput
+from trunkline.notifications import xml_templates
 from trunkline.notifications.variables import VARIABLES, Value
 
 _PLACEHOLDER = re.compile(r"\{\{\s*(?:([A-Za-z0-9_.-]+)\s*)?\}\}")
@@ -31,6 +32,7 @@ class Format(StrEnum):
 
     JSON = "json"
     FORM = "form"
+    XML = "xml"
     TEXT = "text"
     URL = "url"
 
@@ -38,6 +40,7 @@ class Format(StrEnum):
 CONTENT_TYPES = {
     Format.JSON: "application/json",
     Format.FORM: "application/x-www-form-urlencoded",
+    Format.XML: "application/xml; charset=utf-8",
     Format.TEXT: "text/plain; charset=utf-8",
 }
 
@@ -72,14 +75,17 @@ class Template:
 
 
 def format_of(text: str, content_type: str | None) -> Format:
-    """What a body template is: by its Content-Type header when there is one, else JSON if it begins like
+    """What a body template is: by its Content-Type header when there is one, else JSON or XML if it begins like
     that."""
     if content_type:
         bare = content_type.partition(";")[0].strip().lower()
         if bare == "application/json" or bare.endswith("+json"):
             return Format.JSON
+        if bare in ("application/xml", "text/xml") or bare.endswith("+xml"):
+            return Format.XML
         return Format.FORM if bare == "application/x-www-form-urlencoded" else Format.TEXT
-    return Format.JSON if text.lstrip()[:1] in ("{", "[") else Format.TEXT
+    first = text.lstrip()[:1]
+    return Format.JSON if first in ("{", "[") else Format.XML if first == "<" else Format.TEXT
 
 
 def parse_body(text: str, content_type: str | None = None, *, field: str = "body_template") -> Template:
@@ -87,13 +93,17 @@ def parse_body(text: str, content_type: str | None = None, *, field: str = "body
 
     :param content_type: of the subscription's own headers, if it has one.
     :param field: named in errors.
-    :raises InvalidInput: an unknown variable, an unfinished placeholder, or not JSON where JSON is meant.
+    :raises InvalidInput: an unknown variable, an unfinished placeholder, or not JSON or XML where that is meant.
     """
     if len(text) > MAX_TEMPLATE_LENGTH:
         raise InvalidInput(
             f"The template is {len(text)} characters long; shorten it to {MAX_TEMPLATE_LENGTH}.", field=field
         )
     format_ = format_of(text, content_type)
+    if format_ is Format.XML:
+        template = Template(format_, _split(text, field))
+        _check_xml(template, field)
+        return template
     if format_ is not Format.JSON:
         return Template(format_, _split(text, field))
     template = Template(format_, _split_json(text, field))
@@ -215,6 +225,17 @@ def _check_json(template: Template, text: str, field: str) -> None:
         raise InvalidInput("The template is nested too deeply; flatten it.", field=field) from error
 
 
+def _check_xml(template: Template, field: str) -> None:
+    def with_text(text: str) -> str:
+        return "".join(part if isinstance(part, str) else text for part in template.parts)
+
+    placeholders = [part for part in template.parts if isinstance(part, Placeholder)]
+    try:
+        xml_templates.check(with_text, len(placeholders))
+    except xml_templates.InvalidXmlTemplate as error:
+        raise InvalidInput(f"The template is no XML: {error}.", field=field) from error
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON value")
 
@@ -256,6 +277,7 @@ def _same(text: str) -> str:
 
 _WRITERS: dict[Format, Callable[[str], str]] = {
     Format.FORM: quote_plus,
+    Format.XML: xml_templates.write,
     Format.TEXT: _same,
     Format.URL: _quote_all,
 }
