@@ -23,7 +23,7 @@ _SECONDS_MAX = 7 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a call must be like; empty values and None: it does not matter.
+    """Conditions on a call; an empty value and None are no condition.
 
     :ivar direction: ``in`` or ``out``.
     :ivar virtual_phone_numbers: the company's number of the call, E.164 digits.
@@ -32,7 +32,7 @@ class Conditions:
     :ivar tag_ids: the call has one of these tags.
     :ivar queue_ids: the contact has been in one of these queues.
     :ivar talk_seconds_min: the talk took so long or longer; met by no notification before the end of the talk.
-    :ivar talk_seconds_max: the talk took so long or shorter; likewise.
+    :ivar talk_seconds_max: the talk took so long or shorter; met by no notification before the end of the talk.
     """
 
     direction: str | None = None
@@ -45,7 +45,7 @@ class Conditions:
     talk_seconds_max: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Those that matter; :func:`parse` reads them."""
+        """Those that are set; :func:`parse` reads them."""
         return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
 
