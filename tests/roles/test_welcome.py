@@ -30,6 +30,7 @@ def test_it_is_not_ready_while_a_sip_port_is_closed(
         f"NOT READY for phones: Asterisk has not opened sip.udp_port (UDP {number}); see "
     )
     assert "phones at" not in said[0]
+    assert f"Console at http://127.0.0.1:{settings.web.http_port}/" in said[0]
     said.clear()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as transport:
         transport.bind(("0.0.0.0", number))

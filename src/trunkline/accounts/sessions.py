@@ -1,4 +1,4 @@
-"""Log-in sessions: one hour from the log-in, unless the user has another time, for one API."""
+"""Log-in sessions for one API: one hour from the log-in, in the console twelve, unless the user has another time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from trunkline.accounts import login_throttle, passwords, tokens
 from trunkline.accounts.access import check_account
-from trunkline.accounts.model import Login, Status
+from trunkline.accounts.model import Api, Login, Status
 from trunkline.accounts.networks import network_of
 from trunkline.core.clock import to_datetime
 from trunkline.core.concurrency_limit import ConcurrencyLimit
@@ -19,6 +19,9 @@ from trunkline.core.storable_text import storable
 from trunkline.db.pool import Connection, Database, Row
 
 LIFETIME = timedelta(hours=1)
+
+CONSOLE_LIFETIME = timedelta(hours=12)
+"""A working day: people sign in to the console once."""
 
 _KEPT_AFTER_END = timedelta(days=1)
 """So long an ended session's token is answered with "expired" in place of "invalid"."""
@@ -139,7 +142,8 @@ class Sessions:
         )
 
     async def _open(self, row: Row, api: str, subject: str, new_hash: str | None, now: datetime) -> Login:
-        lifetime = LIFETIME if row["session_ttl"] is None else timedelta(seconds=row["session_ttl"])
+        usual = CONSOLE_LIFETIME if api == Api.CONSOLE else LIFETIME
+        lifetime = usual if row["session_ttl"] is None else timedelta(seconds=row["session_ttl"])
         token, expires_at = tokens.new_token(), now + lifetime
         who = (row["account_id"], row["user_id"])
         async with self._db.connection() as connection:

@@ -13,6 +13,7 @@ from trunkline.apis.media import endpoints as media_endpoints
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.web import build_app, serving
 from trunkline.calls.switch.rpc_client import SwitchClient
+from trunkline.console import application as console
 from trunkline.core.settings import Settings
 from trunkline.directory.media.listing import MediaFiles
 from trunkline.directory.media.spoken import SpokenTexts
@@ -65,20 +66,17 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         ]
         voice = SpokenTexts(EspeakSpeech(), settings.media_dir)
         feed = await stack.enter_async_context(CallFeed(db))
-        app = build_app(
-            Services(
-                accounts,
-                switch,
-                settings,
-                db,
-                voice,
-                cipher,
-                report_database=report_db,
-                upload_database=upload_db,
-            ),
-            feed=feed,
-            routes=routes,
+        services = Services(
+            accounts,
+            switch,
+            settings,
+            db,
+            voice,
+            cipher,
+            report_database=report_db,
+            upload_database=upload_db,
         )
+        app = build_app(services, feed=feed, routes=[*routes, *console.routes(services)])
         await stack.enter_async_context(serving(app, settings))
         health.ready()
         await stopped.wait()

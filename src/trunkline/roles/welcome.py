@@ -48,7 +48,7 @@ def _closed_sip_ports(settings: Settings) -> list[Port]:
 
 def _first_line(settings: Settings, closed: list[Port]) -> str:
     base = base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port)
-    apis = f"APIs at {base}/v4.0 and {base}/v2.0"
+    apis = f"Console at {base}/; APIs at {base}/v4.0 and {base}/v2.0"
     if closed:
         names = ", ".join(f"{port.setting} ({port.transport.upper()} {port.number})" for port in closed)
         return f"NOT READY for phones: Asterisk has not opened {names}; see {settings.logs_dir}/asterisk.log. {apis}"

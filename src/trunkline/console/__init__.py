@@ -1,0 +1,16 @@
+"""The web console: pages for people, in the web process, under ``/console/``.
+
+Pages are made by the server and work without scripts; scripts only add to them. What a page shows comes from the packages
+that own it (``reports``, ``directory``, ``accounts``), by the same permissions as in the APIs.
+
+``application``   the routes, and what every request passes
+``page``          what a page is, and its entry in the navigation
+``visit``         one request of a page: who asks, in which language and zone
+``frame``         templates, and the headers of every page
+``languages``     languages and their catalogues
+``formats``       times, durations and numbers for people
+``static_files``  style sheet and scripts
+``forms``         forms that only our pages can send
+``sign_in``       sign in and out
+``home``          the first page
+"""

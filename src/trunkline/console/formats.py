@@ -1,0 +1,87 @@
+"""Times, durations and numbers as people read them. Pure."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from babel import Locale
+from babel.dates import format_date, format_time
+from babel.numbers import format_decimal, format_percent
+
+
+class Formats:
+    """:param zone: of the times that are shown."""
+
+    def __init__(self, locale: Locale, zone: ZoneInfo) -> None:
+        self._locale = locale
+        self._zone = zone
+
+    def time(self, moment: datetime | None) -> str:
+        """Hours, minutes and seconds."""
+        if moment is None:
+            return "–"
+        return format_time(moment.astimezone(self._zone), "HH:mm:ss", locale=self._locale)
+
+    def day(self, moment: datetime | date | None) -> str:
+        """The day with its weekday."""
+        if moment is None:
+            return "–"
+        local = moment.astimezone(self._zone) if isinstance(moment, datetime) else moment
+        return format_date(local, "EEEE, d MMMM y", locale=self._locale)
+
+    def moment(self, moment: datetime | None) -> str:
+        """Day and time."""
+        if moment is None:
+            return "–"
+        local = moment.astimezone(self._zone)
+        day = format_date(local, "d MMM y", locale=self._locale)
+        return f"{day}, {format_time(local, 'HH:mm', locale=self._locale)}"
+
+    def number(self, value: float | None) -> str:
+        """A number with its groups of digits."""
+        return "–" if value is None else format_decimal(value, locale=self._locale)
+
+    def percent(self, share: float | None) -> str:
+        """A share of one."""
+        return "–" if share is None else format_percent(share, locale=self._locale)
+
+    @staticmethod
+    def duration(seconds: float | None) -> str:
+        """Minutes and seconds, from an hour on hours, too."""
+        if seconds is None:
+            return "–"
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+    @staticmethod
+    def iso(moment: datetime | None) -> str:
+        """For the attribute ``datetime``."""
+        return "" if moment is None else moment.isoformat()
+
+    @staticmethod
+    def phone(number: str | None) -> str:
+        """A number in groups of digits; an extension, or what is no number, as it is."""
+        if not number:
+            return "–"
+        if len(number) < 8 or not number.lstrip("+").isdigit():
+            return number
+        try:
+            parsed = phonenumbers.parse(f"+{number.lstrip('+')}")
+        except phonenumbers.NumberParseException:
+            return number
+        if not phonenumbers.is_possible_number(parsed):
+            return number
+        return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL))
+
+
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The first moment of a day."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone)
+
+
+def day_before(day: date, days: int) -> date:
+    """So many days before."""
+    return day - timedelta(days=days)

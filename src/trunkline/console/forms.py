@@ -1,0 +1,65 @@
+"""Forms that only pages of the console can send.
+
+A form has a token that is derived from a secret of the browser: from the token of its session, or before the sign-in from a
+random cookie. Pages of other sites can neither read nor derive it. In addition, a request that the browser reports to come
+from another site (``Sec-Fetch-Site``, ``Origin``) is refused.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from aiohttp import web
+
+from trunkline.apis.body import BodyError, read_body
+from trunkline.core.errors import InvalidInput, PermissionDenied
+
+FIELD = "form_token"
+"""The name of the hidden field."""
+
+BODY_MAX = 64 * 1024
+"""Bytes of a form."""
+
+FIELDS_MAX = 200
+
+_SAME = frozenset({"same-origin", "none"})
+
+
+def form_token(secret: str) -> str:
+    """The token of forms of the browser that has this secret."""
+    return hmac.new(secret.encode("utf-8", "surrogatepass"), b"trunkline console form", "sha256").hexdigest()
+
+
+async def read_form(request: web.Request, secret: str, seconds: float) -> Mapping[str, str]:
+    """The fields of a form; of several of one name the last.
+
+    :param secret: of the browser; empty: it has none.
+    :param seconds: within which the body must arrive.
+    :raises PermissionDenied: it was not sent by a page of the console for this browser.
+    :raises InvalidInput: it cannot be read.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if (site is not None and site not in _SAME) or (
+        origin is not None and urlsplit(origin).netloc != request.host
+    ):
+        raise _foreign()
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise InvalidInput("a form is sent as application/x-www-form-urlencoded")
+    try:
+        body = await read_body(request, limit=BODY_MAX, seconds=seconds)
+        fields = dict(
+            parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, strict_parsing=False)
+        )
+    except (BodyError, ValueError) as error:
+        raise InvalidInput("the form is too large or cannot be read") from error
+    sent = fields.pop(FIELD, "")
+    if not secret or not hmac.compare_digest(sent.encode(), form_token(secret).encode()):
+        raise _foreign()
+    return fields
+
+
+def _foreign() -> PermissionDenied:
+    return PermissionDenied("the form was not sent by this page, or it is too old: open the page again")

@@ -1,0 +1,83 @@
+"""Templates of the pages, and the headers that every page has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from trunkline.console.languages import LANGUAGES, Language
+from trunkline.console.static_files import StaticFiles
+
+
+class Frame:
+    """Makes pages of templates.
+
+    :param connect: origins that scripts may connect to in addition to our own (``wss://...`` of the browser phone).
+    """
+
+    def __init__(self, static: StaticFiles, connect: Iterable[str] = ()) -> None:
+        self._static = static
+        self._environments = {code: self._environment(one) for code, one in LANGUAGES.items()}
+        self._headers = {
+            "Content-Security-Policy": content_security_policy(connect),
+            "Cache-Control": "no-store",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=()",
+            "Referrer-Policy": "same-origin",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+        }
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Of every page, and of every other answer of the console."""
+        return self._headers
+
+    def page(
+        self, template: str, language: Language, values: Mapping[str, Any], *, status: int = 200
+    ) -> web.Response:
+        """A page in a language."""
+        text = self._environments[language.code].get_template(template).render(values)
+        return web.Response(
+            status=status, text=text, content_type="text/html", charset="utf-8", headers=self._headers
+        )
+
+    def _environment(self, language: Language) -> Environment:
+        environment = Environment(
+            loader=PackageLoader("trunkline.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        environment.install_gettext_translations(language.texts, newstyle=True)  # type: ignore[attr-defined]
+        environment.globals |= {
+            "language": language,
+            "languages": tuple(LANGUAGES.values()),
+            "static": self._static.path,
+            "has_static": self._static.__contains__,
+        }
+        return environment
+
+
+def content_security_policy(connect: Iterable[str] = ()) -> str:
+    """Nothing from other origins, no inline script or style, no frame around the page, forms to us only."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            "font-src 'self'",
+            "media-src 'self' blob:",
+            f"connect-src {' '.join(dict.fromkeys(('self', *connect)))}".replace("src self", "src 'self'"),
+            "worker-src 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        )
+    )

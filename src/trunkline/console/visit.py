@@ -1,0 +1,102 @@
+"""One request of a page: who asks, in which language and zone, and what the page may read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from trunkline.accounts.permissions import READ_REPORTS, Permission
+from trunkline.apis.service.request_context import CallerLike, Services
+from trunkline.console.formats import Formats
+from trunkline.console.forms import form_token, read_form
+from trunkline.console.frame import Frame
+from trunkline.console.languages import Language
+from trunkline.core.errors import PermissionDenied
+from trunkline.db.pool import Database
+
+HOME = "/console/"
+SIGN_IN = "/console/sign-in"
+
+LANGUAGE_COOKIE = "trunkline_language"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request of somebody who is signed in.
+
+    :ivar services: on the connections of reports, restricted to the account.
+    """
+
+    request: web.Request
+    caller: CallerLike
+    token: str
+    language: Language
+    services: Services
+    frame: Frame
+    navigation: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def account_id(self) -> int:
+        return self.caller.account_id
+
+    @property
+    def db(self) -> Database:
+        return self.services.db
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """In which times are shown."""
+        return self.caller.time_zone
+
+    @cached_property
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    @property
+    def today(self) -> date:
+        return self.now.astimezone(self.zone).date()
+
+    def may(self, permission: Permission) -> bool:
+        return self.caller.may(*permission)
+
+    @property
+    def only_employee(self) -> int | None:
+        """Whose calls the pages of calls show: None: those of all.
+
+        :raises PermissionDenied: none: the user may not read reports and is no employee.
+        """
+        if self.may(READ_REPORTS):
+            return None
+        if self.caller.employee_id is None:
+            raise PermissionDenied("You may not see calls: an admin of the account can permit it.")
+        return self.caller.employee_id
+
+    async def form(self) -> Mapping[str, str]:
+        """The fields of the form that was sent.
+
+        :raises PermissionDenied: not by a page of the console.
+        :raises InvalidInput: it cannot be read.
+        """
+        return await read_form(self.request, self.token, self.services.settings.web.body_timeout)
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
+        """A page for the visitor."""
+        return self.frame.page(template, self.language, {**self._values, **values}, status=status)
+
+    @property
+    def _values(self) -> dict[str, Any]:
+        formats = Formats(self.language.locale, self.zone)
+        return {
+            "caller": self.caller,
+            "form_token": form_token(self.token),
+            "navigation": self.navigation,
+            "path": self.request.path,
+            "show": formats,
+            "now": self.now,
+        }
