@@ -61,6 +61,7 @@ KINDS: dict[str, tuple[list[str], list[str], str]] = {
     "web.http_bind": (*_BIND, "192.0.2.5"),
     "web.https_bind": (*_BIND, "192.0.2.5"),
     "web.public_url": (*_URL, "https://"),
+    "web.asset_registry": (*_URL, "https://"),
     "web.trusted_proxies": (*_NETWORK, "192.168.5"),
     "web.country_header": (["CF-IPCountry", "X-Country"], ["", "a b", "X:", "x\ny"], "CF-IPCountry"),
     "web.cors_origins": (*_ORIGIN, "https://crm.example"),

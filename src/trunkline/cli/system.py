@@ -6,8 +6,9 @@ import importlib
 import json as json_format
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -17,9 +18,10 @@ from trunkline.cli.settings import load_settings
 from trunkline.cli.status_summary import summary, works
 from trunkline.cli.switch import ask_switch
 from trunkline.core import disk
+from trunkline.core.errors import SetupError
 from trunkline.core.settings import Settings
 from trunkline.directory.lines.weak_passwords import weak_lines
-from trunkline.runtime import asterisk, instance, postgres
+from trunkline.runtime import assets, asterisk, instance, postgres
 from trunkline.runtime import status as runtime_status
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.instance import Parts
@@ -27,12 +29,15 @@ from trunkline.runtime.ports import media_ports_in_use
 from trunkline.runtime.progress import PrintedProgress
 from trunkline.runtime.secrets import no_instance
 
+_T = TypeVar("_T")
+
 
 @click.command()
 def up() -> None:
     """Start the PBX and keep it running; Ctrl-C stops it."""
     settings = load_settings()
     install = _fetch(settings)
+    _fetch_assets(settings)
     instance.run(settings, install, _parts(settings, install), _say)
 
 
@@ -77,6 +82,7 @@ def setup() -> None:
     if settings.database_url is None:
         postgres.binaries()
     install = _fetch(settings)
+    _with_progress(lambda progress: assets.ensure(settings, progress))
     click.echo(f"Asterisk {install.version} ({install.origin})")
 
 
@@ -112,9 +118,21 @@ def _readable_rows(rows: list[dict[str, Any]]) -> str:
 
 
 def _fetch(settings: Settings) -> AsteriskInstall:
+    return _with_progress(lambda progress: asterisk.ensure(settings, progress))
+
+
+def _fetch_assets(settings: Settings) -> None:
+    """Calls need no pages, so they are carried without the scripts, too."""
+    try:
+        _with_progress(lambda progress: assets.ensure(settings, progress))
+    except SetupError as error:
+        _say(f"pages in browsers have no scripts: {error}")
+
+
+def _with_progress(work: Callable[[PrintedProgress], _T]) -> _T:
     progress = PrintedProgress()
     try:
-        return asterisk.ensure(settings, progress)
+        return work(progress)
     finally:
         progress.close()
 

@@ -147,6 +147,8 @@ class WebSettings(_Group):
     country_header: HeaderName | None = None
     """Header in which a trusted proxy names the country of a client (ISO 3166 alpha-2), such as ``CF-IPCountry``; for
     ``geo_limit`` of users of the Call Center API."""
+    asset_registry: WebUrl | None = None
+    """URL of the npm registry from which scripts of pages are fetched; default: the public one."""
     cors_origins: list[Origin] = Field(default_factory=list)
     """Origins such as ``https://crm.example`` whose pages may call the APIs from a browser; ``*`` = all."""
     request_log_days: int = Field(default=90, ge=1)
@@ -581,6 +583,11 @@ class Settings(BaseSettings):
     def runtime(self) -> Path:
         """Absolute runtime folder, as :attr:`data`."""
         return self._absolute("runtime_dir")
+
+    @property
+    def assets_dir(self) -> Path:
+        """Scripts of others for pages in browsers, fetched at set-up."""
+        return self.runtime / "assets"
 
     def _absolute(self, name: str) -> Path:
         path: Path = getattr(self, name).expanduser()
