@@ -300,6 +300,7 @@ CLIENTS = {
     "telephony/ari.py": "the engine, on loopback",
     "telephony/ami.py": "the engine, on loopback",
     "telephony/http_pool.py": "the engine, on loopback",
+    "runtime/assets.py": "the npm registry of the operator's setting, at set-up",
     "runtime/instance.py": "health of our own processes, on loopback",
     "runtime/sip_connections.py": "the switch, at the address of the settings",
     "demo/installation.py": "the API of the installation it has started itself, on loopback",

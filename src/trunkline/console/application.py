@@ -62,7 +62,7 @@ class Console:
         settings = services.settings
         self._services = services
         self._pages = pages
-        self._static = StaticFiles(_HERE / "static", settings.data_dir / "console")
+        self._static = StaticFiles(_HERE / "static", settings.assets_dir)
         self._frame = Frame(self._static)
         self._sign_in = SignIn(
             services.accounts,
