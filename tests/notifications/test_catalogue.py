@@ -181,6 +181,22 @@ def test_the_last_phone_of_a_line_makes_it_lost_and_the_first_restores_it() -> N
     assert "call_session_id" not in values
 
 
+def test_a_limit_and_a_ban_name_the_line_or_the_account() -> None:
+    def of(type_: EventType, **data: Any) -> tuple[Any, ...]:
+        event = Event(1001, line_stream(4), 1, type_, Instant(1.0), data)
+        values = variables(event, CallFacts(), Background("Sample Ltd"))
+        return tuple(values[name] for name in ("entity", "entity_id", "entity_name", "reason"))
+
+    limit = {"limit": "calls_per_minute", "limit_max_value": 60}
+    reached = EventType.OUTGOING_LIMIT_REACHED
+    assert of(reached, sip_line_id=4, **limit) == ("sip_line", 4, None, "calls_per_minute: 60")
+    assert of(reached, sip_line_id=None, **limit) == ("account", 1001, "Sample Ltd", "calls_per_minute: 60")
+    ban = {"sip_line_id": 4, "phone_number": "0160001", "failures": 9}
+    banned = of(EventType.LOGIN_BANNED, **ban, ip="203.0.113.9")
+    assert banned == ("sip_line", 4, "0160001", "9 wrong passwords from 203.0.113.9")
+    assert of(EventType.LOGIN_BANNED, **ban, ip=None)[3] == "9 wrong passwords from many addresses"
+
+
 def test_values_have_the_types_of_the_table() -> None:
     types: dict[Kind, type] = {
         Kind.INTEGER: int,

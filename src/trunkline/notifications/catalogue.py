@@ -69,6 +69,10 @@ class Mnemonic(StrEnum):
     """The password of a SIP line can be guessed."""
     LOGIN_GUESSING = "login_guessing"
     """Somebody tries many passwords of a SIP line."""
+    LOGIN_BANNED = "login_banned"
+    """An address that tried passwords of a SIP line is refused for a while."""
+    LIMIT_REACHED = "limit_reached"
+    """Outgoing calls of a SIP line or the account are refused until they are below a limit."""
     ROW_LEFT_OUT = "row_left_out"
     """A line, trunk, number or sound has a value that Asterisk cannot load, and does not work until it is corrected."""
     # Events of the Call Center API (notifications/call_center.py)
@@ -131,10 +135,18 @@ _SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
     EventType.ROW_LEFT_OUT: (Mnemonic.ROW_LEFT_OUT,),
     EventType.SIP_PASSWORD_WEAK: (Mnemonic.SIP_PASSWORD_WEAK,),
     EventType.LOGIN_GUESSING: (Mnemonic.LOGIN_GUESSING,),
+    EventType.LOGIN_BANNED: (Mnemonic.LOGIN_BANNED,),
+    EventType.OUTGOING_LIMIT_REACHED: (Mnemonic.LIMIT_REACHED,),
 }
 
-_OF_ROWS = frozenset({EventType.ROW_LEFT_OUT, EventType.SIP_PASSWORD_WEAK, EventType.LOGIN_GUESSING})
-"""Events of one row of the account's configuration; the notification has the same name."""
+_OF_ROWS = {
+    EventType.ROW_LEFT_OUT: Mnemonic.ROW_LEFT_OUT,
+    EventType.SIP_PASSWORD_WEAK: Mnemonic.SIP_PASSWORD_WEAK,
+    EventType.LOGIN_GUESSING: Mnemonic.LOGIN_GUESSING,
+    EventType.LOGIN_BANNED: Mnemonic.LOGIN_BANNED,
+    EventType.OUTGOING_LIMIT_REACHED: Mnemonic.LIMIT_REACHED,
+}
+"""Events of one row of the account's configuration."""
 
 
 def possible(type_: EventType) -> frozenset[Mnemonic]:
@@ -175,7 +187,7 @@ def follow(event: Event, facts: CallFacts) -> list[Mnemonic]:
                 else [Mnemonic.VOICE_MAIL_READY]
             )
         case one if one in _OF_ROWS:
-            found.append(Mnemonic(event.type.value))
+            found.append(_OF_ROWS[event.type])
         case EventType.LINE_LOST if not event.data.get("devices"):
             found.append(Mnemonic.LINE_LOST)
         case EventType.LINE_REGISTERED if event.data.get("devices") == 1:
@@ -222,7 +234,7 @@ def variables(event: Event, facts: CallFacts, background: Background) -> dict[st
             values |= {name: event.data.get(name) for name in ("operation_id", "operation_name", "message")}
         values |= _files(event, facts, background)
     elif of_row:
-        values |= {name: event.data.get(name) for name in ("entity", "entity_id", "entity_name", "reason")}
+        values |= _row(event, background)
     else:
         values |= _line(event.data)
     return {name: values.get(name) for name, variable in VARIABLES.items() if variable.group in groups}
@@ -247,7 +259,7 @@ def sample(mnemonic: Mnemonic, account_id: int, account_name: str, at: float) ->
     if mnemonic in (Mnemonic.LINE_LOST, Mnemonic.LINE_RESTORED):
         values |= {"sip_line_id": 1, "sip_line_phone_number": "0160001", "devices": 0}
         return _only(values, LINE_GROUPS)
-    if mnemonic in (Mnemonic.ROW_LEFT_OUT, Mnemonic.SIP_PASSWORD_WEAK, Mnemonic.LOGIN_GUESSING):
+    if mnemonic in _OF_ROWS.values():
         values |= {"entity": "trunk", "entity_id": 100, "entity_name": "Sample carrier"}
         values |= {
             "reason": "'a:b:c' is not a server address: write a host name or an IP address, without port"
@@ -365,6 +377,26 @@ def _files(event: Event, facts: CallFacts, background: Background) -> dict[str, 
         "wav_file_link": links.wav if links and data.get("has_wav") else None,
         "full_record_file_link": links.full if links and background.open_links else None,
     }
+
+
+def _row(event: Event, background: Background) -> dict[str, Value]:
+    data = event.data
+    if event.type is EventType.LOGIN_BANNED:
+        reason = f"{data.get('failures')} wrong passwords from {data.get('ip') or 'many addresses'}"
+        line = {"entity": "sip_line", "entity_id": data.get("sip_line_id")}
+        return {**line, "entity_name": data.get("phone_number"), "reason": reason}
+    if event.type is EventType.OUTGOING_LIMIT_REACHED:
+        reason = f"{data.get('limit')}: {data.get('limit_max_value')}"
+        line_id = data.get("sip_line_id")
+        if line_id is not None:
+            return {"entity": "sip_line", "entity_id": line_id, "reason": reason}
+        return {
+            "entity": "account",
+            "entity_id": event.account_id,
+            "entity_name": background.account_name,
+            "reason": reason,
+        }
+    return {name: data.get(name) for name in ("entity", "entity_id", "entity_name", "reason")}
 
 
 def _line(data: Mapping[str, Any]) -> dict[str, Value]:
