@@ -17,6 +17,7 @@ from trunkline.core.settings import MailSecurity, MailSettings
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 from trunkline.outbound.mail import mailer
+from trunkline.roles import installation_alarms
 from trunkline.roles.installation_alarms import (
     SwitchAlarms,
     enqueue_mails,
@@ -225,3 +226,27 @@ async def test_old_events_are_removed_but_the_last_of_each_state(db: Database) -
         ("dead_letters", 3),
         ("disk_level", "enough"),
     ]
+
+
+async def test_a_lost_trunk_is_an_event_of_its_account(db: Database) -> None:
+    row = await db.fetch_one("insert into accounts (name) values ('Sample Ltd') returning account_id")
+    assert row is not None
+    names = {
+        "account_id": row["account_id"],
+        "account_name": "Sample Ltd",
+        "trunk_id": 7,
+        "trunk_name": "north",
+    }
+    refused = {**names, "server": "carrier.example", "state": "refused", "code": 403, "reason": "Forbidden"}
+    well = {**names, "server": "carrier.example", "state": "registered", "code": None, "reason": ""}
+    for data in (refused, well):
+        assert await installation_alarms.write(db, 1, "trunk_registration", data)
+    assert await installation_alarms.write(db, 1, "events_wait", {"reason": "x"})
+    alarms = await db.fetch_all("select type from installation_events order by installation_event_id")
+    assert [one["type"] for one in alarms] == ["trunk_registration", "trunk_registration", "events_wait"]
+    events = await db.fetch_all("select stream, seq, type, data from outbox order by outbox_id")
+    assert [(one["stream"], one["seq"], one["type"]) for one in events] == [
+        ("trunk:7", 1, "trunk_lost"),
+        ("trunk:7", 2, "trunk_restored"),
+    ]
+    assert (events[0]["data"]["entity_name"], events[0]["data"]["reason"]) == ("north", "403 Forbidden")

@@ -162,6 +162,12 @@ class EventType(StrEnum):
     """sip_line_id, phone_number, ip, port, user_agent, devices (count now)"""
     LINE_LOST = "line_lost"
     """sip_line_id, phone_number, devices"""
+    # --- trunks
+    TRUNK_LOST = "trunk_lost"
+    """entity trunk, entity_id, entity_name, reason, server, state refused|unreachable, code (of the SIP response, or null):
+    the trunk is not registered at its carrier"""
+    TRUNK_RESTORED = "trunk_restored"
+    """entity trunk, entity_id, entity_name, server, state registered"""
     # --- accounts
     OUTGOING_LIMIT_REACHED = "outgoing_limit_reached"
     """sip_line_id (null: the account's own limit), limit calls_per_minute|concurrent_calls|money_per_day, limit_max_value:
@@ -363,6 +369,10 @@ def account_stream(account_id: int) -> str:
 
 def line_stream(sip_line_id: int) -> str:
     return f"line:{sip_line_id}"
+
+
+def trunk_stream(trunk_id: int) -> str:
+    return f"trunk:{trunk_id}"
 
 
 def agent_stream(employee_id: int) -> str:

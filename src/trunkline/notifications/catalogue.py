@@ -73,6 +73,10 @@ class Mnemonic(StrEnum):
     """An address that tried passwords of a SIP line is refused for a while."""
     LIMIT_REACHED = "limit_reached"
     """Outgoing calls of a SIP line or the account are refused until they are below a limit."""
+    TRUNK_LOST = "trunk_lost"
+    """A trunk is not registered at its carrier any more."""
+    TRUNK_RESTORED = "trunk_restored"
+    """It is registered again."""
     ROW_LEFT_OUT = "row_left_out"
     """A line, trunk, number or sound has a value that Asterisk cannot load, and does not work until it is corrected."""
     # Events of the Call Center API (notifications/call_center.py)
@@ -137,6 +141,8 @@ _SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
     EventType.LOGIN_GUESSING: (Mnemonic.LOGIN_GUESSING,),
     EventType.LOGIN_BANNED: (Mnemonic.LOGIN_BANNED,),
     EventType.OUTGOING_LIMIT_REACHED: (Mnemonic.LIMIT_REACHED,),
+    EventType.TRUNK_LOST: (Mnemonic.TRUNK_LOST,),
+    EventType.TRUNK_RESTORED: (Mnemonic.TRUNK_RESTORED,),
 }
 
 _OF_ROWS = {
@@ -145,6 +151,8 @@ _OF_ROWS = {
     EventType.LOGIN_GUESSING: Mnemonic.LOGIN_GUESSING,
     EventType.LOGIN_BANNED: Mnemonic.LOGIN_BANNED,
     EventType.OUTGOING_LIMIT_REACHED: Mnemonic.LIMIT_REACHED,
+    EventType.TRUNK_LOST: Mnemonic.TRUNK_LOST,
+    EventType.TRUNK_RESTORED: Mnemonic.TRUNK_RESTORED,
 }
 """Events of one row of the account's configuration."""
 

@@ -16,10 +16,13 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from trunkline.billing.notices import QUEUE, SEND
+from trunkline.core.clock import Instant
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
 from trunkline.db.jobs import Jobs
-from trunkline.db.pool import Database, log_cause
+from trunkline.db.pool import Connection, Database, log_cause
+from trunkline.events.catalogue import EventType, trunk_stream
+from trunkline.events.store import append_to_end
 
 _log = get_logger("roles")
 
@@ -66,6 +69,7 @@ delete from installation_events old where old.occurred_at < now() - make_interva
 """
 
 _EVENTS, _WELL, _WAITS = "events_wait", "well", "waits"
+TRUNK_REGISTRATION, _REGISTERED = "trunk_registration", "registered"
 
 _REGISTRATION = (
     "account_id", "account_name", "trunk_id", "trunk_name", "server", "state", "code", "reason",
@@ -171,6 +175,51 @@ async def run_alarms(db: Database, jobs: Jobs, administrators: Sequence[str]) ->
         await asyncio.sleep(PERIOD)
 
 
+async def write(db: Database, node: int, kind: str, data: Mapping[str, Any]) -> bool:
+    """Write an event of the installation; that of a trunk also as an event of its account, in the same transaction.
+
+    :returns: False when PostgreSQL does not accept it now.
+    """
+    try:
+        async with db.connection() as connection:
+            await connection.execute(
+                "insert into installation_events (node, type, data) values (%s, %s, %s)",
+                (node, kind, Jsonb(dict(data))),
+            )
+            if kind == TRUNK_REGISTRATION:
+                await _write_of_trunk(connection, data)
+    except (psycopg.Error, DatabaseUnavailable) as error:
+        _log.warning(
+            "alarm_not_written",
+            cause=log_cause(error),
+            type=kind,
+            error=str(error),
+            consequence="it is written later, if the state lasts; it is tried again",
+        )
+        return False
+    return True
+
+
+async def _write_of_trunk(connection: Connection, data: Mapping[str, Any]) -> None:
+    reason = " ".join(str(one) for one in (data.get("code"), data.get("reason")) if one)
+    await append_to_end(
+        connection,
+        int(data["account_id"]),
+        trunk_stream(int(data["trunk_id"])),
+        EventType.TRUNK_RESTORED if data["state"] == _REGISTERED else EventType.TRUNK_LOST,
+        Instant(time.time()),
+        {
+            "entity": "trunk",
+            "entity_id": data["trunk_id"],
+            "entity_name": data.get("trunk_name"),
+            "reason": reason or None,
+            "server": data.get("server"),
+            "state": data["state"],
+            "code": data.get("code"),
+        },
+    )
+
+
 async def last_states(db: Database, node: int) -> dict[str, str]:
     """The states that the events of a node have, by the keys of :class:`SwitchAlarms`.
 
@@ -228,7 +277,7 @@ class SwitchAlarms:
             data = {name: one.get(name) for name in _REGISTRATION}
             if one["state"] != "waiting":
                 key = _trunk_key(one["trunk_id"])
-                await self._state(key, "trunk_registration", str(one["state"]), "registered", data)
+                await self._state(key, TRUNK_REGISTRATION, str(one["state"]), _REGISTERED, data)
 
     async def _state(self, key: str, kind: str, state: str, good: str, data: Mapping[str, Any]) -> None:
         before, self._seen[key] = self._seen.get(key), state

@@ -15,9 +15,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
-from psycopg.types.json import Jsonb
-
 from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
 from trunkline.calls.context import TrunkRegistration
@@ -45,12 +42,12 @@ from trunkline.calls.timers import Question
 from trunkline.core import log, metrics
 from trunkline.core.clock import Instant
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
-from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, EngineError, NotFound, SetupError
+from trunkline.core.errors import ConfigurationError, EngineError, NotFound, SetupError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
-from trunkline.db.pool import Database, log_cause
+from trunkline.db.pool import Database
 from trunkline.directory.agents.check_ins import check_in_by_code
 from trunkline.directory.contacts.saving import save_contact
 from trunkline.directory.employees.by_phone import write_setting
@@ -63,6 +60,7 @@ from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
 from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
 from trunkline.external_decisions.exchange import exchanging_decisions
+from trunkline.roles import installation_alarms
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import configuring
 from trunkline.roles.health import Health
@@ -312,26 +310,10 @@ async def _alarms(
     :param presence: gets the states of the trunks, which calls that fail have in their events.
     :param fail_over: is called with each trunk whose server does not respond.
     """
-
-    async def write(kind: str, data: Mapping[str, object]) -> bool:
-        try:
-            await db.execute(
-                "insert into installation_events (node, type, data) values (%s, %s, %s)",
-                (node, kind, Jsonb(dict(data))),
-            )
-        except (psycopg.Error, DatabaseUnavailable) as error:
-            _log.warning(
-                "alarm_not_written",
-                cause=log_cause(error),
-                type=kind,
-                error=str(error),
-                consequence="it is written later, if the state lasts; it is tried again",
-            )
-            return False
-        return True
-
     silent: dict[int, int] = {}
-    alarms = SwitchAlarms(write, functools.partial(last_states, db, node))
+    alarms = SwitchAlarms(
+        functools.partial(installation_alarms.write, db, node), functools.partial(last_states, db, node)
+    )
     for turn in itertools.count():
         states = await trunks()
         note_registrations(presence.trunk_registrations, states)
