@@ -50,6 +50,9 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no type
 
     def schedule(self) -> None:
         if self.collection is None:
+            # Workers are there in the order in which they were ready, which depends on the load.
+            by_number = sorted(self.assigned_work.items(), key=lambda item: int(item[0].gateway.id[2:]))
+            self.assigned_work = dict(by_number)
             written = json.loads(self._file.read_text())
             self._groups = written["groups"]
             self._with_processes = frozenset(written["with_processes"])

@@ -12,7 +12,7 @@ from trunkline.telephony import contact_lookups
 from trunkline.telephony.ami import AmiClient, AmiMessage, AmiTimeout
 from trunkline.telephony.contact_lookups import ContactLookups, dial_list
 from trunkline.telephony.device_sources import MAX_SOURCES, DeviceSources, remote_source
-from trunkline.telephony.port import Signal
+from trunkline.telephony.port import Registered, Signal, Unregistered
 from trunkline.telephony.registrations import Contact, contact_of
 
 
@@ -91,6 +91,9 @@ class Manager:
         self.silent_to, self.times = silent_to, times
         self.database: dict[str, str] = {}
         self.uri = "sip:1001@203.0.113.5:6000"
+        self.writes = asyncio.Event()
+        """Until it is set, Asterisk writes nothing."""
+        self.writes.set()
 
     def _answer(self, name: str) -> None:
         if name == self.silent_to and self.times:
@@ -108,6 +111,7 @@ class Manager:
 
     async def action(self, name: str, parameters: dict[str, str]) -> None:
         self._answer(name)
+        await self.writes.wait()
         self.database[f"{parameters['Family']}/{parameters['Key']}"] = parameters.get("Val", "")
 
 
@@ -150,6 +154,44 @@ async def test_a_device_whose_look_up_got_no_response_is_looked_up_again(
             await asyncio.sleep(0.01)
     assert manager.times == 0
     await asyncio.gather(*tasks)
+
+
+def _status(status: str, uri: str) -> AmiMessage:
+    fields = [("Event", "ContactStatus"), ("EndpointName", "1001"), ("URI", uri), ("ContactStatus", status)]
+    return AmiMessage(fields, Instant(1.0))
+
+
+async def test_a_signal_of_a_device_follows_what_is_stored_of_it_in_the_order_of_events() -> None:
+    """Without a switch the dialplan calls what is stored: who was notified of a registration may rely on it. A device that
+    is removed while Asterisk writes would be shown as registered for ever, if the signal of its registration came last."""
+    manager = Manager("", 0)
+    signals: list[Signal] = []
+    tasks: list[asyncio.Future[None]] = []
+    lookups = ContactLookups(
+        cast(AmiClient, manager),
+        signals.append,
+        lambda work, _name: tasks.append(asyncio.ensure_future(work)),
+        cast(Any, None),
+    )
+    remote = ("RemoteAddress", "IPV4/UDP/203.0.113.5/6000")
+    lookups.on_authenticated(
+        AmiMessage(
+            [("Event", "SuccessfulAuth"), ("Service", "PJSIP"), ("AccountID", "1001"), remote], Instant(1.0)
+        )
+    )
+    manager.writes.clear()
+    lookups.on_status(_status("NonQualified", manager.uri))
+    async with asyncio.timeout(3):
+        while not lookups.registrations.of("1001"):
+            await asyncio.sleep(0.01)
+    lookups.on_status(_status("Reachable", manager.uri))
+    lookups.on_status(_status("Removed", manager.uri))
+    await asyncio.sleep(0.1)
+    assert (signals, manager.database) == ([], {})
+    manager.writes.set()
+    await asyncio.gather(*tasks)
+    assert [type(one) for one in signals] == [Registered, Registered, Unregistered]
+    assert manager.database.get("tl-devices/1001", "") == ""
 
 
 def test_a_dial_list_is_never_cut_within_an_address() -> None:

@@ -141,25 +141,31 @@ async def test_on_a_full_disk_a_call_that_no_switch_takes_is_refused(
     await setup.signals.wait(Registered)
     await setup.engine.__aexit__(None, None, None)
     secrets = setup.pbx.config.secrets
-    free, said = [1 << 30], list[str]()
-    guard = FullDiskGuard(
-        [tmp_path],
-        DiskSettings(),
-        lambda value: set_disk_full(
-            setup.pbx.config.ports.ari, Login(secrets.ari_user, secrets.ari_password), value
-        ),
-        said.append,
-        probe=lambda _: free[0],
-    )
-    guard.check()
+    free, said, in_asterisk = [1 << 30], list[str](), [""]
+
+    def set_variable(value: str) -> None:
+        login = Login(secrets.ari_user, secrets.ari_password)
+        set_disk_full(setup.pbx.config.ports.ari, login, value)
+        in_asterisk[0] = value
+
+    guard = FullDiskGuard([tmp_path], DiskSettings(), set_variable, said.append, probe=lambda _: free[0])
+
+    async def checked(variable: str) -> None:
+        """The guard has set it: a busy Asterisk does not respond in time, and the next check tries it again."""
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.to_thread(guard.check)
+            while in_asterisk[0] != variable:
+                await asyncio.to_thread(guard.check)
+
+    await checked("")
     for _ in range(2):
         free[0] = 0
-        guard.check()
+        await checked("1")
         call = await customer.dial(NUMBER)
         await call.ended()
         assert (call.cause, phone.calls) == (34, [])
         free[0] = 1 << 30
-        guard.check()
+        await checked("")
     call = await customer.dial(NUMBER)
     await call.hears(phone.tone)
     await call.hangup()

@@ -10,12 +10,22 @@ from pathlib import Path
 _REPOSITORY = Path(__file__).parents[2]
 _CONFTEST = """
 import os
+import time
 import pytest
 from tests.distribution import Controller, distribute
 
 def pytest_configure(config):
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller())
+        return
+    number = int(config.workerinput["workerid"][2:])
+    while number + 1 < config.workerinput["workercount"] and not (config.rootpath / f"ready{number + 1}").exists():
+        time.sleep(0.01)  # the worker with the highest number is ready first
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session):
+    if hasattr(session.config, "workerinput"):
+        (session.config.rootpath / f"ready{session.config.workerinput['workerid'][2:]}").touch()
 
 def pytest_collection_modifyitems(config, items):
     distribute(config, items)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from enum import Enum
 from typing import Any
 
@@ -71,6 +71,10 @@ class ContactLookups:
         self._stored: dict[tuple[str, str], str] = {}
         """What Asterisk's database has, by family and key."""
         self._storing = asyncio.Lock()
+        self._unstored: set[str] = set()
+        """Endpoints with changes that are not in Asterisk's database."""
+        self._unsent: list[Signal] = []
+        """Signals of these changes."""
         self.registrations = Registrations()
         self.known = asyncio.Event()
         """Set while all contacts have been read since the connection to Asterisk."""
@@ -82,11 +86,11 @@ class ContactLookups:
         if endpoint.startswith("trunk-"):
             return
         if status == "Removed":
-            self._emit(self.registrations.remove(endpoint, uri, message.at))
-            self._spawn(self._store([endpoint]), "store-devices")
+            self._changed([endpoint], [self.registrations.remove(endpoint, uri, message.at)])
+            self._spawn(self._store(), "store-devices")
         elif status in ("Reachable", "Unreachable") and (probed := self.registrations.probed(message)):
-            self._emit(probed)
-            self._spawn(self._store([endpoint]), "store-devices")
+            self._changed([endpoint], [probed])
+            self._spawn(self._store(), "store-devices")
         else:
             self._look_up({endpoint})
 
@@ -153,10 +157,8 @@ class ContactLookups:
             await self._take_contacts({endpoint}, self._contacts(details))
 
     async def _take_contacts(self, endpoints: set[str], listed: Sequence[Contact]) -> None:
-        signals = self.registrations.looked_up(endpoints, listed, _now())
-        await self._store(endpoints)
-        for signal in signals:
-            self._emit(signal)
+        self._changed(endpoints, self.registrations.looked_up(endpoints, listed, _now()))
+        await self._store()
 
     async def list_all(self) -> None:
         """Read all contacts, as after a connection to Asterisk."""
@@ -165,9 +167,8 @@ class ContactLookups:
             messages = await self._ami.listing("PJSIPShowContacts")
             signals = self.registrations.replace_all(self._contacts(messages, missed=True), _now())
             written = {key for family, key in self._stored if family == DEVICES and key != _FORM}
-            await self._store({one.endpoint for one in self.registrations.all()} | written)
-            for signal in signals:
-                self._emit(signal)
+            self._changed({one.endpoint for one in self.registrations.all()} | written, signals)
+            await self._store()
             self.known.set()
 
     def _contacts(self, messages: Iterable[AmiMessage], *, missed: bool = False) -> list[Contact]:
@@ -216,17 +217,31 @@ class ContactLookups:
             if family == SOURCES and key != _FORM:
                 self._sources.load(key, text)
 
-    async def _store(self, endpoints: Iterable[str]) -> None:
-        """Write what changed. What cannot be written now is written again soon, or after the next connection to Asterisk."""
-        wanted = list(endpoints)
+    def _changed(self, endpoints: Iterable[str], signals: Iterable[Signal]) -> None:
+        """Note what the next :meth:`_store` writes and emits."""
+        self._unstored.update(endpoints)
+        self._unsent.extend(signals)
+
+    async def _store(self) -> None:
+        """Write what changed, then emit the signals of it, in the order of the changes: who gets one finds what is stored.
+
+        What cannot be written now is written again soon, or after the next connection to Asterisk.
+        """
+        async with self._storing:
+            endpoints, self._unstored = self._unstored, set()
+            signals, self._unsent = self._unsent, []
+            await self._write(endpoints)
+            for signal in signals:
+                self._emit(signal)
+
+    async def _write(self, wanted: Collection[str]) -> None:
         try:
-            async with self._storing:
-                for endpoint in wanted:
-                    devices = map(device_name, self.registrations.of(endpoint))
-                    await self._put(DEVICES, endpoint, dial_list(devices))
-                    await self._put(SOURCES, endpoint, self._sources.text(endpoint))
-                for family in (DEVICES, SOURCES):
-                    await self._put(family, _FORM, "1")
+            for endpoint in wanted:
+                devices = map(device_name, self.registrations.of(endpoint))
+                await self._put(DEVICES, endpoint, dial_list(devices))
+                await self._put(SOURCES, endpoint, self._sources.text(endpoint))
+            for family in (DEVICES, SOURCES):
+                await self._put(family, _FORM, "1")
         except AmiTimeout:
             self._look_up_later(wanted)
         except AmiError:
