@@ -40,6 +40,8 @@ _LOW_PRIORITY = 10
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no types
     """A group of tests is one piece of work; pieces are given out in the order in which workers collected them."""
 
+    assigned_work: dict[Any, Any]
+
     def __init__(self, config: pytest.Config, log: Any, file: Path) -> None:
         super().__init__(config, log)
         config.option.loadscopereorder = False
@@ -51,8 +53,8 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no type
     def schedule(self) -> None:
         if self.collection is None:
             # Workers are there in the order in which they were ready, which depends on the load.
-            by_number = sorted(self.assigned_work.items(), key=lambda item: int(item[0].gateway.id[2:]))
-            self.assigned_work = dict(by_number)
+            by_number = sorted(self.nodes, key=lambda node: int(node.gateway.id[2:]))
+            self.assigned_work = {node: self.assigned_work[node] for node in by_number}
             written = json.loads(self._file.read_text())
             self._groups = written["groups"]
             self._with_processes = frozenset(written["with_processes"])
