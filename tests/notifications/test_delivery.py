@@ -7,13 +7,24 @@ import base64
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 import structlog
+from psycopg.types.json import Jsonb
 
 from tests.notifications.receiver import Received, Receiver, break_off, ok, slow, status
-from tests.notifications.rig import ALL_OF_A_CALL, LOOPBACK, Rig, call_events, open_rig, worker
+from tests.notifications.rig import (
+    ALL_OF_A_CALL,
+    LOOPBACK,
+    Rig,
+    call_events,
+    new_session_id,
+    open_rig,
+    worker,
+)
 from trunkline.core.settings import NotificationSettings
+from trunkline.db.partitions import ensure_partitions
 from trunkline.notifications import deliveries
 
 QUICK = NotificationSettings(connect_timeout=1, total_timeout=1, allowed_private_networks=LOOPBACK)
@@ -365,3 +376,45 @@ async def test_an_endpoint_that_has_failed_for_five_days_is_switched_off(rig: Ri
         assert (await rig.subscriptions.all(rig.account_id))[0].is_active, (
             "after a correction the time begins anew"
         )
+
+
+async def test_a_call_has_its_visit_and_the_groups_of_its_contact(rig: Rig) -> None:
+    session = new_session_id()
+    async with rig.db.connection() as connection:
+        await ensure_partitions(connection, datetime.now(UTC))
+        await connection.execute(
+            "insert into contacts (account_id, contact_id, key, first_name) values (%s, 13001, 'lee', 'Lee')",
+            (rig.account_id,),
+        )
+        await connection.execute(
+            "insert into contact_groups (account_id, contact_group_id, key, name) values (%s, 15900, 'vip', 'VIP')",
+            (rig.account_id,),
+        )
+        await connection.execute(
+            "insert into contact_group_members (account_id, contact_group_id, contact_id) values (%s, 15900, 13001)",
+            (rig.account_id,),
+        )
+        visit = {
+            "utm_source": "search",
+            "campaign_name": "Spring",
+            "communication_page_url": "https://shop.example/a",
+            "cpn_region_id": 7,
+            "visitor_city": 5,
+        }
+        await connection.execute(
+            "insert into call_sessions (account_id, call_session_id, node, start_time, direction, source, contact_id,"
+            " region_name, extra) values (%s, %s, 0, now(), 'in', 'va', 13001, 'North', %s)",
+            (rig.account_id, session, Jsonb(visit)),
+        )
+    async with Receiver() as receiver:
+        await rig.subscribe(receiver.url, events=["call_finish", "call_start"])
+        async with worker(rig):
+            await rig.happened(*call_events(rig.account_id, session))
+            await rig.until_settled()
+    assert len(receiver.received) == 2
+    for one in receiver.received:
+        assert one.json["contact_group_ids"] == [15900]
+        assert (one.json["utm_source"], one.json["campaign_name"]) == ("search", "Spring")
+        assert (one.json["cpn_region_id"], one.json["cpn_region_name"]) == (7, "North")
+        assert one.json["page_url"] == "https://shop.example/a"
+        assert one.json["visitor_city"] is None, "not a text"

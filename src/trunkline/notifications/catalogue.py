@@ -7,7 +7,7 @@ kin, and ``call_start`` and its kin. A subscription chooses by name and gets onl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from trunkline.notifications.variables import (
     SCENARIO_GROUPS,
     VARIABLES,
     Group,
+    Kind,
     Value,
 )
 
@@ -112,6 +113,9 @@ class Background:
     links: Links | None = None
     open_links: bool = False
     """Whether the account lets recordings be fetched by an unguessable address alone."""
+    contact_group_ids: tuple[int, ...] = ()
+    visit: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of the visit behind the call, under the names of reports."""
 
 
 _ALWAYS: dict[EventType, tuple[Mnemonic, ...]] = {
@@ -236,7 +240,8 @@ def variables(event: Event, facts: CallFacts, background: Background) -> dict[st
     }
     if of_call:
         values |= _call(event, facts, background)
-        values |= _people(event, facts)
+        values |= _people(event, facts, background)
+        values |= _visit(background.visit)
         values |= _durations(event, facts)
         if of_scenario:
             values |= {name: event.data.get(name) for name in ("operation_id", "operation_name", "message")}
@@ -334,7 +339,7 @@ def _call(event: Event, facts: CallFacts, background: Background) -> dict[str, V
     }
 
 
-def _people(event: Event, facts: CallFacts) -> dict[str, Value]:
+def _people(event: Event, facts: CallFacts, background: Background) -> dict[str, Value]:
     leg = _employee_leg(event, facts)
     session = facts.session
     return {
@@ -344,7 +349,7 @@ def _people(event: Event, facts: CallFacts) -> dict[str, Value]:
         "employee_ids": facts.employee_ids(),
         "contact_id": session.get("contact_id"),
         "contact_full_name": session.get("contact_full_name"),
-        "contact_group_ids": [],
+        "contact_group_ids": list(background.contact_group_ids),
     }
 
 
@@ -385,6 +390,21 @@ def _files(event: Event, facts: CallFacts, background: Background) -> dict[str, 
         "wav_file_link": links.wav if links and data.get("has_wav") else None,
         "full_record_file_link": links.full if links and background.open_links else None,
     }
+
+
+_OF_VISIT = tuple(name for name, variable in VARIABLES.items() if variable.group is Group.VISIT)
+_NAMES_IN_REPORTS = {"page_url": "communication_page_url"}
+
+
+def _visit(visit: Mapping[str, Any]) -> dict[str, Value]:
+    """Uploaded calls have what their uploader wrote, so values of another type are none."""
+    found: dict[str, Value] = {}
+    for name in _OF_VISIT:
+        value = visit.get(_NAMES_IN_REPORTS.get(name, name))
+        is_number = VARIABLES[name].kind is Kind.INTEGER
+        fits = isinstance(value, int) and not isinstance(value, bool) if is_number else isinstance(value, str)
+        found[name] = value if fits else None
+    return found
 
 
 def _row(event: Event, background: Background) -> dict[str, Value]:

@@ -27,7 +27,10 @@ where account_id = any(%s) and is_active order by subscription_id
 _ACCOUNTS = "select account_id, name, open_recording_links from accounts where account_id = any(%s)"
 
 _CALLS = """
-select call.call_session_id, call.communication_number, call.attributes
+select call.call_session_id, call.communication_number, call.attributes, call.extra, call.region_name,
+    array(select member.contact_group_id from contact_group_members member
+        where member.account_id = call.account_id and member.contact_id = call.contact_id
+        order by member.contact_group_id) as contact_group_ids
 from unnest(%s::bigint[], %s::bigint[]) as wanted(account_id, call_session_id)
     join call_sessions call using (account_id, call_session_id)
 """
@@ -84,6 +87,8 @@ class NotificationListener:
             attributes=tuple(call.get("attributes") or ()),
             links=links,
             open_links=account["open_recording_links"],
+            contact_group_ids=tuple(call.get("contact_group_ids") or ()),
+            visit={**(call.get("extra") or {}), "cpn_region_name": call.get("region_name")},
         )
 
 
