@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from trunkline.cli import trunks
-from trunkline.cli.call_explanation import MEDIA_REFUSED, explained
 from trunkline.cli.main import commands
 from trunkline.core.ids import IdGenerator
 from trunkline.db import partitions
+from trunkline.reports.call_explanation import MEDIA_REFUSED, explained
 from trunkline.reports.causes import CAUSE_DESCRIPTIONS
 
 BASE = {"call_session_id": 1, "finish_reason": "caller_number_problems"}

@@ -15,7 +15,6 @@ import click
 
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
-from trunkline.cli.call_explanation import LAST_CALLS, PARAMETERS, explained
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
 from trunkline.cli.switch import switch_client
@@ -23,6 +22,7 @@ from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import NotFound
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
+from trunkline.reports.call_explanation import LAST_CALLS, PARAMETERS, explained
 
 _POLL = 0.5
 """Seconds between two reads of the log files."""

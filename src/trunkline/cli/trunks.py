@@ -9,7 +9,6 @@ import click
 
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
-from trunkline.cli.call_explanation import DECLINED, NETWORK_CAUSES
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
 from trunkline.cli.status_summary import not_identified
@@ -19,6 +18,7 @@ from trunkline.core.errors import Unavailable
 from trunkline.db.pool import Database
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 from trunkline.directory.trunks import allowed as addresses
+from trunkline.reports.call_explanation import DECLINED, NETWORK_CAUSES
 
 _COLUMNS = """
 select trunk.account_id, trunk.trunk_id, key, name, host, port, transport,

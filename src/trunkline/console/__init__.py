@@ -12,5 +12,9 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``static_files``  style sheet and scripts
 ``forms``         forms that only our pages can send
 ``sign_in``       sign in and out
-``home``          the first page
+``home``          the first page: a day in figures
+``call_filter``   filters of calls
+``calls``         the list of calls and its export
+``call_page``     the page of one call
+``story_texts``   what happened in a call, in sentences
 """

@@ -13,7 +13,7 @@ from aiohttp import web
 from trunkline.apis.address import address_reader, country_reader, networks
 from trunkline.apis.request_share import CHECK, SESSION_COOKIE
 from trunkline.apis.service.request_context import Services
-from trunkline.console import home
+from trunkline.console import call_page, calls, home
 from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, choose
 from trunkline.console.page import Entry, Page
@@ -46,8 +46,8 @@ _STATUS: tuple[tuple[type[TrunklineError], int], ...] = (
 """HTTP status of an error, the most specific one first."""
 
 
-PAGES: tuple[Page, ...] = (*home.PAGES,)
-ENTRIES: tuple[Entry, ...] = (*home.ENTRIES,)
+PAGES: tuple[Page, ...] = (*home.PAGES, *calls.PAGES, *call_page.PAGES)
+ENTRIES: tuple[Entry, ...] = (*home.ENTRIES, *calls.ENTRIES)
 
 
 def routes(services: Services) -> list[web.AbstractRouteDef]:
@@ -187,4 +187,4 @@ def _status_of(error: TrunklineError) -> int:
 
 def _shown(error: TrunklineError) -> dict[str, object]:
     text = error.remedy if isinstance(error, Unavailable) else error.message
-    return {"status": _status_of(error), "text": text}
+    return {"code": _status_of(error), "text": text}

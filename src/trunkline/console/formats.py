@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -38,6 +38,14 @@ class Formats:
         local = moment.astimezone(self._zone)
         day = format_date(local, "d MMM y", locale=self._locale)
         return f"{day}, {format_time(local, 'HH:mm', locale=self._locale)}"
+
+    def local(self, text: str | None, *, with_day: bool = True) -> str:
+        """A time of a report, which is in the zone already (``YYYY-MM-DD hh:mm:ss``)."""
+        if not text:
+            return "–"
+        moment = datetime.fromisoformat(text)
+        shown = format_time(moment, "HH:mm:ss", locale=self._locale)
+        return f"{format_date(moment, 'd MMM', locale=self._locale)}, {shown}" if with_day else shown
 
     def number(self, value: float | None) -> str:
         """A number with its groups of digits."""
@@ -80,8 +88,3 @@ class Formats:
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """The first moment of a day."""
     return datetime(day.year, day.month, day.day, tzinfo=zone)
-
-
-def day_before(day: date, days: int) -> date:
-    """So many days before."""
-    return day - timedelta(days=days)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from trunkline.console.languages import LANGUAGES, Language
 from trunkline.console.static_files import StaticFiles
@@ -55,6 +56,9 @@ class Frame:
             extensions=["jinja2.ext.i18n"],
         )
         environment.install_gettext_translations(language.texts, newstyle=True)  # type: ignore[attr-defined]
+        # ``_()`` marks its text as HTML, so texts that are not written in a template need this filter.
+        environment.filters["translated"] = lambda text: language.texts.gettext(text) if text else text
+        environment.filters["filled"] = lambda sentence: _filled(language, *sentence)
         environment.globals |= {
             "language": language,
             "languages": tuple(LANGUAGES.values()),
@@ -62,6 +66,12 @@ class Frame:
             "has_static": self._static.__contains__,
         }
         return environment
+
+
+def _filled(language: Language, text: str, values: Mapping[str, str]) -> Markup:
+    """A text of ours in the page's language with values of others in it, each in its own direction of writing."""
+    shown = {name: Markup("<bdi>{}</bdi>").format(value) for name, value in values.items()}
+    return Markup(language.texts.gettext(text)) % shown  # noqa: S704 - the text is one of ours
 
 
 def content_security_policy(connect: Iterable[str] = ()) -> str:

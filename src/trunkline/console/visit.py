@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from trunkline.accounts.permissions import READ_REPORTS, Permission
+from trunkline.apis.request_share import CHECK
 from trunkline.apis.service.request_context import CallerLike, Services
 from trunkline.console.formats import Formats
 from trunkline.console.forms import form_token, read_form
@@ -76,6 +77,10 @@ class Visit:
         if self.caller.employee_id is None:
             raise PermissionDenied("You may not see calls: an admin of the account can permit it.")
         return self.caller.employee_id
+
+    def done(self) -> None:
+        """The request has succeeded; for answers that are raised."""
+        self.request[CHECK].succeeded()
 
     async def form(self) -> Mapping[str, str]:
         """The fields of the form that was sent.

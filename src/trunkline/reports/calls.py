@@ -10,6 +10,7 @@ a filter on the latter two matches any employee who took part. ``queues`` has th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -210,3 +211,18 @@ async def calls_report(reader: Reader, params: Mapping[str, Any]) -> Page:
     """One page of call sessions; ``params`` as the method's (``date_from``, ``date_till`` required)."""
     ongoing = bool(params.get("include_ongoing_calls"))
     return await reader.report(CALLS, params, _CONDITION, {"include_ongoing": ongoing})
+
+
+CALLS_FOR_PEOPLE = replace(
+    CALLS,
+    columns=(
+        *(replace(column, filterable=True) for column in CALLS.columns),
+        boolean("is_internal", "s.is_internal", "filter"),
+    ),
+)
+"""Of the console: also whether a call was one between employees. It reads the same rows."""
+
+
+async def calls_for_people(reader: Reader, params: Mapping[str, Any]) -> Page:
+    """As :func:`calls_report`, with the fields of :data:`CALLS_FOR_PEOPLE`."""
+    return await reader.report(CALLS_FOR_PEOPLE, params, _CONDITION, {"include_ongoing": True})

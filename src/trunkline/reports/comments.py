@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from trunkline.core.errors import NotFound
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, Row
 from trunkline.db.rows import transaction
 from trunkline.reports.communications import TABLES, Kind
 
@@ -68,4 +68,13 @@ def newest(column: str, kind: str, communication_id: str) -> str:
         f"(select x.{column} from communication_comments x where x.account_id = s.account_id"
         f" and x.communication_type = {kind} and x.communication_id = {communication_id}"
         " order by x.comment_id desc limit 1)"
+    )
+
+
+async def comments_of(database: Database, account_id: int, kind: Kind, communication_id: int) -> list[Row]:
+    """The comments on a communication, the newest first: ``comment``, ``author``, ``created_at``."""
+    return await database.fetch_all(
+        "select comment, author, created_at from communication_comments where account_id = %s"
+        " and communication_type = %s and communication_id = %s order by comment_id desc limit 100",
+        (account_id, str(kind), communication_id),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trunkline.db.pool import Database
 from trunkline.reports.causes import MEDIA_LOST, cause_description
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 
@@ -48,6 +49,7 @@ from call_sessions session left join lateral (
     order by leg.start_time desc limit 1
 ) failed on true
 where session.account_id = %(account_id)s and session.finish_time is not null
+    and (%(call_session_id)s::bigint is null or session.call_session_id = %(call_session_id)s)
 order by start_time desc, session.call_session_id desc limit %(limit)s
 """
 """The last finished calls, each with its last leg that a trunk did not connect or whose server did not respond, and what the
@@ -112,8 +114,17 @@ PARAMETERS: Mapping[str, Any] = {
     "network_causes": list(NETWORK_CAUSES),
     "media_lost": MEDIA_LOST,
     "not_reached": list(_NOT_REACHED),
+    "call_session_id": None,
 }
-"""Of :data:`LAST_CALLS`, besides ``account_id`` and ``limit``."""
+"""Of :data:`LAST_CALLS`, besides ``account_id`` and ``limit``; with a ``call_session_id``, of that call only."""
+
+
+async def explain(db: Database, account_id: int, call_session_id: int) -> str | None:
+    """The ``explanation`` of a finished call; None: there is no such call, or it still lives."""
+    row = await db.fetch_one(
+        LAST_CALLS, {**PARAMETERS, "account_id": account_id, "limit": 1, "call_session_id": call_session_id}
+    )
+    return None if row is None else str(explained(row)["explanation"])
 
 
 def explained(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,195 @@
+"""The page of one call: its facts, its story, its recording, tags and comments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from trunkline.accounts.permissions import CHANGE_REPORTS, READ_REPORTS, Permission
+from trunkline.apis.service.workloads import Workload
+from trunkline.console.calls import reader_of
+from trunkline.console.page import Page
+from trunkline.console.story_texts import reason_of, sentence
+from trunkline.console.visit import Visit
+from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.directory.tags.listing import TAGS
+from trunkline.reports.call_explanation import explain
+from trunkline.reports.calls import CALLS_FOR_PEOPLE
+from trunkline.reports.comments import MAX_LENGTH, Author, add_comment, comments_of
+from trunkline.reports.communications import Kind
+from trunkline.reports.legs import LEGS
+from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
+from trunkline.reports.story import read_story
+from trunkline.tagging import communications as tagged
+from trunkline.tagging.changes import Named, TagChanges
+
+SET_TAGS: Permission = ("tag_management", "update")
+
+_PATH = r"/console/calls/{call_id:\d{1,18}}"
+
+_FIELDS = (
+    "id",
+    "start_time",
+    "finish_time",
+    "direction",
+    "is_internal",
+    "is_lost",
+    "finish_reason",
+    "contact_phone_number",
+    "contact_full_name",
+    "contact_id",
+    "virtual_phone_number",
+    "operator_phone_number",
+    "employees",
+    "total_wait_duration",
+    "talk_duration",
+    "total_duration",
+    "lost_call_processing_duration",
+    "tags",
+    "queues",
+    "scenario_name",
+    "source",
+    "call_records",
+    "voice_mail_records",
+)
+
+_LEG_FIELDS = (
+    "id",
+    "start_time",
+    "connect_time",
+    "duration",
+    "finish_reason",
+    "direction",
+    "is_operator",
+    "is_coach",
+    "employee_full_name",
+    "calling_phone_number",
+    "called_phone_number",
+    "is_failed",
+    "is_talked",
+    "release_cause_code",
+    "release_cause_description",
+)
+
+
+async def _show(visit: Visit) -> web.StreamResponse:
+    call = await _visible_call(visit)
+    call_id = call["id"]
+    legs = await reader_of(visit).list(LEGS, _one("call_session_id", call_id, _LEG_FIELDS, 500))
+    may_listen = visit.may(READ_REPORTS)
+    may_tag = visit.may(SET_TAGS)
+    tags: list[Any] = []
+    if may_tag:
+        listed = {"fields": ["id", "name"], "sort": [{"field": "name", "order": "asc"}], "limit": 1000}
+        page = await reader_of(visit).list(TAGS, listed, None, {"include_rating": False})
+        used = {one["tag_id"] for one in call["tags"] or ()}
+        tags = [one for one in orjson.loads(page.rows) if one["id"] not in used]
+    is_over = call["finish_time"] is not None
+    return visit.page(
+        "call.html",
+        call=call,
+        legs=orjson.loads(legs.rows),
+        story=await read_story(visit.db, visit.account_id, call_id),
+        sentence=sentence,
+        reason_of=reason_of,
+        explanation=await explain(visit.db, visit.account_id, call_id) if is_over else None,
+        reasons=REASON_DESCRIPTIONS,
+        recordings=[f"/system/media/talk/{call_id}/{one}/" for one in call["call_records"] or ()]
+        if may_listen
+        else [],
+        messages=[f"/system/media/voice_mail/{call_id}/{one}/" for one in call["voice_mail_records"] or ()]
+        if may_listen
+        else [],
+        comments=await comments_of(visit.db, visit.account_id, Kind.CALL, call_id),
+        may_comment=visit.may(CHANGE_REPORTS),
+        may_tag=may_tag,
+        tags=tags,
+        comment_max=MAX_LENGTH,
+    )
+
+
+async def _set_tag(visit: Visit) -> web.StreamResponse:
+    call, fields = await _visible_call(visit), await visit.form()
+    await _tag_changes(visit).set_tag(Named(tagged.Kind.CALL, call["id"]), _tag_of(fields))
+    raise _back(visit, call["id"])
+
+
+async def _unset_tag(visit: Visit) -> web.StreamResponse:
+    call, fields = await _visible_call(visit), await visit.form()
+    await _tag_changes(visit).take(Named(tagged.Kind.CALL, call["id"]), _tag_of(fields))
+    raise _back(visit, call["id"])
+
+
+async def _comment(visit: Visit) -> web.StreamResponse:
+    call, fields = await _visible_call(visit), await visit.form()
+    text = fields.get("comment", "").replace("\r\n", "\n").replace("\0", "").strip()
+    if not text:
+        raise InvalidInput("The comment is empty: write something.", field="comment")
+    if len(text) > MAX_LENGTH:
+        raise InvalidInput("The comment is too long: shorten it.", field="comment")
+    author = Author(visit.account_id, visit.caller.user_id, visit.caller.login)
+    await add_comment(visit.db, author, Kind.CALL, call["id"], text)
+    raise _back(visit, call["id"])
+
+
+async def _visible_call(visit: Visit) -> Mapping[str, Any]:
+    """The call of the address.
+
+    :raises NotFound: there is none, or the visitor may not see it.
+    """
+    own = visit.only_employee
+    params = _one("id", int(visit.request.match_info["call_id"]), _FIELDS, 1)
+    if own is not None:
+        mine = {"field": "employee_id", "operator": "=", "value": own}
+        params["filter"] = {"filters": [mine, params["filter"]], "condition": "and"}
+    page = await reader_of(visit).list(CALLS_FOR_PEOPLE, params, None, {"include_ongoing": True})
+    found: list[Mapping[str, Any]] = orjson.loads(page.rows)
+    if not found:
+        raise NotFound("There is no such call, or you may not see it.")
+    return found[0]
+
+
+def _one(field: str, value: int, fields: tuple[str, ...], limit: int) -> dict[str, Any]:
+    return {
+        "fields": list(fields),
+        "filter": {"field": field, "operator": "=", "value": value},
+        "limit": limit,
+    }
+
+
+def _tag_changes(visit: Visit) -> TagChanges:
+    caller = visit.caller
+    return TagChanges(
+        visit.db,
+        visit.services.switch,
+        visit.account_id,
+        caller.user_id,
+        caller.login,
+        caller.employee_id,
+        "console",
+    )
+
+
+def _tag_of(fields: Mapping[str, str]) -> int:
+    text = fields.get("tag", "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise InvalidInput("Choose a tag.", field="tag")
+    return int(text)
+
+
+def _back(visit: Visit, call_id: int) -> web.HTTPSeeOther:
+    visit.done()
+    response = web.HTTPSeeOther(f"/console/calls/{call_id}")
+    response.headers.update(visit.frame.headers)
+    return response
+
+
+PAGES = (
+    Page(_PATH, _show),
+    Page(f"{_PATH}/tag", _set_tag, SET_TAGS, "POST", Workload.CHANGE),
+    Page(f"{_PATH}/untag", _unset_tag, SET_TAGS, "POST", Workload.CHANGE),
+    Page(f"{_PATH}/comment", _comment, CHANGE_REPORTS, "POST", Workload.CHANGE),
+)

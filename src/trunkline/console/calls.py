@@ -1,0 +1,245 @@
+"""The list of calls with its filters, and its export."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from aiohttp import web
+
+from trunkline.accounts.permissions import READ_REPORTS
+from trunkline.apis.service.request_context import CallerLike
+from trunkline.console.call_filter import PATH, CallFilter, Outcome, Part, When, parse
+from trunkline.console.page import Entry, Page, translatable
+from trunkline.console.visit import Visit
+from trunkline.core.errors import PermissionDenied
+from trunkline.directory.employees.listing import EMPLOYEES
+from trunkline.directory.tags.listing import TAGS
+from trunkline.reports.calls import CALLS_FOR_PEOPLE, calls_for_people
+from trunkline.reports.reader import Reader
+from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
+
+PAGE_SIZE = 50
+EXPORT_STEP = 2000
+"""Rows that an export reads at a time."""
+
+EXPORT_MAX = 100_000
+"""Rows of an export: reports have no page behind this one."""
+
+_ = translatable
+
+COLUMNS: Mapping[str, str] = {
+    "time": _("Time"),
+    "direction": _("Direction"),
+    "contact": _("Contact"),
+    "number": _("Our number"),
+    "employee": _("Employee"),
+    "wait": _("Waited"),
+    "talk": _("Talked"),
+    "result": _("Result"),
+    "tags": _("Tags"),
+    "queue": _("Queue"),
+    "scenario": _("Scenario"),
+}
+"""Columns of the list, in their order."""
+
+USUAL = ("time", "direction", "contact", "number", "employee", "wait", "talk", "result", "tags")
+
+_FIELDS = (
+    "id",
+    "start_time",
+    "finish_time",
+    "direction",
+    "is_internal",
+    "is_lost",
+    "finish_reason",
+    "contact_phone_number",
+    "contact_full_name",
+    "virtual_phone_number",
+    "operator_phone_number",
+    "employees",
+    "last_talked_employee_full_name",
+    "total_wait_duration",
+    "talk_duration",
+    "lost_call_processing_duration",
+    "tags",
+    "queues",
+    "scenario_name",
+    "call_records",
+)
+
+_EXPORTED = (
+    "id",
+    "start_time",
+    "finish_time",
+    "direction",
+    "contact_phone_number",
+    "contact_full_name",
+    "virtual_phone_number",
+    "operator_phone_number",
+    "last_talked_employee_full_name",
+    "total_wait_duration",
+    "talk_duration",
+    "is_lost",
+    "finish_reason",
+    "tags",
+    "queues",
+    "scenario_name",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An entry of a select."""
+
+    value: str
+    title: str
+
+
+def may_see_calls(caller: CallerLike) -> bool:
+    """Whether the caller sees calls: all, or those of the own employee."""
+    return caller.may(*READ_REPORTS) or caller.employee_id is not None
+
+
+def visible(visit: Visit, chosen: CallFilter) -> dict[str, Any]:
+    """The filter of a report for what the visitor may see of what was chosen.
+
+    :raises PermissionDenied: nothing.
+    """
+    own, wanted = visit.only_employee, chosen.report_filter()
+    if own is None:
+        return wanted
+    mine = {"field": "employee_id", "operator": "=", "value": own}
+    return {"filters": [mine, wanted], "condition": "and"}
+
+
+def reader_of(visit: Visit) -> Reader:
+    """Reads lists of the visitor's account."""
+    return Reader(visit.db, visit.account_id, visit.zone)
+
+
+async def _show(visit: Visit) -> web.StreamResponse:
+    query = visit.request.query
+    chosen = parse(query)
+    page = max(1, int(query["page"])) if query.get("page", "").isdigit() and len(query["page"]) < 6 else 1
+    shown = [name for name in COLUMNS if name in query.getall("column", [])] or list(USUAL)
+    first, last = chosen.moments(visit.today)
+    offset = min((page - 1) * PAGE_SIZE, EXPORT_MAX)
+    found = await calls_for_people(
+        reader_of(visit),
+        {
+            "date_from": first,
+            "date_till": last,
+            "fields": list(_FIELDS),
+            "filter": visible(visit, chosen),
+            "sort": [{"field": "start_time", "order": "desc"}],
+            "limit": PAGE_SIZE,
+            "offset": offset,
+        },
+    )
+    total = found.total_items
+    return visit.page(
+        "calls.html",
+        calls=orjson.loads(found.rows),
+        total=total,
+        page=page,
+        pages=max(1, -(-min(total, EXPORT_MAX) // PAGE_SIZE)),
+        chosen=chosen,
+        shown=shown,
+        columns=COLUMNS,
+        is_usual=shown == list(USUAL),
+        page_path=lambda number: _path(chosen, shown, number),
+        export_path=f"{PATH}.csv?{urlencode(chosen.query)}",
+        employees=await _choices(visit, EMPLOYEES, "full_name") if visit.only_employee is None else [],
+        tags=await _choices(visit, TAGS, "name", {"include_rating": False}),
+        days=chosen.days(visit.today),
+        reasons=REASON_DESCRIPTIONS,
+        When=When,
+        Outcome=Outcome,
+        Part=Part,
+    )
+
+
+async def _export(visit: Visit) -> web.StreamResponse:
+    """All calls of the filter as CSV, written while they are read."""
+    if not visit.may(READ_REPORTS):
+        raise PermissionDenied("You may not export calls: an admin of the account can permit it.")
+    chosen = parse(visit.request.query)
+    first, last = chosen.moments(visit.today)
+    params = {
+        "date_from": first,
+        "date_till": last,
+        "fields": list(_EXPORTED),
+        "filter": visible(visit, chosen),
+        "sort": [{"field": "start_time", "order": "desc"}],
+        "limit": EXPORT_STEP,
+    }
+    begin, end = chosen.days(visit.today)
+    response = web.StreamResponse(
+        headers={
+            **visit.frame.headers,
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="calls-{begin}-{end}.csv"',
+        }
+    )
+    rows = orjson.loads((await calls_for_people(reader_of(visit), {**params, "offset": 0})).rows)
+    await response.prepare(visit.request)
+    await response.write(b"\xef\xbb\xbf" + _lines([_EXPORTED]))  # the mark by which spreadsheets see UTF-8
+    offset = 0
+    while rows:
+        await response.write(_lines([_cells(one) for one in rows]))
+        offset += EXPORT_STEP
+        if len(rows) < EXPORT_STEP or offset > EXPORT_MAX:
+            break
+        rows = orjson.loads((await calls_for_people(reader_of(visit), {**params, "offset": offset})).rows)
+    await response.write_eof()
+    return response
+
+
+def _lines(rows: list[Any]) -> bytes:
+    written = io.StringIO()
+    csv.writer(written).writerows(rows)
+    return written.getvalue().encode()
+
+
+def _cells(call: Mapping[str, Any]) -> list[Any]:
+    row: list[Any] = []
+    for name in _EXPORTED:
+        value = call[name]
+        if isinstance(value, list):
+            value = ", ".join(str(one.get("tag_name") or one.get("queue_name") or "") for one in value)
+        row.append(_harmless(value) if isinstance(value, str) else value)
+    return row
+
+
+def _harmless(text: str) -> str:
+    """A text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _path(chosen: CallFilter, shown: list[str], page: int) -> str:
+    pairs = [*chosen.query.items()]
+    if shown != list(USUAL):
+        pairs += [("column", one) for one in shown]
+    if page > 1:
+        pairs.append(("page", str(page)))
+    return f"{PATH}?{urlencode(pairs)}" if pairs else PATH
+
+
+async def _choices(
+    visit: Visit, listing: Any, name: str, values: Mapping[str, Any] | None = None
+) -> list[Choice]:
+    params = {"fields": ["id", name], "sort": [{"field": name, "order": "asc"}], "limit": 1000}
+    page = await reader_of(visit).list(listing, params, None, values)
+    return [Choice(str(one["id"]), one[name]) for one in orjson.loads(page.rows)]
+
+
+PAGES = (Page(PATH, _show), Page(f"{PATH}.csv", _export))
+ENTRIES = (Entry(PATH, _("Calls"), may_see_calls),)
+
+assert set(_FIELDS) | set(_EXPORTED) <= set(CALLS_FOR_PEOPLE.by_name)
