@@ -75,6 +75,9 @@ class FakeWriter:
     def begin_flush(self) -> Callable[[], Awaitable[None]]:
         return self.flush
 
+    def begin_keep(self) -> Callable[[], Awaitable[None]] | None:
+        return self.flush if self.unavailable_since is None else None
+
 
 class DirectExecutor(EffectExecutor):
     """Executes at once, on the fake engine."""

@@ -331,8 +331,8 @@ STORED_FIRST = frozenset(
         EventType.TAG_UNSET,
     }
 )
-"""Events of a call that nothing but the database has: Asterisk and its CEL log do not show them, so a recovery cannot make
-them again. The effects of a decision that has one wait until it is stored, for a bounded time
+"""Events of a call that nothing but the switch has: Asterisk and its CEL log do not show them, so a recovery cannot make
+them again. The effects of a decision that has one wait until the next switch would have it, for a bounded time
 (:data:`trunkline.calls.switch.executor.EFFECTS_WAIT_SECONDS`). The decision that begins a call never waits."""
 
 

@@ -21,6 +21,7 @@ from trunkline.calls.context import TrunkRegistration
 from trunkline.calls.flows import employee_settings, external_question, mailbox
 from trunkline.calls.flows.number_plan import Setting
 from trunkline.calls.records.event_writer import EventWriter
+from trunkline.calls.records.unwritten_events import UnwrittenEvents
 from trunkline.calls.switch.dialer import Dialer, dialing
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.last_talks import LastTalksReader, reading_last_talks
@@ -122,12 +123,22 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
                 file=settings.data / "trunk-addresses.json",
             )
         )
+        unwritten = UnwrittenEvents(settings.data / "unwritten-events")
+        former = await asyncio.to_thread(unwritten.load)
         writer = EventWriter(
-            db, node, buffer_max=settings.switch.event_buffer_max, fence=lease.fence, lost=fenced.set
+            db,
+            node,
+            buffer_max=settings.switch.event_buffer_max,
+            fence=lease.fence,
+            lost=fenced.set,
+            unwritten=unwritten,
         )
         await writer.load_dead_letter_count()
         writer.start()
         stack.push_async_callback(writer.stop)
+        await writer.write_former(former)
+        await unwritten.forget_former()
+        health.phases.done("events")
         connect = {"ari_port": settings.engine.ari_connect_port, "ami_port": settings.engine.ami_connect_port}
         engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install), **connect))
         disk_events = EventPublisher(db, file=settings.data / "disk-events.jsonl")

@@ -10,8 +10,6 @@ Space is reserved behind the end of the file, so that the ends of calls are also
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import io
 import json
 import os
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from trunkline.core.clock import Instant
+from trunkline.core.reserved_space import reserve_space
 from trunkline.telephony.names import endpoint_of_channel
 from trunkline.telephony.port import (
     Answered,
@@ -40,11 +39,6 @@ ROTATE_BYTES = 32 << 20
 """Rotated when larger; one older file is kept, so that this much is always readable."""
 RESERVED_BYTES = 4 << 20
 """Reserved behind the end of the file: some 20 000 entries, several for each call that is up when the disk becomes full."""
-_KEEP_SIZE = 1
-"""``FALLOC_FL_KEEP_SIZE`` of fallocate(2): blocks are allocated and the size of the file stays."""
-_BLOCK = 512
-"""Unit of ``st_blocks``, in bytes."""
-_NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _FIELD = r'"((?:[^"]|"")*)"'
 _ENTRY = re.compile(
     ",".join([r'"([A-Z_]+)"', r'"([0-9]{1,12}\.[0-9]{1,17})"', *([_FIELD] * 8)]) + r"(?:\r?\n|\Z)"
@@ -173,21 +167,9 @@ def reserve(path: Path, size: int = RESERVED_BYTES) -> bool:
     # Not truncated and not written to: Asterisk may append to it at the same moment.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        stat = os.fstat(descriptor)
-        if stat.st_blocks * _BLOCK - stat.st_size >= size // 2:
-            return True
-        libc = ctypes.CDLL(None, use_errno=True)
-        try:
-            allocate = libc.fallocate64  # glibc: offsets of 64 bits on each machine
-        except AttributeError:
-            allocate = libc.fallocate
-        offset, length = ctypes.c_int64(stat.st_size), ctypes.c_int64(size)
-        if allocate(descriptor, _KEEP_SIZE, offset, length) == 0:
-            return True
-        error = ctypes.get_errno()
-        if error in _NOT_SUPPORTED:
-            return False
-        raise OSError(error, os.strerror(error), str(path))
+        return reserve_space(descriptor, size)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(descriptor)
 

@@ -6,8 +6,9 @@ A batch is fixed before it is written: a second attempt writes the same events, 
 
 While the database cannot take events they wait in memory; the calls go on. This includes a missing table, a missing
 permission and a full disk. The buffer is bounded: when it is full the switch takes no new calls
-(:attr:`EventWriter.full`), so that nothing accepted is lost. Only an event that no attempt can store is put into
-``dead_letters``, with the rest of its stream.
+(:attr:`EventWriter.full`), so that nothing accepted is lost. Until they are written they are in a file, too, from which the
+next switch writes them if this process is killed (:mod:`trunkline.calls.records.unwritten_events`). Only an event that no
+attempt can store is put into ``dead_letters``, with the rest of its stream.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import psycopg
 
 from trunkline.calls.evolution import begin, evolve, replay
 from trunkline.calls.records import history
+from trunkline.calls.records.unwritten_events import Decided, UnwrittenEvents
 from trunkline.calls.session import Session
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import LeaseLost, StreamConflict, first_line
@@ -63,6 +65,12 @@ values (%s, %s, %s, %s, %s, %s, %s)
 
 _COUNT_DEAD_LETTERS = """
 select count(*) as count from dead_letters where account_id in (select account_id from accounts)
+"""
+
+_VERSIONS = """
+select call_session_id, version, is_open from call_streams
+where call_session_id = any(%(ids)s::bigint[]) and call_session_id between %(first)s and %(last)s
+    and account_id in (select account_id from accounts)
 """
 
 _CLOSE = """
@@ -127,6 +135,7 @@ class EventWriter:
 
     :param fence: the lease under which this switch writes; None in tests.
     :param lost: called once when another switch holds the lease: nothing is written any more.
+    :param unwritten: keeps events until they are written; None: they are lost when the process is killed.
     """
 
     def __init__(
@@ -137,9 +146,13 @@ class EventWriter:
         buffer_max: int,
         fence: Fence | None = None,
         lost: Callable[[], None] = lambda: None,
+        unwritten: UnwrittenEvents | None = None,
     ) -> None:
         self._db = db
         self._node = node
+        self._files = unwritten
+        self._last_in_files = 0
+        """Count of the last event that was given to the files."""
         self._fence = fence
         self._lost = lost
         self._buffer_max = buffer_max
@@ -172,6 +185,8 @@ class EventWriter:
         self.dead_letters = int(row["count"]) if row is not None else 0
 
     def start(self) -> None:
+        if self._files is not None:
+            self._files.start()
         self._task = core_task(self._run(), name="event-writer")
 
     async def stop(self) -> None:
@@ -182,6 +197,8 @@ class EventWriter:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._files is not None:
+            await self._files.stop()
 
     @property
     def unwritten(self) -> int:
@@ -232,7 +249,62 @@ class EventWriter:
         self._pending.append(_Pending(tuple(events), position, time.monotonic()))
         self._count_put += len(events)
         self._unwritten += len(events)
+        if self._files is not None:
+            self._files.put(self._pending[-1].events, position, self._count_put)
+            self._last_in_files = self._count_put
         self._wake.set()
+
+    async def write_former(self, decided: Sequence[Decided]) -> int:
+        """Write what former switches of this node left in their files, and wait until it is written.
+
+        What PostgreSQL has is left out, by the numbers of the events. So a file may be read more than once.
+
+        :param decided: in the order of their decisions.
+        :returns: how many events were written.
+        """
+        versions = await self._versions({one.events[0].call_session_id for one in decided})
+        count = 0
+        for one in decided:
+            events = [event for event in one.events if _follows(versions, event)]
+            if events:
+                # Not given to the files of this process: they are in those of the former one.
+                self._pending.append(_Pending(tuple(events), one.position, time.monotonic()))
+                self._count_put += len(events)
+                self._unwritten += len(events)
+                count += len(events)
+        if count:
+            self._wake.set()
+            await self.flush()
+            _log.warning(
+                "kept_events_written",
+                events=count,
+                calls=len({event.stream for one in decided for event in one.events}),
+                consequence="the former switch was killed before it had stored them; they are stored now",
+            )
+        return count
+
+    async def _versions(self, calls: set[int | None]) -> dict[int, int | None]:
+        """By call: the number of its last stored event; None for a call whose end is stored."""
+        ids = [one for one in calls if one is not None]
+        rows = await self._db.fetch_all(
+            _VERSIONS, {"ids": ids, "first": min(ids, default=0), "last": max(ids, default=0)}
+        )
+        return {row["call_session_id"]: row["version"] if row["is_open"] else None for row in rows}
+
+    def begin_keep(self) -> Callable[[], Awaitable[None]] | None:
+        """What to call to wait until all that was put before survives the end of this process.
+
+        In the files if they can be written, else in PostgreSQL. None: neither is possible now.
+        """
+        if self._files is None or not self._files.is_usable:
+            return self.begin_flush() if self.unavailable_since is None else None
+        files, goal = self._files, self._last_in_files
+
+        async def wait() -> None:
+            if not await files.kept(goal) and self.unavailable_since is None:
+                await self.begin_flush()()
+
+        return wait
 
     async def flush(self) -> None:
         """Wait until all that was put before is written (or is in ``dead_letters``)."""
@@ -274,6 +346,8 @@ class EventWriter:
                 self._pending.popleft()
             self._count_written += count
             self._unwritten -= count
+            if self._files is not None:
+                self._files.written(self._count_written)
             if self._count_written >= self._flush_until:
                 self._flush_requested.clear()
             async with self._progress:
@@ -627,6 +701,17 @@ def _evolve_to_end(portion: _Portion) -> None:
                 True  # the state may have a part of the event: the row is made from what is stored
             )
             return
+
+
+def _follows(versions: dict[int, int | None], event: Event) -> bool:
+    """Whether the event is the next one of its call, which has it then."""
+    call_session_id = event.call_session_id
+    assert call_session_id is not None
+    version = versions.get(call_session_id, 0)
+    if version is None or event.seq != version + 1:
+        return False
+    versions[call_session_id] = event.seq
+    return True
 
 
 def _same(ours: Event, stored: Event) -> bool:

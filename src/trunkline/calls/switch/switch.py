@@ -325,17 +325,15 @@ class Switch:
         """What the effects of a decision wait for; None: they are carried out at once.
 
         Effects that were carried out are found again by a recovery, and with them most events. A decision that has an event
-        of another kind would be lost if this process were killed after its effects and before its events are stored. A call
+        of another kind would be lost if this process were killed after its effects and before its events are kept. A call
         that a scenario answers waits, too: its caller, who hears silence without a switch, would have no scenario any more.
         """
-        if self._writer.unavailable_since is not None:
-            return None
         if any(isinstance(effect, Answer) for effect in decision.effects):
-            return self._writer.begin_flush()
+            return self._writer.begin_keep()
         types = {event.type for event in decision.events}
         if EventType.SESSION_STARTED in types or not types & STORED_FIRST:
             return None
-        return self._writer.begin_flush()
+        return self._writer.begin_keep()
 
     def _note_for_queues(self, queues: CallQueues, decision: Decision) -> None:
         """What goes wrong in a queue does not affect the call."""

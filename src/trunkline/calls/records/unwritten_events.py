@@ -1,0 +1,403 @@
+"""Files with the events of calls that PostgreSQL does not have yet: a switch that is killed leaves them to the next one.
+
+A thread appends each decision to a file as soon as it is made. What a process has appended outlives it, however it ends,
+without ``fsync``; only events that have waited for :data:`SYNC_SECONDS` are brought to the disk, for the case that the
+machine stops while PostgreSQL does not take them. No call waits for the disk: :meth:`UnwrittenEvents.put` hands the events
+over to the thread, and who needs them in the file awaits :meth:`UnwrittenEvents.kept`.
+
+Each line has a checksum. The next switch reads the lines after its takeover of the node, and writes the events that
+PostgreSQL does not have (:meth:`trunkline.calls.records.event_writer.EventWriter.write_former`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import queue
+import threading
+import time
+import zlib
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from trunkline.core.clock import Instant
+from trunkline.core.log import get_logger
+from trunkline.core.reserved_space import reserve_space
+from trunkline.events.catalogue import Event, EventType
+
+FILE_BYTES = 1_000_000
+"""A file that has more is followed by another one; it is removed when PostgreSQL has its events."""
+EMPTIED_BYTES = 250_000
+"""A file that has more is emptied as soon as PostgreSQL has all events: a start reads no more."""
+SYNC_SECONDS = 1.0
+"""Events that PostgreSQL does not have after this time are brought to the disk."""
+RESERVED_BYTES = 2 * FILE_BYTES
+"""Reserved behind the end of a file."""
+_AT_ONCE = 500
+"""Lines of one write."""
+_SUFFIX = ".events"
+
+_log = get_logger("calls")
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The events of one decision.
+
+    :ivar position: all of the engine's signals before this time are handled, and their events are kept; None: not known.
+    """
+
+    events: tuple[Event, ...]
+    position: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    decided: Decided
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    count: int
+
+
+class UnwrittenEvents:
+    """The files of one node. All methods are for the event loop of the switch, except :meth:`load`.
+
+    :param folder: of the files, for this user alone; is made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._former: list[Path] = []
+        self._inbox: queue.SimpleQueue[_Put | _Written | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: deque[tuple[int, asyncio.Future[bool]]] = deque()
+        self._handled = 0
+        """Count of the last event that is in a file, or could not be put there."""
+        self._failed_until = 0
+        """Count of the last event that could not be put there."""
+        self.is_usable = True
+        """Whether the last events are in a file."""
+
+    def load(self) -> list[Decided]:
+        """What former switches left, in its order; blocks. Their files stay until :meth:`forget_former`.
+
+        What cannot be read is logged and stays: no file keeps a switch from its start.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            files = sorted(self._folder.glob(f"*{_SUFFIX}"))
+        except OSError as error:
+            _log_unreadable(self._folder, error)
+            return []
+        runs: dict[str, list[Path]] = {}
+        for file in files:
+            runs.setdefault(file.name.partition("-")[0], []).append(file)
+        found: list[Decided] = []
+        for run in runs.values():
+            try:
+                found += _load_run(run)
+            except OSError as error:
+                _log_unreadable(run[0], error)
+            else:
+                self._former += run
+        return found
+
+    async def forget_former(self) -> None:
+        """PostgreSQL has what former switches left: remove their files."""
+        former, self._former = self._former, []
+        await asyncio.to_thread(_remove, former)
+
+    def start(self) -> None:
+        """Take events from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="unwritten-events", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End the thread after what was put. Files whose events PostgreSQL has are removed."""
+        if self._thread is not None:
+            self._inbox.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    def put(self, events: tuple[Event, ...], position: Instant | None, count: int) -> None:
+        """Keep the events of one decision; never waits.
+
+        :param count: of the events that were put so far, with these.
+        """
+        self._inbox.put(_Put(Decided(events, position), count))
+
+    def written(self, count: int) -> None:
+        """PostgreSQL has the first ``count`` events."""
+        self._inbox.put(_Written(count))
+
+    async def kept(self, count: int) -> bool:
+        """Wait until the first ``count`` events are in a file.
+
+        :returns: False: one of the last could not be put there.
+        """
+        assert self._loop is not None
+        done = self._loop.create_future()
+        self._waiting.append((count, done))
+        # Registered first: the thread looks for who waits after it has moved the count.
+        if self._handled >= count:
+            self._settle()
+        return await done
+
+    # --- in the event loop
+
+    def _settle(self) -> None:
+        """Counts grow in the order of the calls, so who waits longest waits for the lowest."""
+        still: deque[tuple[int, asyncio.Future[bool]]] = deque()
+        for count, done in self._waiting:
+            if count > self._handled:
+                still.append((count, done))
+            elif not done.done():
+                done.set_result(count > self._failed_until)
+        self._waiting = still
+
+    # --- in the thread
+
+    def _run(self) -> None:
+        file = _File(self._folder)
+        while True:
+            given, is_over = self._next(file)
+            puts = [one for one in given if isinstance(one, _Put)]
+            written = max((one.count for one in given if isinstance(one, _Written)), default=0)
+            lines = [line for one in puts if (line := _line(one)) is not None]
+            if written:
+                lines.append(_framed({"w": written}))
+            with contextlib.suppress(OSError):
+                file.written(written)
+            self._append(file, lines, puts[-1].count if puts else 0)
+            if is_over:
+                file.close()
+                return
+
+    def _next(self, file: _File) -> tuple[list[_Put | _Written], bool]:
+        """What was given since the last time, and whether it is the end."""
+        given: list[_Put | _Written] = []
+        try:
+            one = self._inbox.get(timeout=file.sync_after)
+            while one is not None and len(given) < _AT_ONCE:
+                given.append(one)
+                one = self._inbox.get_nowait()
+            if one is not None:
+                given.append(one)
+            return given, one is None
+        except queue.Empty:
+            return given, False
+
+    def _append(self, file: _File, lines: Sequence[bytes], count: int) -> None:
+        try:
+            file.append(lines, count)
+        except OSError as error:
+            self._failed_until = max(self._failed_until, count)
+            if self.is_usable:
+                self.is_usable = False
+                _log.error(
+                    "events_not_kept",
+                    file=str(file.path or self._folder),
+                    error=str(error),
+                    consequence="events that PostgreSQL does not have yet are lost if the switch is killed now",
+                    remedy="check the disk and the permissions of the data folder",
+                )
+        else:
+            if count and not self.is_usable:
+                self.is_usable = True
+                _log.info("events_kept_again", file=str(file.path))
+        if count:
+            self._handled = count
+            if self._waiting and self._loop is not None:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                    self._loop.call_soon_threadsafe(self._settle)
+
+
+class _File:
+    """The file of this process that is appended to, and those before it that have events PostgreSQL does not have."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._run = f"{time.time_ns():020}"
+        self._number = 0
+        self._full: deque[tuple[int, Path]] = deque()
+        """Files that are not appended to any more, with the count of their last event."""
+        self._descriptor: int | None = None
+        self._size = 0
+        self._is_torn = False
+        """Whether the last write ended within a line."""
+        self._last = 0
+        """Count of the last event in the file."""
+        self._written = 0
+        self._unsynced_since: float | None = None
+        """Seconds of ``time.monotonic()``."""
+        self.path: Path | None = None
+
+    @property
+    def sync_after(self) -> float | None:
+        """Seconds until the file must be brought to the disk; None: it need not."""
+        if self._unsynced_since is None:
+            return None
+        return max(0.0, self._unsynced_since + SYNC_SECONDS - time.monotonic())
+
+    def append(self, lines: Sequence[bytes], count: int) -> None:
+        """:raises OSError: not all of them are in the file."""
+        if lines:
+            if self._descriptor is None or self._size > FILE_BYTES:
+                self._open_next()
+            assert self._descriptor is not None
+            self._write(self._descriptor, b"".join(lines))
+            if count:
+                self._last = count
+                self._unsynced_since = self._unsynced_since or time.monotonic()
+        if self.sync_after == 0.0 and self._descriptor is not None:
+            self._unsynced_since = None
+            os.fdatasync(self._descriptor)
+
+    def written(self, count: int) -> None:
+        """PostgreSQL has the first ``count`` events."""
+        self._written = max(self._written, count)
+        while self._full and self._full[0][0] <= self._written:
+            self._full.popleft()[1].unlink(missing_ok=True)
+        if self._last <= self._written:
+            self._unsynced_since = None
+            if self._descriptor is not None and self._size > EMPTIED_BYTES:
+                os.ftruncate(self._descriptor, 0)
+                self._size, self._is_torn = 0, False
+                _reserve(self._descriptor)
+
+    def close(self) -> None:
+        """Remove the file, unless it has events that PostgreSQL does not have."""
+        if self._descriptor is not None and self.path is not None:
+            if self._last <= self._written:
+                self.path.unlink(missing_ok=True)
+            else:
+                os.fdatasync(self._descriptor)
+            os.close(self._descriptor)
+
+    def _open_next(self) -> None:
+        path = self._folder / f"{self._run}-{self._number:06}{_SUFFIX}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if self._descriptor is not None and self.path is not None:
+            os.close(self._descriptor)
+            self._full.append((self._last, self.path))
+        self._number += 1
+        self._descriptor, self.path, self._size, self._is_torn = descriptor, path, 0, False
+        _reserve(descriptor)
+
+    def _write(self, descriptor: int, content: bytes) -> None:
+        if self._is_torn:
+            content = b"\n" + content
+        left = memoryview(content)
+        self._is_torn = True
+        while left:
+            done = os.write(descriptor, left)
+            self._size += done
+            left = left[done:]
+        self._is_torn = False
+
+
+def _reserve(descriptor: int) -> None:
+    """Reserve space behind the end of the file, so that events are kept also on a disk that is full."""
+    with contextlib.suppress(OSError):  # what the disk has is used without that
+        reserve_space(descriptor, RESERVED_BYTES)
+
+
+def _line(put: _Put) -> bytes | None:
+    """None: an event has a value that cannot be stored; the writer has the remedy."""
+    events = [
+        (one.account_id, one.stream, one.seq, one.type.value, one.at, one.data) for one in put.decided.events
+    ]
+    try:
+        return _framed({"n": put.count, "p": put.decided.position, "e": events})
+    except (TypeError, ValueError):
+        return None
+
+
+def _framed(content: dict[str, Any]) -> bytes:
+    text = orjson.dumps(content)
+    return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
+def _load_run(files: Sequence[Path]) -> list[Decided]:
+    """What one process left that PostgreSQL may not have."""
+    found: list[tuple[int, Decided]] = []
+    written, bad = 0, 0
+    for file in files:
+        lines = file.read_bytes().split(b"\n")
+        for line in lines:
+            content = _content(line)
+            if content is None:
+                bad += bool(line)
+            elif "w" in content:
+                written = max(written, int(content["w"]))
+            else:
+                found.append((int(content["n"]), _decided(content)))
+    if bad:
+        _log.warning(
+            "kept_events_damaged",
+            file=str(files[0]),
+            lines=bad,
+            consequence="what these lines had is made again from Asterisk and its CEL log as far as these have it",
+        )
+    return [decided for count, decided in found if count > written]
+
+
+def _content(line: bytes) -> dict[str, Any] | None:
+    """None: the line is not complete. The last line of a process that was killed may be so."""
+    checksum, _, text = line.partition(b" ")
+    try:
+        if int(checksum, 16) != zlib.crc32(text):
+            return None
+        content: dict[str, Any] = orjson.loads(text)
+        if "e" in content:
+            _decided(content)
+    except (ValueError, KeyError, TypeError):
+        return None
+    return content
+
+
+def _decided(content: dict[str, Any]) -> Decided:
+    position = content["p"]
+    return Decided(
+        tuple(
+            Event(account_id, stream, seq, EventType(type_), Instant(at), data)
+            for account_id, stream, seq, type_, at, data in content["e"]
+        ),
+        None if position is None else Instant(position),
+    )
+
+
+def _log_unreadable(path: Path, error: OSError) -> None:
+    _log.error(
+        "kept_events_unreadable",
+        file=str(path),
+        error=str(error),
+        consequence="what a former switch had not stored is made again from Asterisk as far as this has it",
+        remedy="check the disk and the permissions of the data folder, then restart the switch",
+    )
+
+
+def _remove(files: Sequence[Path]) -> None:
+    for file in files:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                _log.warning(
+                    "kept_events_not_removed",
+                    file=str(file),
+                    error=str(error),
+                    consequence="the next start reads the file again, and writes nothing twice",
+                )
