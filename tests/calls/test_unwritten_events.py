@@ -40,6 +40,10 @@ async def kept(folder: Path, *decisions: tuple[Event, ...], written: int = 0) ->
     await files.stop()
 
 
+def is_usable(files: UnwrittenEvents) -> bool:
+    return files.is_usable
+
+
 def left(folder: Path) -> list[tuple[Event, ...]]:
     return [one.events for one in UnwrittenEvents(folder).load()]
 
@@ -136,14 +140,14 @@ async def test_on_a_full_disk_the_database_is_waited_for_instead(
     files.load()
     files.start()
     events = tuple(talk().events)
-    monkeypatch.setattr(unwritten_events.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     files.put(events, POSITION, 10)
     assert not await files.kept(10)
-    assert not files.is_usable
+    assert is_usable(files) is False
     monkeypatch.undo()
     files.put(events, POSITION, 20)
     assert await files.kept(20)
-    assert files.is_usable
+    assert is_usable(files) is True
     assert left(tmp_path) == [events]
     await files.stop()
 

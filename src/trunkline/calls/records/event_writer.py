@@ -246,11 +246,12 @@ class EventWriter:
         """
         if not events:
             return
-        self._pending.append(_Pending(tuple(events), position, time.monotonic()))
+        decided = tuple(events)
+        self._pending.append(_Pending(decided, position, time.monotonic()))
         self._count_put += len(events)
         self._unwritten += len(events)
         if self._files is not None:
-            self._files.put(self._pending[-1].events, position, self._count_put)
+            self._files.put(decided, position, self._count_put)
             self._last_in_files = self._count_put
         self._wake.set()
 

@@ -148,7 +148,7 @@ class UnwrittenEvents:
         :returns: False: one of the last could not be put there.
         """
         assert self._loop is not None
-        done = self._loop.create_future()
+        done: asyncio.Future[bool] = self._loop.create_future()
         self._waiting.append((count, done))
         # Registered first: the thread looks for who waits after it has moved the count.
         if self._handled >= count:
