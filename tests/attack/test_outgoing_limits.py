@@ -92,6 +92,17 @@ def test_money(who: int) -> None:
     assert called_out(call(account, later, c.KNOWN, 60)) == [c.KNOWN]
 
 
+def test_calls_that_are_charged_take_no_memory() -> None:
+    """Also of accounts whose money is not limited."""
+    simulation = None
+    for _ in range(5):
+        simulation = call(limited(calls_per_minute=100), simulation, c.CUSTOMER, MINUTE)
+        simulation.answer(c.CUSTOMER)
+        simulation.hang_up()
+    assert simulation is not None
+    assert [len(one) for one in simulation.presence.outgoing._uncharged.values()] == [1, 1]
+
+
 def test_an_event_once_a_window() -> None:
     account = limited(calls_per_minute=1)
     simulation = call(account, None, c.CUSTOMER)

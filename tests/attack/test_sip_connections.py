@@ -475,6 +475,13 @@ def _child(code: str, *arguments: object, data: bytes = b"") -> Iterator[subproc
         child.wait()
 
 
+@contextlib.contextmanager
+def flood_of_one_call_id(method: str, port: int) -> Iterator[None]:
+    """Two clients that send such requests without a pause. Requests with one Call-ID wait in one queue of Asterisk."""
+    with _child(_PIPELINED, port, 2, data=_request(method, "TCP", 1) * 100):
+        yield
+
+
 def _during_flood(
     pbx: Pbx, data: bytes, sources: int
 ) -> tuple[list[tuple[float | None, float | None]], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,13 @@ from tests.billing.company import give_plan
 from tests.calls import company as c
 from tests.calls.company import company
 from trunkline.accounts.administration import Administration
-from trunkline.billing.spending import Spending
+from trunkline.billing.spending import PERIOD_SECONDS, Spending, watching
+from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.core.errors import NotFound
 from trunkline.core.ids import IdGenerator
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Database
-from trunkline.directory.model import Directory
+from trunkline.directory.model import Directory, OutgoingLimits
 
 pytestmark = pytest.mark.attack
 
@@ -56,7 +58,7 @@ async def test_money_of_today(db: Database) -> None:
     directory = Directory(
         {ACCOUNT: account, OTHER_ACCOUNT: replace(account, account_id=OTHER_ACCOUNT, lines={})}
     )
-    spending = Spending(db, lambda: directory, lambda: [ACCOUNT])
+    spending = Spending(db, lambda: directory, lambda _: [ACCOUNT])
     await spending.refresh()
     assert spending.spent(ACCOUNT, None, []) == 3.75
     assert spending.spent(ACCOUNT, 2, []) == 2.25
@@ -84,3 +86,44 @@ async def test_limits_are_set_by_the_operator(db: Database) -> None:
             await administration.set_outgoing_limits(
                 account_id, line, calls_per_minute=1, concurrent_calls=None, money_per_day=None
             )
+
+
+async def _limited_account(db: Database) -> Directory:
+    await db.execute(
+        "insert into accounts (account_id, name, time_zone) values (%s, 'Harbour Tours', 'UTC')", (ACCOUNT,)
+    )
+    await give_plan(db, ACCOUNT)
+    limit = {0: OutgoingLimits(money_per_day=1.0)}
+    return Directory({ACCOUNT: replace(company(), outgoing_limits=limit)})
+
+
+async def test_a_new_limit_is_in_effect_with_the_prices(db: Database) -> None:
+    """The directory waits for them: else twenty calls in the seconds after the command cost nothing."""
+    with_limit, current = await _limited_account(db), Directory({ACCOUNT: company()})
+    spending = Spending(db, lambda: current, OutgoingUsage().limited_by_money)
+    async with watching(spending):
+        assert spending.spent(ACCOUNT, None, [(c.CUSTOMER, 120)]) == 0.0
+        await spending.prepare(with_limit)
+        assert spending.spent(ACCOUNT, None, []) == 0.0  # the account is unknown to the directory in effect
+        await spending.refresh()
+        current = with_limit
+        assert spending.spent(ACCOUNT, None, [(c.CUSTOMER, 120)]) > 0.0
+
+
+async def test_prices_are_known_from_the_start(db: Database) -> None:
+    directory = await _limited_account(db)
+    spending = Spending(db, lambda: directory, OutgoingUsage().limited_by_money)
+    async with watching(spending):
+        assert spending.spent(ACCOUNT, None, [(c.CUSTOMER, 120)]) > 0.0
+
+
+async def test_other_prices_are_in_effect_within_a_moment(db: Database) -> None:
+    directory = await _limited_account(db)
+    spending = Spending(db, lambda: directory, OutgoingUsage().limited_by_money)
+    async with watching(spending):
+        await asyncio.sleep(0.5)  # LISTEN
+        before = spending.spent(ACCOUNT, None, [(c.CUSTOMER, 120)])
+        await db.execute("update tariff_rates set cost_per_minute = cost_per_minute + 5")
+        async with asyncio.timeout(PERIOD_SECONDS / 4):
+            while spending.spent(ACCOUNT, None, [(c.CUSTOMER, 120)]) < before + 5:
+                await asyncio.sleep(0.02)

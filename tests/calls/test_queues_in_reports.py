@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from tests.apis.data_api.client import DataApiClient
 from tests.calls import company as c
 from tests.calls.queue_node import QUEUE, QueueNode, with_queue
 from trunkline.calls.evolution import replay
+from trunkline.calls.flows import queueing
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.history import leg_row, session_row
 from trunkline.core.clock import to_datetime
 from trunkline.db.pool import Database
-from trunkline.queues.states import AgentStatus
+from trunkline.queues.states import AgentStatus, LeavingReason
+from trunkline.reports.fields import QUEUE_OUTCOMES
 from trunkline.telephony.port import Channel, KeyPressed
 
+ROOT = Path(__file__).parents[2]
 REPORT: dict[str, dict[str, Any]] = {"get.calls_report": {}, "get.calls": {"report_id": 1}}
 
 
@@ -44,6 +48,14 @@ def stay(outcome: str | None, wait: int | None, key: str | None = None) -> dict[
 async def press(one: QueueNode, customer: Channel, key: str) -> None:
     one.switch.handle(KeyPressed(customer, one.engine.at(), key))
     await one.settle()
+
+
+def test_the_reports_have_each_way_in_which_the_time_in_a_queue_ends() -> None:
+    """Also that of a lead for whom no agent was connected in time."""
+    ways = {*LeavingReason, queueing.NOT_IN_TIME} - {LeavingReason.HANGUP}
+    assert ways <= set(QUEUE_OUTCOMES), "a filter refuses what is not in the list"
+    documented = (ROOT / "docs/api/lists.md").read_text()
+    assert {one for one in QUEUE_OUTCOMES if f"`{one}`" not in documented} == set()
 
 
 async def test_a_caller_whom_an_agent_answers_has_waited_until_the_talk() -> None:

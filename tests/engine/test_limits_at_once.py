@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from tests.engine.setup import COMPANY, Setup
 from trunkline.cli.switch import switch_client
-from trunkline.demo.outside import Answer, Phone, Refuse
+from trunkline.demo.outside import Answer, Phone
 from trunkline.runtime import postgres
 
 pytestmark = [
@@ -24,9 +24,8 @@ pytestmark = [
 ]
 
 CALLS, LIMIT = 20, 5
-DEAR, CHEAP = "97150888", "97150889"
+DEAR = "97150888"
 """The first digits of numbers with a price, for which no other test has spent anything."""
-BUSY = 17
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
@@ -124,28 +123,13 @@ async def test_money(setup: Setup, tmp_path: Path) -> None:
     """Calls of two a minute, twenty of them at once: no more than the money of the day is enough for."""
     account = str(setup.account.account_id)
     file = tmp_path / "tariffs.yaml"
-    prices = f"{{from: 2026-01-01, currency: USD, out: {{{DEAR}: 2.00, {CHEAP}: 1.00}}}}"
+    prices = f"{{from: 2026-01-01, currency: USD, out: {{{DEAR}: 2.00}}}}"
     file.write_text(f"plans: {{limits: {{name: Limits, prices: [{prices}]}}}}")
     await setup.installation.run("tariff", "apply", str(file), "--yes")
     await setup.installation.run("tariff", "assign", "limits", "--account", account)
     try:
-        async with _limited(setup, None, "--money-per-day", "0.50"):
-            # Prices are read periodically. A call that nobody answers costs nothing.
-            customer = await setup.customer_with(f"{CHEAP}7001")
-            customer.on_call(Refuse(BUSY))
-            async with asyncio.timeout(30):
-                while True:
-                    call = await setup.anna.dial(customer.name)
-                    await call.ended()
-                    if not customer.incoming:
-                        break
-                    customer.forget()
-                    customer.on_call(Refuse(BUSY))
-            await setup.installation.run("account", "calls", "--account", account, "--money-per-day", "7")
-            async with asyncio.timeout(30):  # until the higher limit is in force
-                while not customer.incoming:
-                    call = await setup.anna.dial(customer.name)
-                    await call.ended()
+        # The account had no limit of money before, and no price.
+        async with _limited(setup, None, "--money-per-day", "7"):
             assert await _calls_at_carrier(setup, setup.anna, DEAR) == 3
     finally:
         await setup.installation.run("tariff", "assign", "--account", account)

@@ -76,6 +76,7 @@ def test_corrections_replace_what_they_name() -> None:
         *asterisk_correction.SIP_CORRECTIONS,
         *asterisk_correction.REGISTRAR_CORRECTIONS,
         *asterisk_correction.SESSION_CORRECTIONS,
+        *asterisk_correction.DISTRIBUTOR_CORRECTIONS,
     ):
         assert len(one.old) == len(one.new)
         assert one.old != one.new
@@ -116,6 +117,8 @@ def test_a_copy_of_an_earlier_version_is_corrected(asterisk_install: AsteriskIns
     assert not asterisk_correction.is_registrar_corrected(module.parent)
     _undo(module.with_name(asterisk_correction.SESSIONS), asterisk_correction.SESSION_CORRECTIONS)
     assert not asterisk_correction.are_sessions_corrected(module.parent)
+    _undo(module.with_name(asterisk_correction.DISTRIBUTOR), asterisk_correction.DISTRIBUTOR_CORRECTIONS)
+    assert not asterisk_correction.is_distributor_corrected(module.parent)
     marker = json.loads((root / "installed.json").read_text())
     assert marker.pop("corrections") == asterisk_correction.APPLIED
     (root / "installed.json").write_text(json.dumps(marker))
@@ -125,4 +128,5 @@ def test_a_copy_of_an_earlier_version_is_corrected(asterisk_install: AsteriskIns
     assert _digest(library.read_bytes()) == asterisk_correction.SIP_CORRECTIONS[-1].after
     assert asterisk_correction.is_registrar_corrected(module.parent)
     assert asterisk_correction.are_sessions_corrected(module.parent)
+    assert asterisk_correction.is_distributor_corrected(module.parent)
     assert json.loads((root / "installed.json").read_text())["corrections"] == asterisk_correction.APPLIED

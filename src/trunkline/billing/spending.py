@@ -1,7 +1,8 @@
 """What accounts and lines have spent today on outside calls, kept in memory for limits.
 
 The charges are read periodically in a background task; calls that are not charged yet are priced by the account's current
-price list.
+price list. Price lists are read again when one is changed or assigned, and before a limit of an account that had none is in
+effect: else its calls would have no price until the next reading.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from trunkline.db.pool import Database, log_cause
 from trunkline.directory.model import Directory
 
 PERIOD_SECONDS = 10.0
+CHANNEL = "trunkline_tariffs"
+"""Notified with each change of prices and of an account's plan."""
 
 _log = get_logger("billing")
 
@@ -52,17 +55,22 @@ _RATES = "select * from tariff_rates where account_id = any(%s) and tariff_price
 class Spending:
     """Sums and prices of accounts with a limit of money.
 
-    :param limited: accounts that have one, now.
+    :param limited: accounts of a directory that have one.
     """
 
     def __init__(
-        self, db: Database, directory: Callable[[], Directory], limited: Callable[[], Iterable[int]]
+        self, db: Database, directory: Callable[[], Directory], limited: Callable[[Directory], Iterable[int]]
     ) -> None:
         self._db = db
         self._directory = directory
         self._limited = limited
         self._spent: dict[tuple[int, int | None], Decimal] = {}
         self._lists: dict[int, PriceList] = {}
+        self._read: frozenset[int] = frozenset()
+        """Accounts whose sums and prices were read."""
+        self._newest: Directory | None = None
+        self._reading = asyncio.Lock()
+        self._changed = asyncio.Event()
 
     def spent(self, account_id: int, sip_line_id: int | None, calls: Iterable[tuple[str, int]]) -> float:
         """Money of today, and of calls that are not charged yet (number and seconds each). No I/O."""
@@ -75,10 +83,28 @@ class Spending:
                 total += rate_leg(facts, prices, account.country).total
         return float(total)
 
+    async def prepare(self, directory: Directory) -> None:
+        """Read sums and prices if an account of this directory has a limit and had none before.
+
+        A failure is logged: the limit is in effect without the charges until the next reading.
+
+        :param directory: is in effect from now on, or after this.
+        """
+        self._newest = directory
+        if not self._read.issuperset(self._limited(directory)):
+            await self._refresh_or_log()
+
+    async def prepare_current(self) -> None:
+        """As :meth:`prepare`, for the directory in effect."""
+        await self.prepare(self._directory())
+
     async def refresh(self) -> None:
         """Read sums and prices again."""
-        accounts = sorted(self._limited())
-        directory = self._directory()
+        async with self._reading:  # an older reading must not replace a newer one
+            await self._refresh(self._newest or self._directory())
+
+    async def _refresh(self, directory: Directory) -> None:
+        accounts = sorted(self._limited(directory))
         logins = {
             line.phone_number: line.sip_line_id
             for account_id in accounts
@@ -94,7 +120,7 @@ class Spending:
             line = logins.get(row["login"] or "")
             for who in {(row["account_id"], None), (row["account_id"], line)}:
                 spent[who] = spent.get(who, ZERO) + row["spent"]
-        self._spent = spent
+        self._spent, self._read = spent, frozenset(accounts)
         self._lists = {
             row["account_id"]: price_list(
                 row["tariff_price_id"],
@@ -106,24 +132,50 @@ class Spending:
     async def run(self) -> None:
         """Keep it fresh until cancelled; survives the database's restarts."""
         while True:
+            await self._refresh_or_log()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PERIOD_SECONDS):
+                    await self._changed.wait()
+            self._changed.clear()
+
+    async def listen(self) -> None:
+        """Have prices read as soon as they are changed, until cancelled."""
+        while True:
             try:
-                await self.refresh()
-            except (psycopg.Error, DatabaseUnavailable) as error:
+                async for _ in self._db.listen(CHANNEL):
+                    self._changed.set()
+            except psycopg.Error as error:
                 _log.warning(
-                    "spending_not_read",
+                    "tariff_changes_not_read",
                     cause=log_cause(error),
                     error=first_line(error),
-                    consequence="limits on spending use the last sums that were read; it is tried again",
+                    consequence=f"prices are read every {PERIOD_SECONDS:g} s until the next attempt",
                 )
             await asyncio.sleep(PERIOD_SECONDS)
+
+    async def _refresh_or_log(self) -> None:
+        try:
+            await self.refresh()
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            _log.warning(
+                "spending_not_read",
+                cause=log_cause(error),
+                error=first_line(error),
+                consequence="limits on spending use the last sums that were read; it is tried again",
+            )
 
 
 @contextlib.asynccontextmanager
 async def watching(spending: Spending) -> AsyncIterator[None]:
-    """Keep it fresh for the time of the block."""
-    task = core_task(spending.run(), name="spending")
+    """Read it, and keep it fresh for the time of the block."""
+    await spending.prepare_current()
+    tasks = [
+        core_task(spending.run(), name="spending"),
+        core_task(spending.listen(), name="spending-listen"),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

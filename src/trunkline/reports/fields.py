@@ -84,6 +84,7 @@ QUEUE_OUTCOMES = (
     "no_agent_timeout",
     "break_out",
     "disconnected",
+    "not_in_time",
 )
 """How the contact's time in a queue ended."""
 

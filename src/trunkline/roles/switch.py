@@ -206,8 +206,9 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         )
         last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
         await stack.enter_async_context(reading_last_talks(last_talks))
-        spending = Spending(db, lambda: snapshot.current, lambda: outgoing.limited_by_money(snapshot.current))
+        spending = Spending(db, lambda: snapshot.current, outgoing.limited_by_money)
         outgoing.spent = spending.spent
+        snapshot.prepare_with(spending.prepare)
         await stack.enter_async_context(watching(spending))
         await stack.enter_async_context(publishing_limits(db, outgoing, settings.data / "limit-events.jsonl"))
         recorder = RegistrationRecorder(db, switch.presence, lambda: snapshot.current)

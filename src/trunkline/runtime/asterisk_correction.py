@@ -6,7 +6,7 @@ during a talk is not heard any more. No setting avoids it; decision 0034 has the
 Its module of transfers has five more (decision 0043); without the corrections it is not loaded. Its SIP library sends a
 response to the address in ``maddr`` of ``Via``, so an unknown client chose the destination. Its registrar stores each
 ``Contact`` of a REGISTER and sends OPTIONS there (decision 0050). Its module of sessions refuses a call without a common
-codec, and writes nothing about it.
+codec, and writes nothing about it. Its distributor of requests refuses calls over TCP while others send too much (0051).
 
 A correction names the digest of the file before and after it, so it applies to that very build, or not at all.
 """
@@ -243,6 +243,65 @@ SESSION_CORRECTIONS = (
 """In order; decision 0042."""
 
 
+DISTRIBUTOR = "res_pjsip.so"
+"""The module that gives each request to one of 31 queues, in the folder of modules."""
+
+_DISTRIBUTOR_CORRECTED = "05c19d553c09747cc29fe5678d35218576848d5564c24b6ffad33dd0f5bfe524"
+
+_CALL_DURING_OVERLOAD = bytes.fromhex(
+    "488b4508488b4050247f4883f8017434488b85b80101008378080075274889ef4c8d642420e89600fcff4889442410"
+    "817840e80300000f8ca5a0feff4889c7e83c00fcff488b05e51d0200e9aba3feff"
+)
+"""What comes before a request is refused because a queue is long. The instructions, in their order::
+
+    mov  rax, [rbp+8]          # the transport
+    mov  rax, [rax+0x50]       # its type
+    and  al, 0x7f
+    cmp  rax, 1                # UDP: as before; the client repeats the request
+    je   refuse
+    mov  rax, [rbp+0x101b8]    # the message
+    cmp  dword [rax+8], 0      # INVITE
+    jne  refuse
+    mov  rdi, rbp
+    lea  r12, [rsp+0x20]
+    call ast_sip_get_distributor_serializer
+    mov  [rsp+0x10], rax       # the queue of this request
+    cmp  dword [rax+0x40], 1000 # what waits in it
+    jl   accept
+    mov  rdi, rax
+    call ast_taskprocessor_unreference
+    refuse:
+    mov  rax, [rip+option_debug] # what the jump to here replaced
+    jmp  back
+"""
+
+DISTRIBUTOR_CORRECTIONS = (
+    # amd64, distributor(): while any queue has 500 requests, Asterisk refuses each new call over TCP, TLS and WSS with 503,
+    # emergency calls as well. Now a call waits in its queue as long as that one has fewer than 1000. The instructions are in
+    # the rest of the last page of the module's code, which is loaded and empty.
+    Correction(
+        before="8459ebba2293323705884d5ffdba0e741a43e9f886e1305f72be5ff829a5f797",
+        after="3da6e5d1a0545efcba0713754b7c54773ca7882f382c737afe2a24a2e7b1ce69",
+        offset=0x520B0,
+        old=bytes(len(_CALL_DURING_OVERLOAD)),
+        new=_CALL_DURING_OVERLOAD,
+    ),
+    Correction(
+        before="3da6e5d1a0545efcba0713754b7c54773ca7882f382c737afe2a24a2e7b1ce69",
+        after=_DISTRIBUTOR_CORRECTED,
+        offset=0x3C4A4,
+        old=bytes.fromhex("488b05357a0300"),
+        new=bytes.fromhex("e9075c01006690"),
+    ),
+)
+"""In order; decision 0051."""
+
+
+def is_distributor_corrected(modules: Path) -> bool:
+    """Whether the distributor of requests in this folder is the corrected one."""
+    return _has_digest(modules / DISTRIBUTOR, _DISTRIBUTOR_CORRECTED)
+
+
 def are_sessions_corrected(modules: Path) -> bool:
     """Whether the module of calls in this folder is the corrected one, which writes which calls it refuses."""
     return _has_digest(modules / SESSIONS, _SESSIONS_CORRECTED)
@@ -270,6 +329,7 @@ APPLIED = [
         *SIP_CORRECTIONS,
         *REGISTRAR_CORRECTIONS,
         *SESSION_CORRECTIONS,
+        *DISTRIBUTOR_CORRECTIONS,
     )
 ]
 """What the marker of a copy holds after :func:`correct_copy` of this version."""
@@ -288,6 +348,7 @@ def correct_copy(root: Path, modules: Path) -> None:
         (TRANSFERS, TRANSFER_CORRECTIONS),
         (REGISTRAR, REGISTRAR_CORRECTIONS),
         (SESSIONS, SESSION_CORRECTIONS),
+        (DISTRIBUTOR, DISTRIBUTOR_CORRECTIONS),
     ):
         if (modules / name).exists():
             correct(modules / name, corrections)

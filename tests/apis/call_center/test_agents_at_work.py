@@ -14,7 +14,7 @@ from tests.apis.call_center.test_users import JOHN
 from trunkline.calls.flows.number_plan import Setting
 from trunkline.calls.timers import Question
 from trunkline.core.errors import InvalidState, NotFound, SwitchUnavailable
-from trunkline.directory.agents.check_ins import check_in_by_code
+from trunkline.directory.agents.check_ins import check_in_by_code, check_out
 from trunkline.roles import switch as switch_role
 
 VIEW = {
@@ -88,6 +88,22 @@ async def test_check_out_of_one_device(floor: Rest) -> None:
     await ok(rest, f"checkOut?user_id={user}&device_id={second}")
     assert (statuses(rest), await devices(rest, user)) == ([], [first])
     await ok(rest, f"checkOut?user_id={user}&device_id={first}")
+    assert (statuses(rest), await devices(rest, user)) == ([(user, "Logged Out", None)], [])
+
+
+async def test_a_check_out_that_failed_is_complete_when_it_is_repeated(floor: Rest) -> None:
+    """Without the switch the agent would stay available: the request fails, and the next one finds the check-in."""
+    rest, user, device = floor, await make_user(floor), await make_line(floor, "0260001")
+    await ok(rest, f"checkInDevice?user_id={user}&device_id={device}")
+
+    async def fails(_employee_id: int, _status: str) -> None:
+        raise SwitchUnavailable("The telephone switch does not answer.")
+
+    with pytest.raises(SwitchUnavailable):
+        await check_out(rest.db, rest.company.account_id, user, fails, device)
+    assert await devices(rest, user) == [device]
+    statuses(rest)
+    await ok(rest, f"checkOut?user_id={user}&device_id={device}")
     assert (statuses(rest), await devices(rest, user)) == ([(user, "Logged Out", None)], [])
 
 

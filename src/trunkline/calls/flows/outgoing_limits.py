@@ -95,9 +95,6 @@ class _Uncharged:
             return max(int(MINUTE), int(now - self.answered_at))
         return max(1, int(self.ended_at - self.answered_at))
 
-    def is_charged(self, now: float) -> bool:
-        return self.ended_at is not None and now - self.ended_at > CHARGED_AFTER
-
 
 class OutgoingUsage:
     """Counts the outgoing calls of one switch."""
@@ -117,6 +114,8 @@ class OutgoingUsage:
         self._reserved_of: dict[int, set[int]] = defaultdict(set)
         """Sessions with reserved calls by account."""
         self._uncharged: dict[Who, dict[int, _Uncharged]] = defaultdict(dict)
+        self._ended: deque[tuple[float, Who, int]] = deque()
+        """Uncharged legs that have ended, and when."""
         self._noticed_at: dict[tuple[Who, LimitKind], float] = {}
 
     # --- counting
@@ -159,6 +158,8 @@ class OutgoingUsage:
                     del self._living[who]
                 if (open_one := self._uncharged[who].get(leg.leg_id)) is not None:
                     open_one.ended_at = event.at
+                    self._ended.append((event.at, who, leg.leg_id))
+        self._forget_charged(event.at)
 
     def reserve(self, session: Session) -> None:
         """Reserve the calls of a session that are to begin, instead of those that were: after each of its decisions.
@@ -256,10 +257,15 @@ class OutgoingUsage:
         return None
 
     def _calls_not_charged(self, who: Who, now: Instant) -> list[tuple[str, int]]:
-        calls = self._uncharged.get(who, {})
-        for leg_id in [key for key, one in calls.items() if one.is_charged(now)]:
-            del calls[leg_id]
-        return [(one.number, one.seconds(now)) for one in calls.values()]
+        self._forget_charged(now)
+        return [(one.number, one.seconds(now)) for one in self._uncharged.get(who, {}).values()]
+
+    def _forget_charged(self, now: float) -> None:
+        while self._ended and now - self._ended[0][0] > CHARGED_AFTER:
+            _, who, leg_id = self._ended.popleft()
+            self._uncharged[who].pop(leg_id, None)
+            if not self._uncharged[who]:
+                del self._uncharged[who]
 
     def _unanswered(self, who: Who) -> list[str]:
         answered = self._uncharged.get(who, {})

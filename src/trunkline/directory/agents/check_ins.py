@@ -117,6 +117,8 @@ async def check_out(
 ) -> None:
     """End the check-in of an agent, and the number to dial; the agent is then not available to queues.
 
+    The status is set before the end is stored: when that fails, nothing has changed, and a repeated request does all of it.
+
     :param sip_line_id: only a check-in there; an agent without one stays as it is.
     """
     async with transaction(db) as connection:
@@ -131,8 +133,7 @@ async def check_out(
                 "delete from agent_check_in_codes where account_id = %s and employee_id = %s",
                 (account_id, employee_id),
             )
-    if is_ended or sip_line_id is None:
-        await set_status(employee_id, CHECKED_OUT)
+            await set_status(employee_id, CHECKED_OUT)
 
 
 async def new_code(db: Database, account_id: int, employee_id: int, *, force: bool = False) -> str:

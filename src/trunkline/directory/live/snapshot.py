@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from trunkline.core.errors import DatabaseUnavailable
@@ -38,6 +38,10 @@ Listener = Callable[[Directory, frozenset[int]], None]
 """Called after each refresh with the new directory and the accounts that were read again (or are gone). Not called when
 only contacts or blacklists changed: nothing is derived from them."""
 
+Preparation = Callable[[Directory], Awaitable[None]]
+"""Awaited with each new directory before it is in effect. It raises nothing but DatabaseUnavailable: then the directory is
+read again."""
+
 _log = get_logger("directory")
 
 
@@ -54,6 +58,7 @@ class DirectorySnapshot:
         self._media_dir = media_dir.absolute()
         self._current = Directory()
         self._listeners: list[Listener] = []
+        self._preparations: list[Preparation] = []
         self._stale: set[int] = set()
         self._stale_numbers: dict[int, set[str] | None] = {}
         """Telephone numbers to read again, by account; None = all of the account."""
@@ -70,6 +75,10 @@ class DirectorySnapshot:
         """Call ``listener`` after each refresh, in the event loop; returns what ends the subscription."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def prepare_with(self, preparation: Preparation) -> None:
+        """From now on, await this before a change of an account is in effect: it reads what the change needs."""
+        self._preparations.append(preparation)
 
     async def start(self) -> None:
         """Read everything, then keep it fresh.
@@ -174,6 +183,11 @@ class DirectorySnapshot:
             everybody = accounts is None
             wanted = await account_ids(connection) if accounts is None else sorted(accounts)
             loaded = await load_accounts(connection, self._cipher, self._media_dir, wanted)
+        before = self._current.accounts
+        read = before.keys() if everybody else frozenset(wanted)
+        gone = read - loaded.accounts.keys() - loaded.broken
+        for preparation in self._preparations:
+            await preparation(self._current.with_accounts(loaded.accounts, gone))
         self._publish(loaded, frozenset(wanted), everybody)
 
     async def _refresh_numbers(self, numbers: Mapping[int, set[str] | None]) -> None:
