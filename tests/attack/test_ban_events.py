@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from tests.calls.company import company
+from tests.patience import PATIENCE
 from trunkline.calls.switch.login_bans import FAILURES
 from trunkline.calls.switch.login_guard import NAME_LOOKUPS_MAX, REFUSED_NAME, LoginGuard, guarding
 from trunkline.calls.switch.presence import Presence
@@ -87,7 +88,7 @@ async def test_one_event_for_each_ban(db: Database, tmp_path: Path) -> None:
     )
     for _ in range(50 * FAILURES):
         guard.handle(LoginFailed(Instant(now), LINE, ATTACKER, "wrong password"))
-    async with guarding(guard), asyncio.timeout(20):
+    async with guarding(guard), asyncio.timeout(PATIENCE):
         await engine.done.wait()
         while not (rows := await db.fetch_all("select * from outbox where type = 'login_banned'")):
             await asyncio.sleep(0.02)
@@ -127,18 +128,18 @@ async def test_bans_are_enforced_while_the_database_does_not_respond(db: Databas
     async def ban(number: int) -> None:
         for _ in range(FAILURES):
             guard.handle(LoginFailed(Instant(now), LINE, f"203.0.113.{number}", "wrong password"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while f"203.0.113.{number}" not in engine.lines.get(LINE, LineAccess()).denied:
                 await asyncio.sleep(0.01)
 
     async with guarding(guard):
         for number in range(4):
             await ban(number)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await outage.asked.wait()
         guard.lift("203.0.113.2", None)
         outage.is_over.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(rows := await db.fetch_all("select * from outbox where type = 'login_banned'")) < 4:
                 await asyncio.sleep(0.02)
     assert sorted(row["data"]["ip"] for row in rows) == [f"203.0.113.{number}" for number in range(4)]
@@ -178,7 +179,7 @@ async def test_an_unknown_name_is_in_the_log(db: Database, tmp_path: Path) -> No
         await looked_up.wait()
         assert [one["name"] for one in logged] == [""]
         proceed.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(logged) <= NAME_LOOKUPS_MAX:
                 await asyncio.sleep(0.01)
         guard.handle(LoginFailed(Instant(1e9), "", "203.0.113.99", "unknown name", name="carrier"))

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.patience import PATIENCE
 from trunkline.core.engine_values import (
     BadEngineValue,
     CallerNumber,
@@ -396,7 +397,7 @@ async def configured(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.001)
 

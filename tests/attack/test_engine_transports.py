@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 from tests.attack.guesser import Guesser
+from tests.patience import PATIENCE
 from tests.telephony.conftest import Pbx
 from trunkline.runtime import listen_queue
 from trunkline.runtime.asterisk import AsteriskInstall, Origin
@@ -31,7 +32,7 @@ async def negotiated(port: int, version: ssl.TLSVersion) -> bool:
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
     except (ssl.SSLError, ConnectionError):
         return False
@@ -63,7 +64,7 @@ async def test_the_engine_logs_to_its_supervisor_which_bounds_the_size(pbx: Pbx)
     async with pbx.engine(), Guesser(pbx.config.ports.udp) as guesser:
         assert await guesser.guess("4711", "wrong") == 401
         console = pbx.config.paths.root / "console"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while "Failed to authenticate" not in console.read_text(errors="replace"):
                 await asyncio.sleep(0.05)
     assert not list((pbx.config.paths.root / "log").glob("messages*"))

@@ -143,10 +143,14 @@ async def test_reports_that_do_not_end(role: WebRole, tenants: tuple[Tenant, Ten
         flood = [asyncio.create_task(attacker.ask("get.group_employees")) for _ in range(FLOOD)]
         assert await _uses(neighbour) == ALL_WELL
         refused = FLOOD - role.settings.web.reports_per_account
+        limits: Counter[tuple[str, int]] = Counter()
         for finished in itertools.islice(asyncio.as_completed(flood), refused):
             error = (await finished)["error"]
             assert (error["code"], error["data"]["mnemonic"]) == (-32029, "limit_exceeded")
-            assert error["data"]["params"] == {"limit_type": "concurrent reports", "limit_max_value": 3}
+            limits[error["data"]["params"]["limit_type"], error["data"]["params"]["limit_max_value"]] += 1
             assert "limits" in error["data"]["metadata"]
+        # On a busy machine, some of the flood do not come to their check in time.
+        assert limits.keys() <= {("concurrent reports", 3), ("concurrent requests before their check", 2)}
+        assert limits["concurrent reports", 3], limits
     outcomes = Counter(map(mnemonic, await asyncio.gather(*flood)))
     assert outcomes == {"limit_exceeded": refused, "ok": role.settings.web.reports_per_account}

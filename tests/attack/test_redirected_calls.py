@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.telephony.conftest import PATIENCE, Pbx, SignalLog
+from tests.patience import PATIENCE
+from tests.telephony.conftest import Pbx, SignalLog
 from tests.telephony.conftest import pbx as pbx  # the fixture
 from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.telephony.config import TrunkConfig, TrunkMode

@@ -13,6 +13,7 @@ import pytest
 
 from tests.attack.guesser import Guesser
 from tests.attack.test_replaced_calls import ADDRESS, Peer, tag_of
+from tests.patience import PATIENCE
 from tests.telephony.conftest import NUMBER, Pbx
 from trunkline.core.engine_values import CallTag, DisplayName
 from trunkline.core.errors import EngineError
@@ -268,7 +269,7 @@ async def test_a_device_stays_known_when_the_switch_and_asterisk_start_again(pbx
                 await pbx.stop()
                 await pbx.start(keep=True)
             async with pbx.engine() as (engine, _signals):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     while len(engine.contacts()) < 2:
                         await asyncio.sleep(0.1)
                 assert first in {one.uri for one in engine.contacts()}

@@ -10,7 +10,8 @@ from socket import AF_INET, SOCK_DGRAM, socket
 
 import pytest
 
-from tests.telephony.conftest import PATIENCE, Pbx
+from tests.patience import PATIENCE
+from tests.telephony.conftest import Pbx
 from tests.telephony.conftest import pbx as pbx  # the fixture
 from trunkline.telephony.config import TrunkConfig, TrunkMode
 from trunkline.telephony.port import Answered, Arrived, Ended

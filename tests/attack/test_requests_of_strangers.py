@@ -140,7 +140,7 @@ async def test_each_request_counts(database: str, tmp_path: Path, free_ports: Po
         assert 1 <= answers <= FREE + RATE * SECONDS + 8
         began = time.monotonic()
         assert await _ask_all_the_time(port, sent, "127.0.0.4", asyncio.get_running_loop().time() + 1) >= 1
-        assert time.monotonic() - began < 2, "another address waits for nothing"
+        assert time.monotonic() - began < 4.5, "another address waits for nothing"
 
 
 @pytest.mark.timeout(60)

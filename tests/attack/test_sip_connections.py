@@ -20,6 +20,7 @@ import pytest
 
 from tests.calls.company import TRUNK as TRUNK_ID
 from tests.calls.company import company
+from tests.patience import PATIENCE
 from tests.telephony.conftest import Pbx
 from tests.telephony.conftest import pbx as pbx  # the fixture
 from trunkline.calls.switch.login_guard import LoginGuard
@@ -537,7 +538,7 @@ async def test_a_ban_ends_the_connections_of_its_address(pbx: Pbx, tmp_path: Pat
         registered = frozenset({phone[1].get_extra_info("sockname")})
         switch.known = Known(frozenset({"127.0.0.44"}), registered)
         bans.write_text("{}")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             with contextlib.suppress(ConnectionError):
                 assert not await guesser[0].read(4000)
         with pytest.raises(TimeoutError):
@@ -547,7 +548,7 @@ async def test_a_ban_ends_the_connections_of_its_address(pbx: Pbx, tmp_path: Pat
         assert await asyncio.wait_for(phone[0].read(4000), 10)
         switch.known = Known()
         bans.write_text("{ }")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             again = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.44", 0))
         for _, writer in (guesser, phone, again):
             writer.close()

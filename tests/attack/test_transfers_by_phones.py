@@ -16,7 +16,8 @@ import pytest_asyncio
 
 from tests.attack.test_replaced_calls import ADDRESS, Peer, tag_of
 from tests.attack.two_companies import Company, TwoCompanies
-from tests.telephony.conftest import PATIENCE, Pbx, SignalLog
+from tests.patience import PATIENCE
+from tests.telephony.conftest import Pbx, SignalLog
 from tests.telephony.test_config import CONFIG
 from trunkline.demo.outside import Answer, Call
 from trunkline.runtime.asterisk import AsteriskInstall

@@ -22,7 +22,8 @@ import pytest
 
 from tests.attack.test_configuration_freeze import CONFIG, account, parsed
 from tests.attack.test_configuration_freeze import trunk as row
-from tests.telephony.conftest import PATIENCE, Pbx
+from tests.patience import PATIENCE
+from tests.telephony.conftest import Pbx
 from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Directory as AccountDirectory
@@ -185,7 +186,7 @@ async def test_unanswered_names_of_one_account_delay_no_other(names: Names) -> N
     watch.update(snapshot.current)
     task = asyncio.create_task(watch.run())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while len(names.asked) < resolution.LOOKUPS_PER_ACCOUNT:
                 await asyncio.sleep(0.01)
             snapshot.current = AccountDirectory(accounts)
@@ -193,11 +194,11 @@ async def test_unanswered_names_of_one_account_delay_no_other(names: Names) -> N
             watch.update(snapshot.current)
             while 7 not in watch.current.servers:
                 await asyncio.sleep(0.01)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20, "the slow names take a minute"
         assert watch.current.servers == {7: "203.0.113.9"}
         assert names.most <= 2 * resolution.LOOKUPS_PER_ACCOUNT
         # One that writes a trunk meanwhile does not wait either.
-        assert await resolution.resolve([NAME], 4, timeout=2) == {NAME: (parse("203.0.113.9"),)}
+        assert await resolution.resolve([NAME], 4, timeout=20) == {NAME: (parse("203.0.113.9"),)}
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -214,7 +215,7 @@ async def test_a_name_of_an_account_with_unanswered_names_is_resolved_when_a_pla
     assert len(names.asked) == resolution.LOOKUPS_PER_ACCOUNT  # those that nobody waits for are not begun
     assert await resolution.resolve([NAME], 2, timeout=0.2) == {NAME: ()}
     names.end.set()
-    assert await resolution.resolve([NAME], 2, timeout=5) == {NAME: (parse("203.0.113.9"),)}
+    assert await resolution.resolve([NAME], 2, timeout=PATIENCE) == {NAME: (parse("203.0.113.9"),)}
 
 
 async def test_known_addresses_stay_when_no_name_server_responds_also_after_a_restart(tmp_path: Path) -> None:
@@ -409,7 +410,7 @@ async def test_a_call_and_a_registration_by_name_need_no_name_server(pbx: Pbx, s
             with contextlib.suppress(Exception):
                 await engine.originate(order("9"))
                 await heard.wait(Ended, lambda one: one.channel == "to-9")
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < 4.5, "the silent name server takes 5 s"
             assert not any(re.search(r"(?mi)^Route:|;hide", text) for text in carrier.requests)
             await asyncio.sleep(0.5)
             # Asterisk looks up the name of its machine when it starts.

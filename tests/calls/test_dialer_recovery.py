@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from tests.calls import company as c
 from tests.calls.test_lead_calls import LEAD, OTHER, SETTINGS, DialingNode, node
+from tests.patience import PATIENCE
 from trunkline.calls.switch import dialer as module
 from trunkline.calls.switch.dialer import Dialer, LiveAttempt
 from trunkline.core.clock import Instant, to_datetime
@@ -118,7 +119,7 @@ async def test_an_error_does_not_end_the_switch(monkeypatch: pytest.MonkeyPatch)
             raise InvalidInput("a setting of another version")
 
     work: Callable[[], Awaitable[None]] = fails
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await Dialer(SimpleNamespace(), None, lambda: 0.0)._repeated(work, "a test")  # type: ignore[arg-type]
     assert tries == 3
 
@@ -304,7 +305,7 @@ async def test_a_start_that_goes_on_is_not_taken_for_a_lost_one(
 
     monkeypatch.setattr(one.switch.commands, "start_lead_call", slow)
     one.live.task = asyncio.create_task(one.dialer._call(one.live, one.owner, lead))  # type: ignore[arg-type]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not await store.open_attempts(db, NODE):
             await asyncio.sleep(0.01)
     await one.dialer._resolve()
@@ -430,7 +431,7 @@ async def test_a_row_of_one_campaign_does_not_stop_the_others(
     started = Dialer(switch, db, lambda: one.clock)
     started.recovered()
     task = asyncio.create_task(started.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (c.ACCOUNT, row[0]) not in started._campaigns:
             await asyncio.sleep(0.02)
             assert not task.done()

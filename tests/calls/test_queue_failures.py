@@ -12,6 +12,7 @@ import structlog
 
 from tests.calls import company as c
 from tests.calls.queue_node import MemoryStore, QueueNode, with_queue
+from tests.patience import PATIENCE
 from trunkline.calls.switch import queue_commands, queue_owner
 from trunkline.calls.switch import queues as queues_module
 from trunkline.calls.switch.queues import CallQueues, running_queues
@@ -51,7 +52,7 @@ class BadStore(MemoryStore):
 
 
 async def until(is_so: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not is_so():
             await asyncio.sleep(0.005)
 
@@ -182,7 +183,7 @@ async def test_a_command_waits_for_queues_that_come_back(monkeypatch: pytest.Mon
     store.errors[c.ACCOUNT] = DatabaseUnavailable("the test stopped it")
     await one.begin()
     asyncio.get_running_loop().call_later(0.05, store.errors.clear)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         assert await one.switch.command(c.ACCOUNT, "list_agents", {}) != {"agents": []}
     await one.queues.stop()
 

@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from tests.calls.company import company
+from tests.patience import PATIENCE
 from trunkline.calls.switch import refused_media
 from trunkline.calls.switch.refused_media import RefusedCall, RefusedCalls, RefusedFor, RefusedMedia
 from trunkline.directory.model import Directory
@@ -120,11 +121,9 @@ def test_no_common_codec_of_a_line_and_of_a_trunk(tmp_path: Path) -> None:
 
 
 async def _until(condition: Any) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("not within 5 s")
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 NO_LINE = (

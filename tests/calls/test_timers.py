@@ -13,6 +13,7 @@ from tests.calls import company as c
 from tests.calls.restarted_node import Node
 from tests.calls.simulation import T0, CallSimulation
 from tests.calls.test_consultation_recovery import TalkNode
+from tests.patience import PATIENCE
 from trunkline.calls import rules
 from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
 from trunkline.calls.effects import OriginateLeg
@@ -302,7 +303,7 @@ async def test_a_change_is_made_though_the_caller_hangs_up_at_once() -> None:
     await asyncio.sleep(0)
     timers.forget(1)
     proceed.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await made.wait()
     assert handled == []
 

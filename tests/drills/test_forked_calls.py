@@ -275,4 +275,4 @@ async def test_the_switch_is_killed_while_two_devices_ring(
         await answers.ended()
     row = await setup.row(before, timeout=40)
     assert (row["is_lost"], row["employees"][0]["employee_full_name"]) == (False, "Berg Anna"), row
-    assert await setup.engine_channels() == 0
+    await setup.nobody_left()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from trunkline.demo.installation import Installation
 from trunkline.runtime import status
 from trunkline.runtime.processes import is_alive
@@ -21,7 +22,7 @@ async def test_nothing_of_it_stays_and_it_starts_again_at_once(tmp_path: Path) -
         assert {"worker", "switch", "web"} <= set(pids)
         await installation.kill_supervisor()
         roles = [pids[name] for name in ("worker", "switch", "web")]
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while any(is_alive(pid) for pid in roles):
             assert time.monotonic() < deadline, "a process outlives `trunkline up`"
             await asyncio.sleep(0.05)

@@ -154,7 +154,7 @@ async def test_the_next_switch_of_an_installation_takes_over_at_once(db: Databas
         assert held.fence.token == 8
         with pytest.raises(psycopg.OperationalError):
             await former.execute("select 1")
-    assert took < 2.0, took
+    assert took < 8.0, "the lease of the former one ends after 10 s"
 
 
 @pytest.mark.parametrize("installation", [None, "another one"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.notifications.rig import Rig, new_session_id, open_rig
+from tests.patience import PATIENCE
 from tests.recordings.test_assembly import tone
 from tests.recordings.test_service import call, row_when, spool, worker
 from trunkline.core.ids import IdGenerator
@@ -86,7 +87,7 @@ async def test_a_call_without_an_end_gets_a_final_state(
     await Sweeper(rig.db, Jobs(rig.dsn), settings).sweep()
     async with worker(rig, settings):
         row = await row_when(rig, "ready", "absent", "failed")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await _jobs(rig):
                 await asyncio.sleep(0.05)
     assert row["status"] == ("ready" if has_sound else "absent")
@@ -112,7 +113,7 @@ async def test_sound_of_another_node_is_not_absent(rig: Rig, settings: Settings)
                 {"recordings": [[rig.account_id, row["recording_id"]]]},
                 queue="recordings",
             )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while {
                 one["queue_name"]
                 for one in await rig.db.fetch_all("select queue_name from procrastinate_jobs")

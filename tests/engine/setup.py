@@ -22,6 +22,7 @@ import psycopg
 import pytest
 
 from tests.billing.mail_server import MailServer
+from tests.patience import PATIENCE
 from trunkline.core.ids import first_id_at, unix_ms_of
 from trunkline.core.settings import MailSecurity, MailSettings
 from trunkline.demo import tones
@@ -386,6 +387,14 @@ class Setup:
     async def engine_channels(self) -> int:
         """Channels of the product's own Asterisk."""
         return await self.engine_count("channels")
+
+    async def nobody_left(self) -> None:
+        """Wait until the product's own Asterisk has neither channels nor bridges: a call ends there after its parties have
+        noticed."""
+        deadline = time.monotonic() + PATIENCE
+        while left := [*await self._of_engine("channels"), *await self._of_engine("bridges")]:
+            assert time.monotonic() < deadline, f"left in Asterisk: {left}"
+            await asyncio.sleep(0.05)
 
     async def engine_count(self, what: str) -> int:
         """How many ``channels`` or ``bridges`` the product's own Asterisk has."""

@@ -10,6 +10,7 @@ import pytest
 
 from tests.analysis.sounds import GREETING, QUESTION, said
 from tests.engine.setup import Setup
+from tests.patience import PATIENCE
 from trunkline.analysis.model import SAMPLE_RATE
 from trunkline.demo.outside import Answer, What
 from trunkline.speech import audio
@@ -38,7 +39,7 @@ async def test_who_spoke_when(setup: Setup, tmp_path: Path) -> None:
     answered = await setup.anna.next_call()
     await asyncio.gather(call.answered(), answered.answered())
     for party in (call, answered):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while party.at(What.SPEAKS) is None:
                 await asyncio.sleep(0.05)
         await party.mute()

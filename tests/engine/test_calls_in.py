@@ -267,4 +267,4 @@ async def test_nothing_is_left_behind(setup: Setup) -> None:
     await asyncio.sleep(0.5)
     assert await setup.living() == []
     assert await setup.world.living_channels() == 0
-    assert await setup.engine_channels() == 0
+    await setup.nobody_left()

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from tests import scenario_examples
 from tests.engine.setup import MEDIA_TONES, Setup
+from tests.patience import PATIENCE
 from trunkline.demo.outside import Answer, Call, busy
 
 pytestmark = [
@@ -192,7 +193,7 @@ async def test_each_failure_takes_the_fallback_within_the_time_of_the_reply(
 async def test_a_killed_switch_asks_again(setup: Setup, system: System) -> None:
     system.reply, system.delay = {"phones": ["202"]}, 1.5
     call = await (await setup.customer()).dial(AT_ONCE)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not system.requests:
             await asyncio.sleep(0.05)
     killed = setup.installation.kill("switch")

@@ -12,6 +12,7 @@ import yaml
 
 from tests.engine.setup import Setup
 from tests.engine.test_scenarios import asked_for_pin
+from tests.patience import PATIENCE
 from trunkline.demo import tones
 from trunkline.demo.outside import Call
 from trunkline.runtime import postgres
@@ -142,7 +143,7 @@ async def over(setup: Setup, call: Call) -> None:
     """Hang up; the line, which has one channel, is free then."""
     await call.hangup()
     await call.ended()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await setup.living():
             await asyncio.sleep(0.05)
 

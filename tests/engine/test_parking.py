@@ -92,8 +92,7 @@ async def test_a_blind_transfer_parks_and_a_colleague_takes(setup: Setup) -> Non
     events = ["call_connected", "talk_finished", "call_session_finished"]
     delivered = await setup.reported(rows["in"]["id"], events)
     assert delivered.count("talk_finished") == 2, "one talk with each of them"
-    assert not await setup.engine_channels()
-    assert not await setup.engine_count("bridges")
+    await setup.nobody_left()
 
 
 async def test_the_code_parks_whom_the_phone_has_on_hold(setup: Setup) -> None:
@@ -112,7 +111,7 @@ async def test_the_code_parks_whom_the_phone_has_on_hold(setup: Setup) -> None:
     await taking.hears(call.tone)
     await call.hangup()
     await taking.ended()
-    assert not await setup.engine_channels()
+    await setup.nobody_left()
 
 
 async def test_nobody_takes_it_and_the_phone_that_parked_it_rings(setup: Setup) -> None:
@@ -128,7 +127,7 @@ async def test_nobody_takes_it_and_the_phone_that_parked_it_rings(setup: Setup) 
     await call.ended()
     row = await setup.row(before, recorded=True)
     assert row["is_transfer"] is False
-    assert not await setup.engine_channels()
+    await setup.nobody_left()
 
 
 async def test_a_killed_switch_keeps_who_is_parked(setup: Setup) -> None:
@@ -156,7 +155,7 @@ async def test_a_killed_switch_keeps_who_is_parked(setup: Setup) -> None:
     await asyncio.gather(call.hangup(), other.hangup())
     await taking.ended()
     await asyncio.gather(*(one.ended() for one in setup.anna.calls))
-    assert not await setup.engine_channels()
+    await setup.nobody_left()
 
 
 async def test_a_slot_is_of_one_account(setup: Setup) -> None:

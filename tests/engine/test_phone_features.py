@@ -99,8 +99,7 @@ async def test_an_attended_transfer_by_a_phone(setup: Setup) -> None:
     assert [one["employee_full_name"] for one in rows["in"]["employees"]] == ["Berg Anna", "Lund Boris"]
     assert rows["out"]["finish_reason"] == "operator_disconnects"
     assert row
-    assert not await setup.engine_channels()
-    assert not await setup.engine_count("bridges")
+    await setup.nobody_left()
 
 
 @pytest.mark.parametrize("target", ["000", "99", "nobody"])
@@ -314,7 +313,7 @@ async def test_a_call_that_rings_for_a_colleague_is_picked_up(setup: Setup, code
             rows = {one["direction"]: one for one in await setup._sessions(before)}
     await setup.prove_talk(rows["in"], call, taking)
     await setup.prove_recording(rows["in"], call, taking)
-    assert not await setup.engine_channels()
+    await setup.nobody_left()
 
 
 async def test_a_call_of_a_colleague_is_picked_up_and_nothing_else(setup: Setup) -> None:
@@ -330,7 +329,7 @@ async def test_a_call_of_a_colleague_is_picked_up_and_nothing_else(setup: Setup)
     await taking.hears(call.tone)
     await call.hangup()
     await taking.ended()
-    assert not await setup.engine_channels()
+    await setup.nobody_left()
 
 
 async def test_a_call_that_rings_at_two_devices_is_picked_up_once(setup: Setup) -> None:
@@ -356,6 +355,6 @@ async def test_a_call_that_rings_at_two_devices_is_picked_up_once(setup: Setup) 
         await taking.ended()
         await setup.row(before, expected=2)
         assert not await setup.living()
-        assert not await setup.engine_channels()
+        await setup.nobody_left()
     finally:
         await tablet.unregister()

@@ -16,6 +16,7 @@ import yaml
 
 from tests.engine.setup import Setup
 from tests.engine.test_calls_in import NOTIFICATIONS_OF_A_TALK
+from tests.patience import PATIENCE
 from trunkline.calls.switch.queue_commands import AgentCommands, AgentView
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.demo.outside import Answer, Call, Customer, Ignore
@@ -194,7 +195,7 @@ class Agents:
             await self.commands.set_status(account_id, view.agent_id, status)
 
     async def until(self, name: str, condition: Callable[[AgentView], bool]) -> AgentView:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not condition(found := await self.view(name)):
                 await asyncio.sleep(0.05)
         return found
@@ -202,7 +203,7 @@ class Agents:
     async def called(self, count: int = 1) -> list[str]:
         """Names of the agents who are called now, once there are so many."""
         names = {agent_id: name for name, agent_id in self.ids.items()}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 views = await self.commands.agents(self._setup.account.account_id)
                 found = [names[one.agent_id] for one in views if one.state is AgentState.RECEIVING]
@@ -216,7 +217,7 @@ class Agents:
         return [caller for queue in queues for caller in queue["callers"]]
 
     async def until_waiting(self, count: int) -> list[dict[str, Any]]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(found := await self.waiting()) != count:
                 await asyncio.sleep(0.05)
         return found

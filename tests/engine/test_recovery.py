@@ -131,7 +131,7 @@ async def test_the_default_line_rings_when_the_switch_stays_away(setup: Setup) -
     await _until_switch_answers(setup)
     # The switch got it from the engine's CEL log, and has no remaining state of it.
     assert await setup.living() == []
-    assert await setup.engine_channels() == 0
+    await setup.nobody_left()
 
 
 @contextlib.asynccontextmanager

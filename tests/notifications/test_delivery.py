@@ -23,6 +23,7 @@ from tests.notifications.rig import (
     open_rig,
     worker,
 )
+from tests.patience import PATIENCE
 from trunkline.core.settings import NotificationSettings
 from trunkline.db.partitions import ensure_partitions
 from trunkline.notifications import deliveries
@@ -214,7 +215,7 @@ async def test_private_addresses_are_forbidden_by_default(rig: Rig) -> None:
         await rig.subscribe(receiver.url, "literal", events=["call_start"])
         await rig.subscribe(f"http://localhost:{receiver.port}/", "name", events=["call_start"])
         await rig.happened(*call_events(rig.account_id)[:1])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (
                 len(log := [one for one in await rig.subscriptions.log(rig.account_id) if one["error"]]) < 2
             ):
@@ -331,7 +332,7 @@ async def test_an_endpoint_that_is_gone_is_switched_off_and_can_be_switched_on(r
         which = await rig.subscribe(receiver.url, events=["call_start"])
         await rig.happened(*call_events(rig.account_id)[:1])
         await receiver.wait_for(1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (await rig.subscriptions.all(rig.account_id))[0].is_active:
                 await asyncio.sleep(0.02)
         (one,) = await rig.subscriptions.all(rig.account_id)
@@ -357,7 +358,7 @@ async def test_an_endpoint_that_has_failed_for_five_days_is_switched_off(rig: Ri
         which = await rig.subscribe(receiver.url, events=["call_start"])
         await rig.happened(*call_events(rig.account_id)[:1])
         await receiver.wait_for(1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not await rig.db.execute(
                 "update endpoint_states set failing_since = now() - interval '121 hours' where subscription_id = %s",
                 (which,),

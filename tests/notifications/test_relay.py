@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege, UndefinedTable
 
 from tests.notifications.rig import Rig, call_events, open_rig, relayed
+from tests.patience import PATIENCE
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.relay import Relay, backlog, relay_batch, retry_failures
 
@@ -171,20 +172,20 @@ async def test_one_leads_and_another_takes_over(rig: Rig) -> None:
     reported = len(relayed(call_events(rig.account_id)))
     first_run = asyncio.create_task(first.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not first.is_leader:
                 await asyncio.sleep(0.01)
         second_run = asyncio.create_task(second.run())
         try:
             await rig.happened(*call_events(rig.account_id))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while len(await heard(rig)) < reported:
                     await asyncio.sleep(0.01)
             assert not second.is_leader
             first_run.cancel()
             await asyncio.gather(first_run, return_exceptions=True)
             await rig.happened(*call_events(rig.account_id))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while len(await heard(rig)) < 2 * reported:
                     await asyncio.sleep(0.01)
             assert second.is_leader

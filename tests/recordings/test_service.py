@@ -15,6 +15,7 @@ import pytest
 import structlog
 
 from tests.notifications.rig import Rig, new_session_id, open_rig
+from tests.patience import PATIENCE
 from tests.recordings.test_assembly import loudest, tone
 from trunkline.core.clock import Instant
 from trunkline.core.ids import node_of
@@ -110,7 +111,7 @@ async def test_a_finished_call_becomes_a_recording(rig: Rig, settings: Settings)
     async with worker(rig, settings):
         await rig.happened(*call(rig.account_id, session))
         row = await row_when(rig, "ready")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while folder.exists():
                 await asyncio.sleep(0.05)
     assert RECORDING_ID.match(row["recording_id"])
@@ -265,7 +266,7 @@ async def test_the_sweep_finds_what_was_never_ordered(rig: Rig, settings: Settin
     assert await sweeper.sweep() == 0
     async with worker(rig, settings):
         await row_when(rig, "ready")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while folder.exists():
                 await asyncio.sleep(0.05)
 

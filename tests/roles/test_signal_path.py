@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.patience import PATIENCE
 from trunkline.core.clock import Instant
 from trunkline.core.errors import EngineError, EngineUnavailable
 from trunkline.roles import signal_path
@@ -104,7 +105,7 @@ class Scene:
         self.changed.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()

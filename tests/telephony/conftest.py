@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import pytest
 
+from tests.patience import PATIENCE
 from trunkline.core.clock import Instant
 from trunkline.core.settings import Settings
 from trunkline.demo.certificate import certify
@@ -41,8 +42,6 @@ from trunkline.telephony.port import Signal
 
 S = TypeVar("S")
 NUMBER = "442079460100"
-PATIENCE = 30.0
-"""Seconds that waiting for an event takes at most, also on a busy machine."""
 
 
 def line(login: str, password: str = "secret", *, max_contacts: int = 10) -> LineConfig:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.patience import PATIENCE
 from trunkline.core.clock import Instant
 from trunkline.telephony import contact_lookups
 from trunkline.telephony.ami import AmiClient, AmiMessage, AmiTimeout
@@ -147,7 +148,7 @@ async def test_a_device_whose_look_up_got_no_response_is_looked_up_again(
                 Instant(1.0),
             )
         )
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while "203.0.113.5:6000" not in manager.database.get("tl-devices/1001", ""):
             await asyncio.sleep(0.01)
         while not signals:
@@ -181,7 +182,7 @@ async def test_a_signal_of_a_device_follows_what_is_stored_of_it_in_the_order_of
     )
     manager.writes.clear()
     lookups.on_status(_status("NonQualified", manager.uri))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while not lookups.registrations.of("1001"):
             await asyncio.sleep(0.01)
     lookups.on_status(_status("Reachable", manager.uri))

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.attack.guesser import Guesser
-from tests.telephony.conftest import NUMBER, PATIENCE, Pbx, TelephonySetup, line
+from tests.patience import PATIENCE
+from tests.telephony.conftest import NUMBER, Pbx, TelephonySetup, line
 from tests.telephony.test_calls import BY_ADDRESS, CUSTOMER, LINE
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, MediaPath

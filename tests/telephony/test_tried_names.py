@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.attack.guesser import Guesser
+from tests.patience import PATIENCE
 from tests.telephony.conftest import TelephonySetup
 from trunkline.calls.switch.refused_media import unknown_logins
 from trunkline.telephony.config import Directory, TrunkConfig, TrunkMode
@@ -75,6 +76,6 @@ async def test_an_unknown_login_from_an_address_of_a_trunk(setup: TelephonySetup
     await setup.engine.configure(Directory(lines=directory.lines, trunks=[*directory.trunks, trunk]))
     async with Guesser(setup.pbx.config.ports.udp, "127.0.0.95") as phone:
         assert await phone.send("reception", None) == 403
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while unknown_logins((setup.pbx.config.paths.root / "console").read_text()) != [(95, "127.0.0.95")]:
             await asyncio.sleep(0.1)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.apis.data_api.client import DataApiClient
 from tests.notifications.receiver import Receiver, status
+from tests.patience import PATIENCE
 from tests.reports.company import ACCOUNT
 from tests.uploads.rig import ALL_EVENTS, MASTER_KEY, call, settings_for, settled, working
 from trunkline.accounts.secrets import Cipher
@@ -27,7 +28,7 @@ async def test_a_callback_is_signed_and_logged(client: DataApiClient, tmp_path: 
         await client.do("upload.calls", calls=[call("one", callback={"url": url, "events": ALL_EVENTS})])
         await settled(client, 1)
         first, last = await receiver.wait_for(2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while (log := await Subscriptions(client.db, CIPHER).log(ACCOUNT))[0]["status"] == "pending":
                 await asyncio.sleep(0.02)
         await replay(client.db, ACCOUNT, log[0]["delivery_id"])
@@ -79,7 +80,7 @@ async def test_a_callback_reaches_no_forbidden_address(client: DataApiClient, tm
     async with Receiver() as receiver, working(client, settings_for(tmp_path)):
         url = f"http://127.0.0.2:{receiver.port}/hook"
         await client.do("upload.calls", calls=[call("one", callback={"url": url, "events": ["processed"]})])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (log := await Subscriptions(client.db, CIPHER).log(ACCOUNT)) or not log[0]["error"]:
                 await asyncio.sleep(0.02)
     assert "uploads.allowed_private_networks" in log[0]["error"]

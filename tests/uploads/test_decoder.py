@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.uploads import sounds
 from tests.uploads.rig import children
 from trunkline.core.settings import UploadSettings
@@ -45,7 +46,7 @@ async def test_a_decoder_that_somebody_stops_or_kills_is_no_fault_of_the_recordi
     decoding = asyncio.create_task(
         Decoder(UploadSettings(decode_timeout=3.0), 32_000).decode(RecordType.WAV, source)
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not (new := set(children()) - set(family)):
             await asyncio.sleep(0.01)
     os.kill(new.pop(), number)

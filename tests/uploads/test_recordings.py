@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.apis.data_api.client import DataApiClient
 from tests.notifications.receiver import Receiver
+from tests.patience import PATIENCE
 from tests.uploads import sounds
 from tests.uploads.customer import (
     MP3,
@@ -119,7 +120,7 @@ async def test_each_fault_has_its_code(client: DataApiClient, customer: Customer
     assert "private address" in rows["to_private"]["error_message"]
     assert children() == family
     assert list(settings.uploads_dir.iterdir()) == []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while open_files() > before:  # sockets of the server's side close in their own time
             await asyncio.sleep(0.05)
     kept = sorted(path.suffix for path in settings.recordings_dir.rglob("*") if path.is_file())

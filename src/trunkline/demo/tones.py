@@ -167,7 +167,8 @@ def described(sound: Sound, rate: int = RATE) -> str:
     if np.abs(sound).max() < _SILENT:
         return f"{seconds:.1f} s of silence"
     loudest = np.abs(np.fft.rfft(sound))[1:].argmax() + 1
-    return f"{seconds:.1f} s of sound, most of it at {loudest / seconds:.0f} Hz"
+    audible = total(sounding(sound, rate))
+    return f"{seconds:.1f} s, {audible:.1f} s of them audible, most at {loudest / seconds:.0f} Hz"
 
 
 def _frames(sound: Sound, rate: int) -> Sound:

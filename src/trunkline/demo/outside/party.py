@@ -286,9 +286,17 @@ class Call:
             if time.monotonic() > deadline or self.is_ended or self.failure:
                 raise TimeoutError(
                     f"{self!r} did not hear {tone:.0f} Hz for {seconds} s; heard {spans}: {tones.described(sound)}"
-                    f"{self._failed()}"
+                    f"{await self._packets()}{self._failed()}"
                 ) from self.failure
             await asyncio.sleep(0.1)
+
+    async def _packets(self) -> str:
+        """Whether media comes at all, for a message."""
+        try:
+            sent = await self._line.ari.get(self._path("/rtp_statistics"))
+        except AriError:  # the call is over
+            return ""
+        return f"; its phone got {sent.get('rxcount')} packets and sent {sent.get('txcount')}"
 
     async def _settled(self, file: Path) -> None:
         """The file of an ended call is written to its end a moment later."""
