@@ -71,6 +71,8 @@ KINDS: dict[str, tuple[list[str], list[str], str]] = {
     "notifications.allowed_private_networks": (*_NETWORK, "192.168.5"),
     "uploads.allowed_private_networks": (*_NETWORK, "192.168.5"),
     "external_decisions.allowed_private_networks": (*_NETWORK, "192.168.5"),
+    "hubspot.allowed_private_networks": (*_NETWORK, "192.168.5"),
+    "hubspot.api_url": (*_URL, "https://"),
     "mail.host": (*_HOST, "mail.example"),
 }  # fmt: skip
 """By setting: good values, wrong values, and a part of the form in the message."""

@@ -60,6 +60,7 @@ COMMANDS = {
         "trunkline.cli.planfix",
         "Planfix: create its notifications and its user; check what it needs.",
     ),
+    "hubspot": ("trunkline.cli.hubspot", "HubSpot: connect an account, check it, map employees to owners."),
     "contract": ("trunkline.cli.contract", "Show the coverage of the API contract."),
     "demo": ("trunkline.cli.demo", "Show the product with a demo company and simulated phones."),
 }

@@ -67,4 +67,8 @@ DELIVERIES = RetryPolicy(
 )
 """Notifications and callbacks; an endpoint that fails repeatedly is suspended besides (``notifications.backoff``)."""
 
-POLICIES = (JOBS, MAILS, LISTENERS, DELIVERIES)
+HUBSPOT = RetryPolicy("hubspot", first=5.0, longest=3600.0, give_up_setting="hubspot.give_up_after")
+"""Calls that become engagements. What concerns a whole portal (its limits, its token) pauses it and is no failure of a
+call."""
+
+POLICIES = (JOBS, MAILS, LISTENERS, DELIVERIES, HUBSPOT)

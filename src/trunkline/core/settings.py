@@ -403,6 +403,22 @@ class ExternalDecisionSettings(_Group):
     """A PEM file with your own certification authorities, trusted in addition to those of the system."""
 
 
+class HubSpotSettings(_Group):
+    """Requests to HubSpot."""
+
+    api_url: WebUrl = "https://api.hubapi.com"
+    """Where its API is."""
+    allowed_private_networks: list[Network] = Field(default_factory=list)
+    """Private networks in which it may be (a proxy of your own)."""
+    timeout: float = Field(default=30.0, gt=0)
+    """Seconds for one request."""
+    search_delay: float = Field(default=60.0, ge=0)
+    """Seconds after which a search of HubSpot finds what was created; a request whose outcome is unknown is repeated only
+    after that, and only when the search finds nothing."""
+    give_up_after: int = Field(default=259_200, ge=0)
+    """Seconds during which a call is sent again."""
+
+
 class AnalysisSettings(_Group):
     """Voice analysis of recordings."""
 
@@ -472,6 +488,7 @@ class Settings(BaseSettings):
     mail: MailSettings = MailSettings()
     uploads: UploadSettings = UploadSettings()
     external_decisions: ExternalDecisionSettings = ExternalDecisionSettings()
+    hubspot: HubSpotSettings = HubSpotSettings()
     analysis: AnalysisSettings = AnalysisSettings()
 
     @classmethod

@@ -31,6 +31,8 @@ class Links:
     """WAV; the same."""
     full: str
     """MP3; accessible by the address alone, and not at all if the account requires a token."""
+    playable: str
+    """As ``file``, with the ending by which other systems recognise a sound file: ``.mp3``."""
 
 
 class LinkMaker:
@@ -46,10 +48,12 @@ class LinkMaker:
         """Links of a recording; the communication's number in them is the call session's."""
         key = f"{call_session_id}/{recording_id}"
         is_mail = kind == RecordingKind.VOICE_MAIL
+        file = f"{self._base}/system/media/{'voice_mail' if is_mail else 'talk'}/{key}"
         return Links(
-            file=f"{self._base}/system/media/{'voice_mail' if is_mail else 'talk'}/{key}/",
+            file=f"{file}/",
             wav=f"{self._base}/system/media/wav/{key}/",
             full=f"{self._base}/media/{key}",
+            playable=f"{file}.mp3",
         )
 
 

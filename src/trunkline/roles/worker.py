@@ -30,6 +30,8 @@ from trunkline.directory.media.store import ensure_system_media
 from trunkline.events.relay import Listener, Relay
 from trunkline.events.retention import remove_calls
 from trunkline.events.upkeep import run_upkeep
+from trunkline.hubspot import worker as hubspot_worker
+from trunkline.hubspot.listener import HubSpotListener
 from trunkline.mails import sending
 from trunkline.mails.listener import MailListener
 from trunkline.mails.sending import AccountMails
@@ -89,7 +91,17 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             AnalysisListener(jobs, transcribe),
             MailboxListener(),
             MailListener(jobs, lambda *one: links.of(*one).file, settings.mail.account_mails_per_day),
+            HubSpotListener(),
         ]
+        await stack.enter_async_context(
+            hubspot_worker.syncing(
+                db,
+                settings.hubspot,
+                Cipher(own.master_key),
+                lambda *one: links.of(*one).playable,
+                settings.loopback_ports,
+            )
+        )
         relay = Relay(db, listeners)
         await ensure_system_media(db, settings.media_dir, EspeakSpeech())
         health.ready()

@@ -3,6 +3,7 @@
 ::
 
     GET /system/media/talk/{communication_id}/{recording_id}/          MP3
+    GET /system/media/talk/{communication_id}/{recording_id}.mp3       the same; so is voice_mail
     GET /system/media/wav/{communication_id}/{recording_id}/           WAV
     GET /system/media/voice_mail/{communication_id}/{recording_id}/    MP3 of a message
     GET /media/{communication_id}/{recording_id}                       MP3, never with a token
@@ -44,6 +45,8 @@ def routes(
     endpoint = _MediaEndpoints(library, media_files, accounts, address_of)
     guarded = {"talk": endpoint.talk, "wav": endpoint.wav, "voice_mail": endpoint.voice_mail}
     found = [web.get(f"/media/{_KEY}{slash}", endpoint.full) for slash in ("", "/")]
+    named = _KEY.replace("{recording_id}", "{recording_id:[0-9a-f]{64}}")
+    found += [web.get(f"/system/media/{name}/{named}.mp3", guarded[name]) for name in ("talk", "voice_mail")]
     for name, handler in guarded.items():
         found += [web.get(f"/system/media/{name}/{_KEY}{slash}", handler) for slash in ("", "/")]
     file = PATH + r"{media_file_id:\d{1,18}}"

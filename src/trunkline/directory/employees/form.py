@@ -18,6 +18,7 @@ from trunkline.directory.forms.fields import (
     Email,
     Extension,
     ForwardTarget,
+    HubSpotOwner,
     Item,
     Key,
     Login,
@@ -105,6 +106,7 @@ class EmployeeForm(Item):
     coach_always_enabled: bool = False
     operator: Annotated[OperatorForm | None, Elsewhere()] = None
     agent: Annotated[AgentForm | None, Elsewhere()] = None
+    hubspot_owner: Annotated[HubSpotOwner | None, Column("hubspot_owner_id"), Kept("")] = None
     active: Annotated[bool, Column("is_active")] = True
 
     @model_validator(mode="after")

@@ -234,6 +234,8 @@ OutsidePhone = Annotated[str, AfterValidator(_outside)]
 """An outside number that may have an extension (:func:`trunkline.core.phone.with_extension`)."""
 ForwardTarget = Annotated[str, AfterValidator(_forward)]
 """A short number, or an outside number; empty: none."""
+HubSpotOwner = Annotated[str, Field(pattern=r"^[0-9]{0,20}$")]
+"""The id of an owner in HubSpot; empty: none."""
 Network = Annotated[str, AfterValidator(_network)]
 Networks = Annotated[tuple[Network, ...], AfterValidator(in_order)]
 TimeOfDay = Annotated[str, AfterValidator(_time)]

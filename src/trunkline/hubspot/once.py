@@ -1,0 +1,156 @@
+"""Creates each object in HubSpot once, although its API has no key by which a repeated request is recognised.
+
+The request is written to the object's row before it is sent. While its outcome is unknown (no response, a killed worker),
+the object is searched for by our own unique value, and only after the time in which searches find new objects; if it is
+not there, it is created again. Then a later search deletes a second one, in case the first request was carried out late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.core.log import get_logger
+from trunkline.db.pool import Database
+from trunkline.hubspot.api import Kind
+from trunkline.hubspot.responses import HubSpotError, OutcomeUnknown, TryLater
+
+VERIFY_AFTER = 10
+"""Times the delay of searches after which a second object is looked for."""
+
+Find = Callable[[], Awaitable[Sequence[str]]]
+"""The ids of the objects with our unique value, the first created first."""
+
+Create = Callable[[], Awaitable[str]]
+"""Sends the request that creates the object; its id."""
+
+_log = get_logger("hubspot")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """:ivar is_new: created just now, with the properties of the request."""
+
+    object_id: str
+    is_new: bool = False
+
+
+_NOTE = """
+insert into hubspot_objects (account_id, kind, key) values (%(account_id)s, %(kind)s, %(key)s)
+on conflict do nothing
+"""
+
+_READ = """
+select hubspot_id, extract(epoch from now() - asked_at)::float8 as asked_ago from hubspot_objects
+where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s
+"""
+
+_ASKED = """
+update hubspot_objects set asked_at = now()
+where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s and hubspot_id is null
+"""
+
+_NOT_ASKED = """
+update hubspot_objects set asked_at = null
+where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s and hubspot_id is null
+"""
+
+_KNOWN = """
+update hubspot_objects set hubspot_id = %(hubspot_id)s, verify_at = now() + %(seconds)s * interval '1 second'
+where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s
+"""
+
+_GONE = """
+update hubspot_objects set hubspot_id = null, asked_at = null, verify_at = null
+where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s and hubspot_id = %(hubspot_id)s
+"""
+
+_VERIFY = """
+select o.account_id, o.kind, o.key, o.hubspot_id
+from hubspot_objects o join hubspot_connections c on c.account_id = o.account_id
+where o.verify_at <= now() and c.is_active and (c.paused_until is null or c.paused_until <= now())
+order by o.verify_at limit %(most)s
+"""
+
+_VERIFIED = """
+update hubspot_objects set verify_at = null
+where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s
+"""
+
+_VERIFY_LATER = """
+update hubspot_objects set verify_at = now() + %(seconds)s * interval '1 second'
+where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s
+"""
+
+
+class Once:
+    """The objects of all accounts.
+
+    :param search_delay: seconds after which a search finds a new object.
+    """
+
+    def __init__(self, db: Database, search_delay: float) -> None:
+        self._db = db
+        self._search_delay = search_delay
+
+    async def make(self, account_id: int, kind: Kind, key: str, find: Find, create: Create) -> Made:
+        """The object of a key, created if there is none. One caller at a time for a key.
+
+        :raises TryLater: the outcome of an earlier request is not known yet.
+        :raises HubSpotError: as ``find`` and ``create``.
+        """
+        values: dict[str, Any] = {"account_id": account_id, "kind": kind.value, "key": key}
+        await self._db.execute(_NOTE, values)
+        row = await self._db.fetch_one(_READ, values)
+        assert row is not None
+        if row["hubspot_id"] is not None:
+            return Made(row["hubspot_id"])
+        is_doubtful = row["asked_ago"] is not None
+        if is_doubtful:
+            wait = self._search_delay - row["asked_ago"]
+            if wait > 0:
+                raise TryLater("the outcome of the request before is looked for when searches have it", wait)
+            found = await find()
+            if found:
+                _log.info("hubspot_object_found", **values, hubspot_id=found[0], count=len(found))
+                seconds = 0.0 if len(found) > 1 else None
+                await self._db.execute(_KNOWN, {**values, "hubspot_id": found[0], "seconds": seconds})
+                return Made(found[0])
+        await self._db.execute(_ASKED, values)
+        try:
+            object_id = await create()
+        except OutcomeUnknown as error:
+            raise TryLater(error.message, self._search_delay) from error
+        except HubSpotError:  # it was refused, or not sent; after any other error its outcome is unknown
+            await self._db.execute(_NOT_ASKED, values)
+            raise
+        seconds = self._search_delay * VERIFY_AFTER if is_doubtful else None
+        await self._db.execute(_KNOWN, {**values, "hubspot_id": object_id, "seconds": seconds})
+        return Made(object_id, is_new=True)
+
+    async def known(self, account_id: int, kind: Kind, key: str) -> str | None:
+        """The id of the object of a key; None: it was not created, as far as is known."""
+        values = {"account_id": account_id, "kind": kind.value, "key": key}
+        row = await self._db.fetch_one(_READ, values)
+        return None if row is None else row["hubspot_id"]
+
+    async def gone(self, account_id: int, kind: Kind, key: str, object_id: str) -> None:
+        """The object was deleted in HubSpot: the next :meth:`make` creates another one."""
+        await self._db.execute(
+            _GONE, {"account_id": account_id, "kind": kind.value, "key": key, "hubspot_id": object_id}
+        )
+
+    async def to_verify(self, most: int) -> list[dict[str, Any]]:
+        """Objects of which a second one is to be looked for: ``account_id``, ``kind``, ``key``, ``hubspot_id``."""
+        return await self._db.fetch_all(_VERIFY, {"most": most})
+
+    async def verified(self, row: dict[str, Any], again_after: float | None = None) -> None:
+        """It was looked for.
+
+        :param again_after: seconds after which it is looked for again, because HubSpot did not respond.
+        """
+        if again_after is None:
+            await self._db.execute(_VERIFIED, row)
+        else:
+            await self._db.execute(_VERIFY_LATER, {**row, "seconds": again_after})
