@@ -42,6 +42,7 @@ class Office:
     origin: str
     account_id: int
     other_id: int
+    switch: NotedSwitch
     users: dict[str, int] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -76,10 +77,13 @@ async def office(shared_offices: SharedDatabase, tmp_path: Path) -> AsyncIterato
                 )
             )
         settings = Settings(data_dir=tmp_path)
-        services = Services(Accounts(db), NotedSwitch(), settings, db)
+        switch = NotedSwitch()
+        services = Services(Accounts(db), switch, settings, db)
         app = build_app(services, routes=application.routes(services))
         server = await stack.enter_async_context(TestServer(app))
-        office = Office(db, str(server.make_url("")).rstrip("/"), made[0].account_id, made[1].account_id)
+        office = Office(
+            db, str(server.make_url("")).rstrip("/"), made[0].account_id, made[1].account_id, switch
+        )
         office.users = {"captain": made[0].user_id, "rival": made[1].user_id}
         for role in (Role.ADMIN, Role.SUPERVISOR, Role.OPERATOR, Role.INTEGRATOR, Role.MEMBER):
             office.users[role] = await administration.users.create(

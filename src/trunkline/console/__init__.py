@@ -17,4 +17,6 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``calls``         the list of calls and its export
 ``call_page``     the page of one call
 ``story_texts``   what happened in a call, in sentences
+``lists``         contacts, employees, lines
+``queues_live``   queues as they are now
 """

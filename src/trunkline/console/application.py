@@ -13,9 +13,9 @@ from aiohttp import web
 from trunkline.apis.address import address_reader, country_reader, networks
 from trunkline.apis.request_share import CHECK, SESSION_COOKIE
 from trunkline.apis.service.request_context import Services
-from trunkline.console import call_page, calls, home
+from trunkline.console import call_page, calls, home, lists, queues_live
 from trunkline.console.frame import Frame
-from trunkline.console.languages import Language, choose
+from trunkline.console.languages import Language, choose, translatable
 from trunkline.console.page import Entry, Page
 from trunkline.console.sign_in import SignIn
 from trunkline.console.static_files import StaticFiles
@@ -30,6 +30,8 @@ from trunkline.core.errors import (
     Unavailable,
 )
 from trunkline.core.settings import Settings
+
+_ = translatable
 
 _HERE = Path(__file__).parent
 
@@ -46,8 +48,8 @@ _STATUS: tuple[tuple[type[TrunklineError], int], ...] = (
 """HTTP status of an error, the most specific one first."""
 
 
-PAGES: tuple[Page, ...] = (*home.PAGES, *calls.PAGES, *call_page.PAGES)
-ENTRIES: tuple[Entry, ...] = (*home.ENTRIES, *calls.ENTRIES)
+PAGES: tuple[Page, ...] = (*home.PAGES, *calls.PAGES, *call_page.PAGES, *lists.PAGES, *queues_live.PAGES)
+ENTRIES: tuple[Entry, ...] = (*home.ENTRIES, *calls.ENTRIES, *queues_live.ENTRIES, *lists.ENTRIES)
 
 
 def routes(services: Services) -> list[web.AbstractRouteDef]:
@@ -115,7 +117,7 @@ class Console:
             try:
                 if page.needs is not None and not visit.may(page.needs):
                     raise PermissionDenied(
-                        "You may not see this page: an admin of the account can permit it."
+                        _("You may not see this page: an admin of the account can permit it.")
                     )
                 limit = self._services.limits.get(page.workload)
                 place = contextlib.nullcontext() if limit is None else limit.place(caller.account_id)
@@ -149,14 +151,14 @@ class Console:
 
     def _to_sign_in(self, request: web.Request) -> web.StreamResponse:
         if request.method != "GET":
-            raise PermissionDenied("You are not signed in any more: sign in, and repeat what you did.")
+            raise PermissionDenied(_("You are not signed in any more: sign in, and repeat what you did."))
         target = "" if request.path == HOME else f"?next={quote(request.path_qs, safe='')}"
         response = web.HTTPSeeOther(f"{SIGN_IN}{target}")
         response.headers.update(self._frame.headers)
         raise response
 
     async def _nothing(self, request: web.Request, language: Language) -> web.StreamResponse:
-        raise NotFound("There is no such page.")
+        raise NotFound(_("There is no such page."))
 
 
 def secure_reader(settings: Settings) -> Callable[[web.Request], bool]:

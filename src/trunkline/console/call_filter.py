@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -9,12 +10,15 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
 
+from trunkline.console.languages import translatable
 from trunkline.core.errors import InvalidInput
 from trunkline.reports.period import THREE_MONTHS, add_months
 
+_ = translatable
+
 PATH = "/console/calls"
 
-_TEXT_MAX = 100
+_TEXT_MAX = 60
 
 
 class When(StrEnum):
@@ -92,10 +96,10 @@ class CallFilter:
                 first = self.first or self.last or today
                 last = self.last or max(first, today)
                 if last < first:
-                    raise InvalidInput("The period ends before it starts.", field="last")
+                    raise InvalidInput(_("The period ends before it starts."), field="last")
                 begin = datetime.combine(first, time.min)
                 if datetime.combine(last, time.min) > add_months(begin, THREE_MONTHS.months):
-                    raise InvalidInput("Choose a period of at most three months.", field="last")
+                    raise InvalidInput(_("Choose a period of at most three months."), field="last")
                 return first, last
             case _:
                 return today, today
@@ -141,7 +145,7 @@ class CallFilter:
         if self.internal is not None:
             add("is_internal", "=", self.internal)
         if self.words:
-            add("contact_full_name", "like", f"%{_plain(self.words)}%")
+            add("contact_full_name", "regexp", f"(?i){re.escape(self.words)}")
         if self.number:
             fields = ("contact_phone_number", "virtual_phone_number", "operator_phone_number")
             likes = [{"field": one, "operator": "like", "value": f"%{self.number}%"} for one in fields]
@@ -241,10 +245,7 @@ def _day(query: Mapping[str, str], name: str) -> date | None:
     return day
 
 
-def _plain(text: str) -> str:
-    """A text without the wildcard of ``like``."""
-    return text.replace("\\", "\\\\").replace("%", "\\%")
-
-
 def _wrong(name: str) -> InvalidInput:
-    return InvalidInput("The address of the page has a value that cannot be used: choose again.", field=name)
+    return InvalidInput(
+        _("The address of the page has a value that cannot be used: choose again."), field=name
+    )

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from trunkline.accounts.permissions import CHANGE_REPORTS, READ_REPORTS, Permission
 from trunkline.apis.service.workloads import Workload
-from trunkline.console.calls import reader_of
+from trunkline.console.languages import translatable
 from trunkline.console.page import Page
 from trunkline.console.story_texts import reason_of, sentence
 from trunkline.console.visit import Visit
@@ -25,6 +25,8 @@ from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 from trunkline.reports.story import read_story
 from trunkline.tagging import communications as tagged
 from trunkline.tagging.changes import Named, TagChanges
+
+_ = translatable
 
 SET_TAGS: Permission = ("tag_management", "update")
 
@@ -78,13 +80,13 @@ _LEG_FIELDS = (
 async def _show(visit: Visit) -> web.StreamResponse:
     call = await _visible_call(visit)
     call_id = call["id"]
-    legs = await reader_of(visit).list(LEGS, _one("call_session_id", call_id, _LEG_FIELDS, 500))
+    legs = await visit.reader.list(LEGS, _one("call_session_id", call_id, _LEG_FIELDS, 500))
     may_listen = visit.may(READ_REPORTS)
     may_tag = visit.may(SET_TAGS)
     tags: list[Any] = []
     if may_tag:
         listed = {"fields": ["id", "name"], "sort": [{"field": "name", "order": "asc"}], "limit": 1000}
-        page = await reader_of(visit).list(TAGS, listed, None, {"include_rating": False})
+        page = await visit.reader.list(TAGS, listed, None, {"include_rating": False})
         used = {one["tag_id"] for one in call["tags"] or ()}
         tags = [one for one in orjson.loads(page.rows) if one["id"] not in used]
     is_over = call["finish_time"] is not None
@@ -127,9 +129,9 @@ async def _comment(visit: Visit) -> web.StreamResponse:
     call, fields = await _visible_call(visit), await visit.form()
     text = fields.get("comment", "").replace("\r\n", "\n").replace("\0", "").strip()
     if not text:
-        raise InvalidInput("The comment is empty: write something.", field="comment")
+        raise InvalidInput(_("The comment is empty: write something."), field="comment")
     if len(text) > MAX_LENGTH:
-        raise InvalidInput("The comment is too long: shorten it.", field="comment")
+        raise InvalidInput(_("The comment is too long: shorten it."), field="comment")
     author = Author(visit.account_id, visit.caller.user_id, visit.caller.login)
     await add_comment(visit.db, author, Kind.CALL, call["id"], text)
     raise _back(visit, call["id"])
@@ -145,10 +147,10 @@ async def _visible_call(visit: Visit) -> Mapping[str, Any]:
     if own is not None:
         mine = {"field": "employee_id", "operator": "=", "value": own}
         params["filter"] = {"filters": [mine, params["filter"]], "condition": "and"}
-    page = await reader_of(visit).list(CALLS_FOR_PEOPLE, params, None, {"include_ongoing": True})
+    page = await visit.reader.list(CALLS_FOR_PEOPLE, params, None, {"include_ongoing": True})
     found: list[Mapping[str, Any]] = orjson.loads(page.rows)
     if not found:
-        raise NotFound("There is no such call, or you may not see it.")
+        raise NotFound(_("There is no such call, or you may not see it."))
     return found[0]
 
 
@@ -176,7 +178,7 @@ def _tag_changes(visit: Visit) -> TagChanges:
 def _tag_of(fields: Mapping[str, str]) -> int:
     text = fields.get("tag", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise InvalidInput("Choose a tag.", field="tag")
+        raise InvalidInput(_("Choose a tag."), field="tag")
     return int(text)
 
 

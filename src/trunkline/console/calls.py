@@ -15,13 +15,13 @@ from aiohttp import web
 from trunkline.accounts.permissions import READ_REPORTS
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.call_filter import PATH, CallFilter, Outcome, Part, When, parse
-from trunkline.console.page import Entry, Page, translatable
-from trunkline.console.visit import Visit
+from trunkline.console.languages import translatable
+from trunkline.console.page import Entry, Page
+from trunkline.console.visit import Visit, page_number
 from trunkline.core.errors import PermissionDenied
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.tags.listing import TAGS
 from trunkline.reports.calls import CALLS_FOR_PEOPLE, calls_for_people
-from trunkline.reports.reader import Reader
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 
 PAGE_SIZE = 50
@@ -118,20 +118,15 @@ def visible(visit: Visit, chosen: CallFilter) -> dict[str, Any]:
     return {"filters": [mine, wanted], "condition": "and"}
 
 
-def reader_of(visit: Visit) -> Reader:
-    """Reads lists of the visitor's account."""
-    return Reader(visit.db, visit.account_id, visit.zone)
-
-
 async def _show(visit: Visit) -> web.StreamResponse:
     query = visit.request.query
     chosen = parse(query)
-    page = max(1, int(query["page"])) if query.get("page", "").isdigit() and len(query["page"]) < 6 else 1
+    page = page_number(visit.request)
     shown = [name for name in COLUMNS if name in query.getall("column", [])] or list(USUAL)
     first, last = chosen.moments(visit.today)
     offset = min((page - 1) * PAGE_SIZE, EXPORT_MAX)
     found = await calls_for_people(
-        reader_of(visit),
+        visit.reader,
         {
             "date_from": first,
             "date_till": last,
@@ -168,7 +163,7 @@ async def _show(visit: Visit) -> web.StreamResponse:
 async def _export(visit: Visit) -> web.StreamResponse:
     """All calls of the filter as CSV, written while they are read."""
     if not visit.may(READ_REPORTS):
-        raise PermissionDenied("You may not export calls: an admin of the account can permit it.")
+        raise PermissionDenied(_("You may not export calls: an admin of the account can permit it."))
     chosen = parse(visit.request.query)
     first, last = chosen.moments(visit.today)
     params = {
@@ -187,7 +182,7 @@ async def _export(visit: Visit) -> web.StreamResponse:
             "Content-Disposition": f'attachment; filename="calls-{begin}-{end}.csv"',
         }
     )
-    rows = orjson.loads((await calls_for_people(reader_of(visit), {**params, "offset": 0})).rows)
+    rows = orjson.loads((await calls_for_people(visit.reader, {**params, "offset": 0})).rows)
     await response.prepare(visit.request)
     await response.write(b"\xef\xbb\xbf" + _lines([_EXPORTED]))  # the mark by which spreadsheets see UTF-8
     offset = 0
@@ -196,7 +191,7 @@ async def _export(visit: Visit) -> web.StreamResponse:
         offset += EXPORT_STEP
         if len(rows) < EXPORT_STEP or offset > EXPORT_MAX:
             break
-        rows = orjson.loads((await calls_for_people(reader_of(visit), {**params, "offset": offset})).rows)
+        rows = orjson.loads((await calls_for_people(visit.reader, {**params, "offset": offset})).rows)
     await response.write_eof()
     return response
 
@@ -235,7 +230,7 @@ async def _choices(
     visit: Visit, listing: Any, name: str, values: Mapping[str, Any] | None = None
 ) -> list[Choice]:
     params = {"fields": ["id", name], "sort": [{"field": name, "order": "asc"}], "limit": 1000}
-    page = await reader_of(visit).list(listing, params, None, values)
+    page = await visit.reader.list(listing, params, None, values)
     return [Choice(str(one["id"]), one[name]) for one in orjson.loads(page.rows)]
 
 

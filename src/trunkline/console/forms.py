@@ -14,7 +14,10 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 
 from trunkline.apis.body import BodyError, read_body
+from trunkline.console.languages import translatable
 from trunkline.core.errors import InvalidInput, PermissionDenied
+
+_ = translatable
 
 FIELD = "form_token"
 """The name of the hidden field."""
@@ -47,14 +50,14 @@ async def read_form(request: web.Request, secret: str, seconds: float) -> Mappin
     ):
         raise _foreign()
     if request.content_type != "application/x-www-form-urlencoded":
-        raise InvalidInput("a form is sent as application/x-www-form-urlencoded")
+        raise InvalidInput(_("a form is sent as application/x-www-form-urlencoded"))
     try:
         body = await read_body(request, limit=BODY_MAX, seconds=seconds)
         fields = dict(
             parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, strict_parsing=False)
         )
     except (BodyError, ValueError) as error:
-        raise InvalidInput("the form is too large or cannot be read") from error
+        raise InvalidInput(_("the form is too large or cannot be read")) from error
     sent = fields.pop(FIELD, "")
     if not secret or not hmac.compare_digest(sent.encode(), form_token(secret).encode()):
         raise _foreign()
@@ -62,4 +65,4 @@ async def read_form(request: web.Request, secret: str, seconds: float) -> Mappin
 
 
 def _foreign() -> PermissionDenied:
-    return PermissionDenied("the form was not sent by this page, or it is too old: open the page again")
+    return PermissionDenied(_("the form was not sent by this page, or it is too old: open the page again"))

@@ -41,10 +41,14 @@ class Frame:
         self, template: str, language: Language, values: Mapping[str, Any], *, status: int = 200
     ) -> web.Response:
         """A page in a language."""
-        text = self._environments[language.code].get_template(template).render(values)
+        text = self.text(template, language, values)
         return web.Response(
             status=status, text=text, content_type="text/html", charset="utf-8", headers=self._headers
         )
+
+    def text(self, template: str, language: Language, values: Mapping[str, Any]) -> str:
+        """A filled template."""
+        return self._environments[language.code].get_template(template).render(values)
 
     def _environment(self, language: Language) -> Environment:
         environment = Environment(

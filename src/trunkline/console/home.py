@@ -11,11 +11,14 @@ from trunkline.accounts.permissions import READ_REPORTS
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.call_filter import CallFilter, Outcome, Part, When
 from trunkline.console.formats import midnight
+from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
 from trunkline.console.visit import HOME, Visit
 from trunkline.core.errors import InvalidInput
 from trunkline.reports.overview import SERVICE_SECONDS, Hour, Overview, read_overview
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
+
+_ = translatable
 
 _CHART_HEIGHT = 120
 _COLUMN = 32
@@ -109,9 +112,9 @@ def _day(text: str, today: date) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise InvalidInput("This is not a day: choose again.", field="day") from error
+        raise InvalidInput(_("This is not a day: choose again."), field="day") from error
     if not date(2000, 1, 8) <= day <= today:
-        raise InvalidInput("This day is not over yet: choose again.", field="day")
+        raise InvalidInput(_("This day is not over yet: choose again."), field="day")
     return day
 
 

@@ -49,6 +49,11 @@ LANGUAGES = {
 DEFAULT = LANGUAGES["en"]
 
 
+def translatable(text: str) -> str:
+    """Marks a text that a page translates when it shows it."""
+    return text
+
+
 def choose(chosen: str, accepted: str, of_account: str) -> Language:
     """The language of a page.
 

@@ -40,8 +40,3 @@ class Entry:
     path: str
     title: str
     is_visible: Callable[[CallerLike], bool]
-
-
-def translatable(text: str) -> str:
-    """Marks a text that a page translates when it shows it."""
-    return text

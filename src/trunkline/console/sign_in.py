@@ -19,9 +19,11 @@ from trunkline.apis.request_share import CHECK, SESSION_COOKIE
 from trunkline.apis.service.request_context import AccountsPort, CallerLike
 from trunkline.console.forms import form_token, read_form
 from trunkline.console.frame import Frame
-from trunkline.console.languages import LANGUAGES, Language
+from trunkline.console.languages import LANGUAGES, Language, translatable
 from trunkline.console.visit import HOME, LANGUAGE_COOKIE, SIGN_IN
 from trunkline.core.errors import AuthenticationFailed, LimitExceeded, PermissionDenied, Refused
+
+_ = translatable
 
 _BROWSER_COOKIE = "trunkline_browser"
 """Before the sign-in: the secret of its form."""
@@ -150,7 +152,7 @@ class SignIn:
         self._accounts.check_address(caller, self._address_of(request))
         country = self._country_of(request)
         if caller.geo_limit and country not in caller.geo_limit:
-            raise PermissionDenied("This user may not sign in from the country of this address.")
+            raise PermissionDenied(_("This user may not sign in from the country of this address."))
 
     async def _end_session(self, request: web.Request) -> None:
         token = request.cookies.get(SESSION_COOKIE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trunkline.console.page import translatable
+from trunkline.console.languages import translatable
 from trunkline.reports.story import Step
 
 _ = translatable

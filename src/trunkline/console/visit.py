@@ -17,9 +17,12 @@ from trunkline.apis.service.request_context import CallerLike, Services
 from trunkline.console.formats import Formats
 from trunkline.console.forms import form_token, read_form
 from trunkline.console.frame import Frame
-from trunkline.console.languages import Language
+from trunkline.console.languages import Language, translatable
 from trunkline.core.errors import PermissionDenied
 from trunkline.db.pool import Database
+from trunkline.reports.reader import Reader
+
+_ = translatable
 
 HOME = "/console/"
 SIGN_IN = "/console/sign-in"
@@ -63,6 +66,11 @@ class Visit:
     def today(self) -> date:
         return self.now.astimezone(self.zone).date()
 
+    @property
+    def reader(self) -> Reader:
+        """Reads lists and reports of the account."""
+        return Reader(self.db, self.account_id, self.zone)
+
     def may(self, permission: Permission) -> bool:
         return self.caller.may(*permission)
 
@@ -75,7 +83,7 @@ class Visit:
         if self.may(READ_REPORTS):
             return None
         if self.caller.employee_id is None:
-            raise PermissionDenied("You may not see calls: an admin of the account can permit it.")
+            raise PermissionDenied(_("You may not see calls: an admin of the account can permit it."))
         return self.caller.employee_id
 
     def done(self) -> None:
@@ -94,6 +102,10 @@ class Visit:
         """A page for the visitor."""
         return self.frame.page(template, self.language, {**self._values, **values}, status=status)
 
+    def part(self, template: str, **values: Any) -> str:
+        """A part of a page, as text."""
+        return self.frame.text(template, self.language, {**self._values, **values})
+
     @property
     def _values(self) -> dict[str, Any]:
         formats = Formats(self.language.locale, self.zone)
@@ -105,3 +117,9 @@ class Visit:
             "show": formats,
             "now": self.now,
         }
+
+
+def page_number(request: web.Request) -> int:
+    """Which page of a list the address names, from 1 on."""
+    text = request.query.get("page", "")
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 6 else 1
