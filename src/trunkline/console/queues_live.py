@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 
@@ -106,7 +107,7 @@ async def _stream(visit: Visit) -> web.StreamResponse:
     return response
 
 
-async def _values(visit: Visit) -> dict[str, object]:
+async def _values(visit: Visit) -> dict[str, Any]:
     commands = AgentCommands(visit.services.switch)
     try:
         found = await _live.read(visit.account_id, lambda: commands.live(visit.account_id))
