@@ -11,12 +11,12 @@ import pytest
 from tests.calls import company as c
 from tests.calls.queue_node import QUEUE, QueueNode, with_queue
 from tests.calls.restarted_node import asterisk_names
-from trunkline.calls.effects import OriginateLeg
+from trunkline.calls.effects import OriginateLeg, PlayFiles
 from trunkline.calls.states import Forwarding, InQueue
 from trunkline.calls.switch.queue_commands import AgentCommands, Phones
 from trunkline.core import metrics
 from trunkline.core.errors import InvalidState, NotFound
-from trunkline.directory.model import CallQueue, CallRecording, Directory, EmployeeStatus
+from trunkline.directory.model import CallQueue, CallRecording, Directory, EmployeeStatus, MediaKind
 from trunkline.queues import inputs as i
 from trunkline.queues.overview import Activity
 from trunkline.queues.states import AgentState, AgentStatus, CallerState
@@ -496,6 +496,24 @@ async def test_announcements_interrupt_the_music() -> None:
         assert "message" in one.engine.hearing(customer)
         one.engine.played(customer)
         await one.settle()
+
+
+async def test_a_caller_hears_the_position_and_then_the_music() -> None:
+    settings = {"announce_position": True, "announce_wait": True, "announce_frequency": 10}
+    account = with_queue(c.BORIS, settings=settings)
+    words = enumerate(("queue_position", "queue_wait", "digit_1", "digit_2"), 900)
+    more = {number: c.media(number, name, MediaKind.SYSTEM) for number, name in words}
+    one = await QueueNode(replace(account, media={**account.media, **more})).begin()
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    [customer, other] = [await one.call() for _ in range(2)]
+    for channel, position in ((customer, 1), (other, 2)):
+        files = next(
+            do.files for do in one.engine.done if isinstance(do, PlayFiles) and do.channel == channel
+        )
+        assert [file.rsplit("/", 1)[-1] for file in files] == ["queue_position", f"digit_{position}"]
+        one.engine.played(channel)
+        await one.settle()
+        assert one.engine.hearing(channel) == {"music"}
 
 
 async def test_an_announcement_that_is_gone_is_tried_once() -> None:

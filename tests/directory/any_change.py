@@ -7,7 +7,7 @@ admits; ids are those of rows that exist.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -23,6 +23,7 @@ from trunkline.apis.service.request_log import MemoryRequestLog
 from trunkline.db.pool import Database
 from trunkline.directory.blacklist.changes import block_digits
 from trunkline.directory.contacts.saving import save_contact
+from trunkline.notifications import conditions
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.subscriptions import Draft, Subscriptions
 from trunkline.uploads.people import employee_named, tag_named
@@ -223,6 +224,16 @@ class Clerk:
                         )
                     ),
                 )
+                wanted = {
+                    "direction": draw(st.sampled_from([None, "in", "out"])),
+                    "contact_phone_numbers": draw(
+                        st.lists(st.sampled_from(["12025550112", "442079460105"]), max_size=2)
+                    ),
+                    "employee_ids": (await self._ids("employees"))[:2],
+                    "tag_ids": (await self._ids("tags"))[:2],
+                    "talk_seconds_min": draw(st.sampled_from([None, 0, 60])),
+                }
+                draft = replace(draft, conditions=conditions.parse(wanted))
                 await Subscriptions(self.db, self.cipher).save(self.account_id, draft)
             case "block.contact":
                 await block_digits(self.db, self.account_id, self.user_id, draw(_CALLERS), draw(_NAMES))

@@ -23,7 +23,7 @@ OWN = {
     "schedules": {"intervals", "exceptions"},
     "sip_lines": {"ha1_md5", "ha1_sha256", "password_weakness"},
     "trunks": {"password_encrypted"},
-    "notifications": {"secret_encrypted"},
+    "notifications": {"secret_encrypted", "conditions"},
     "talk_options": {"mnemonic", "name", "settings"},
     "sites": {"parameter_weights"},
     "campaigns": {"group_conditions"},

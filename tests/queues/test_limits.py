@@ -10,7 +10,16 @@ from tests.queues.simulation import ANN, BOB, CID, Q, QueueSimulation
 from trunkline.core.errors import InvalidInput, InvalidState
 from trunkline.events.catalogue import EventType
 from trunkline.queues import inputs as i
-from trunkline.queues.effects import LeaveQueue, PlayAnnouncement, PlayJoinAnnouncement, PlayMusic
+from trunkline.queues.account import RECENT_WAITS
+from trunkline.queues.announcements import expected_minutes
+from trunkline.queues.effects import (
+    UNSAID,
+    LeaveQueue,
+    PlaceInQueue,
+    PlayAnnouncement,
+    PlayJoinAnnouncement,
+    PlayMusic,
+)
 from trunkline.queues.states import AgentStatus, CallerState, Outcome
 
 BREAK, OUT, IN = AgentStatus.ON_BREAK, AgentStatus.LOGGED_OUT, AgentStatus.AVAILABLE
@@ -276,3 +285,40 @@ def test_17_the_join_announcement_plays_once() -> None:
     simulation.at(5000)
     call = simulation.caller(caller).call_session_id
     assert simulation.done(PlayJoinAnnouncement) == [PlayJoinAnnouncement(caller, call, 3)]
+
+
+def test_callers_hear_their_position_when_they_join_and_periodically() -> None:
+    simulation = QueueSimulation().queue(announce_position=True, announce_frequency=20)
+    first, second = simulation.join(), simulation.at(1001).join()
+    said = [(one.caller_id, one.media_id, one.place) for one in simulation.done(PlayJoinAnnouncement)]
+    assert said == [(first, None, PlaceInQueue(1)), (second, None, PlaceInQueue(2))]
+    simulation.at(1010).hang_up(first)
+    [announced] = simulation.at(1022).done(PlayAnnouncement)
+    assert (announced.caller_id, announced.place) == (second, PlaceInQueue(1))
+
+
+def test_a_better_score_is_a_better_position() -> None:
+    simulation = QueueSimulation().queue(announce_position=True)
+    simulation.join()
+    simulation.at(1001).join(base_score=600)
+    assert [one.place.position for one in simulation.done(PlayJoinAnnouncement)] == [1, 1]
+
+
+def test_the_expected_wait_is_the_mean_of_the_last_who_were_connected() -> None:
+    simulation = QueueSimulation().queue(announce_wait=True, join_announce=3).agent(ANN)
+    simulation.join()
+    assert simulation.done(PlayJoinAnnouncement)[-1].place == UNSAID, "nobody was connected yet"
+    simulation.at(1100).answer(ANN)
+    simulation.at(1101).join()
+    assert simulation.done(PlayJoinAnnouncement)[-1].place == PlaceInQueue(minutes=2), "100 s are rounded up"
+
+
+def test_of_the_last_waits_ten_are_kept() -> None:
+    simulation = QueueSimulation().queue(announce_wait=True)
+    queue = simulation.state.queues[Q]
+    queue.recent_waits = [600] * RECENT_WAITS
+    assert expected_minutes(queue) == 10
+    simulation.agent(ANN).join()
+    simulation.answer(ANN)
+    assert queue.recent_waits == [*[600] * (RECENT_WAITS - 1), 0]
+    assert expected_minutes(queue) == 9

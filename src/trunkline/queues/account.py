@@ -12,6 +12,9 @@ from trunkline.queues.callers import NEVER, Caller, Place, Ticket
 from trunkline.queues.service_level import ServiceCounts
 from trunkline.queues.settings import QueueSettings
 
+RECENT_WAITS = 10
+"""Callers whose waits make the expected one."""
+
 
 @dataclass(slots=True)
 class Queue:
@@ -21,6 +24,7 @@ class Queue:
     :ivar pointer: the last agent that was called (6.4).
     :ivar tickets: open callbacks, by the id of the caller who has left.
     :ivar served: counts of ended visits (:mod:`trunkline.queues.served`).
+    :ivar recent_waits: whole seconds that the last callers waited who were connected, the last one at the end.
     :ivar is_music_broken: its hold music could not be played, which was reported (10.1).
     """
 
@@ -32,6 +36,7 @@ class Queue:
     tickets: dict[int, Ticket] = field(default_factory=dict)
     is_music_broken: bool = False
     served: dict[int, ServiceCounts] = field(default_factory=dict)
+    recent_waits: list[int] = field(default_factory=list)
 
     def waiting(self) -> list[Caller]:
         """Callers in Waiting and Trying (10.3)."""

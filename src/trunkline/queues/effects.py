@@ -80,25 +80,47 @@ class PlayMusic:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceInQueue:
+    """What a caller hears of the place in the queue; None: nothing.
+
+    :ivar position: 1 is served first.
+    :ivar minutes: the expected wait, rounded up.
+    """
+
+    position: int | None = None
+    minutes: int | None = None
+
+
+UNSAID = PlaceInQueue()
+
+
+@dataclass(frozen=True, slots=True)
 class PlayJoinAnnouncement:
-    """Play a file once to a caller who has joined."""
+    """Play a file once to a caller who has joined, then say the place in the queue.
+
+    :ivar media_id: None: the place only.
+    """
 
     caller_id: int
     call_session_id: int
-    media_id: int
+    media_id: int | None
+    place: PlaceInQueue = UNSAID
 
 
 @dataclass(frozen=True, slots=True)
 class PlayAnnouncement:
-    """Play the periodic announcement over the music. Comes back as AnnouncementEnded or AnnouncementFailed.
+    """Play the periodic announcement over the music, then say the place in the queue. Comes back as AnnouncementEnded or
+    AnnouncementFailed.
 
+    :ivar media_id: None: the place only.
     :ivar is_restart: it is still playing: begin anew, do not play it twice (10.2).
     """
 
     caller_id: int
     call_session_id: int
-    media_id: int
+    media_id: int | None
     is_restart: bool
+    place: PlaceInQueue = UNSAID
 
 
 @dataclass(frozen=True, slots=True)

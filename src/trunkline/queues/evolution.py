@@ -13,7 +13,7 @@ from typing import Any
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import Event, EventType
 from trunkline.queues import served
-from trunkline.queues.account import AccountQueues, Queue
+from trunkline.queues.account import RECENT_WAITS, AccountQueues, Queue
 from trunkline.queues.agents import Agent, Engagement, Tier
 from trunkline.queues.callers import Caller, Offer, Place, Ticket, exact
 from trunkline.queues.service_level import Visit
@@ -173,6 +173,7 @@ def _connected(queue: Queue, data: Data, at: Instant) -> None:
         at,
     )
     _count(queue, caller, data["waited"], at)
+    queue.recent_waits = [*queue.recent_waits, data["waited"]][-RECENT_WAITS:]
 
 
 def _failed(queue: Queue, data: Data, at: Instant) -> None:

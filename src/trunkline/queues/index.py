@@ -248,7 +248,8 @@ class Index:
         queue = self._state.queues[queue_id]
         caller = queue.callers.get(caller_id)
         settings = queue.settings
-        every = settings.announce_frequency if settings.announce_id is not None else 0
+        has_words = settings.announce_id is not None or settings.announces_place
+        every = settings.announce_frequency if has_words else 0
         if caller is None or not caller.is_in_queue or not every or caller.is_announcement_broken:
             self.next_announcement.pop(caller_id, None)
             return

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from trunkline.core.errors import InvalidInput, InvalidState
 from trunkline.events.catalogue import EventType
-from trunkline.queues import callbacks, offers, reservations
+from trunkline.queues import announcements, callbacks, offers, reservations
 from trunkline.queues.attempts import leave, resume, waiting_caller
 from trunkline.queues.callers import Caller, after, base_score, exact
 from trunkline.queues.decision import Decision
-from trunkline.queues.effects import PlayJoinAnnouncement, PlayMusic
+from trunkline.queues.effects import PlayMusic
 from trunkline.queues.inputs import JoinQueue
 from trunkline.queues.settings import KEYS
 from trunkline.queues.states import CallerState, LeavingReason
@@ -49,9 +49,7 @@ def join(decision: Decision, given: JoinQueue) -> None:
         )
         decision.index.schedule_announcement(queue.queue_id, caller_id, decision.now)
     caller = queue.callers[decision.caller_id]
-    if queue.settings.join_announce is not None:
-        announcement = queue.settings.join_announce
-        decision.do(PlayJoinAnnouncement(caller.caller_id, caller.call_session_id, announcement))
+    announcements.joined(decision, caller)
     decision.do(PlayMusic(caller.caller_id, caller.call_session_id, queue.settings.moh_id))
     reservations.take(decision, caller)
 

@@ -59,6 +59,8 @@ class QueueSettings:
 
     :ivar ring_timeout: None or 0: the agent's own applies (7.4f).
     :ivar announce_id: media file of the periodic announcement (10.2).
+    :ivar announce_position: callers hear how many are served before them, after joining and with each announcement.
+    :ivar announce_wait: likewise the expected wait (:func:`trunkline.queues.announcements.expected_minutes`).
     :ivar exit_keys: key to the destination of who presses it (10.4); what a destination means, the caller of the
         rules decides.
     :ivar timeout_destination: where a call goes on after 9.1 and 9.3 (9.6).
@@ -86,6 +88,8 @@ class QueueSettings:
     ring_timeout: int | None = None
     announce_id: int | None = None
     announce_frequency: int = 0
+    announce_position: bool = False
+    announce_wait: bool = False
     moh_id: int | None = None
     join_announce: int | None = None
     pre_bridge_announce: int | None = None
@@ -100,6 +104,11 @@ class QueueSettings:
     callback_retry_time: int = 300
     callback_ring_time: int = 60
     callback_expires_after: int = 0
+
+    @property
+    def announces_place(self) -> bool:
+        """Whether callers hear their position or the expected wait."""
+        return self.announce_position or self.announce_wait
 
     def __post_init__(self) -> None:
         for name in _QUEUE_TIMES:
@@ -231,7 +240,7 @@ _QUEUE_TIMES = (
 )  # fmt: skip
 _QUEUE_FLAGS = (
     "tier_rules_apply", "tier_rule_wait_multiply_level", "tier_rule_no_agent_no_wait",
-    "abandoned_resume_allowed", "skip_agents_with_external_calls", "auto_answer",
+    "abandoned_resume_allowed", "skip_agents_with_external_calls", "auto_answer", "announce_position", "announce_wait",
 )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ FULL: dict[str, Any] = {
     "auto_answer": True, "exits": {"1": "hangup", "#": "number:+12025550110", "timeout": "voicemail"}, "ring_timeout": 20,
     "background_color": "#fff", "font_color": "#000", "labels": [1, 2], "avg_wait_range": 60,
     "audio_playback": [1, {"b": 1, "a": 2}], "music_advanced": True, "agent_no_answer_status": "Logged Out",
-    "skip_agents_with_external_calls": False,
+    "skip_agents_with_external_calls": False, "announce_position": True, "announce_wait": True,
 }  # fmt: skip
 MEDIA = ("announce_id", "moh_id", "join_announce", "pre_bridge_announce")
 

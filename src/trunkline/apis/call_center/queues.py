@@ -91,6 +91,8 @@ QUEUE_FIELDS = (
     _flag("tier_rule_wait_multiply_level", "Whether the time is multiplied by the level."),
     identifier("announce_id", "Media file of the periodic announcement."),
     _seconds("announce_frequency", "Time between two periodic announcements; 0: none."),
+    _flag("announce_position", "Whether callers hear their position."),
+    _flag("announce_wait", "Whether callers hear the expected wait."),
     identifier("moh_id", "Media file that callers hear while they wait."),
     integer("sla_strategy", "Formula of the service level.", maximum=1, default=_usual("sla_strategy")),
     _seconds("sla_answer_time", "Time of the service level."),

@@ -217,17 +217,30 @@ def play_music(decision: Decision, media_file_id: int | None) -> None:
     decision.do(Music(contact.channel, own or decision.context.system_media_path(HOLD_MUSIC)))
 
 
-def announce(decision: Decision, media_file_id: int) -> None:
-    """Play a file to the contact in place of the music."""
+def announce(
+    decision: Decision, media_file_id: int | None, position: int | None = None, minutes: int | None = None
+) -> None:
+    """Play a file to the contact in place of the music, then say the position in the queue and the expected wait."""
     contact = decision.session.contact
     if not is_waiting(decision.session) or contact is None or decision.session.connecting_offer is not None:
         return
-    said = inbound.files(decision, (media_file_id,))
+    files = inbound.files(decision, (media_file_id,) if media_file_id is not None else ())
+    said = files + _number(decision, "queue_position", position) + _number(decision, "queue_wait", minutes)
     if not said:
         decision.queue_facts.append(QueueFact.NO_ANNOUNCEMENT)
         return
     consultation.stop_playback(decision, contact)
     consultation.say(decision, contact, said)
+
+
+def _number(decision: Decision, key: str, number: int | None) -> tuple[str, ...]:
+    """Files that say a number after a sentence; none when it is None or a file is missing."""
+    if number is None:
+        return ()
+    paths = [
+        decision.context.system_media_path(name) for name in (key, *(f"digit_{one}" for one in str(number)))
+    ]
+    return tuple(path for path in paths if path is not None) if None not in paths else ()
 
 
 # --- what happens in the call ------------------------------------------------------------------------------

@@ -360,8 +360,13 @@ class CallQueues:
                 self._act(call, lambda decision: queueing.leave(decision, reason, key, destination))
             case PlayMusic(_, call, moh_id):
                 self._act(call, lambda decision: queueing.play_music(decision, moh_id))
-            case PlayJoinAnnouncement(_, call, media_id) | PlayAnnouncement(_, call, media_id):
-                self._act(call, lambda decision: queueing.announce(decision, media_id))
+            case PlayJoinAnnouncement(_, call, media_id, place=place) | PlayAnnouncement(
+                _, call, media_id, place=place
+            ):
+                self._act(
+                    call,
+                    lambda decision: queueing.announce(decision, media_id, place.position, place.minutes),
+                )
             case DialCallback():
                 self._callbacks.dial(account_id, effect)
             case CancelDial(caller_id):

@@ -466,7 +466,8 @@ _QUEUE_SETTINGS = (
     "max_wait_time_with_no_agent_time_reached", "tier_rules_apply", "tier_rule_wait_second",
     "tier_rule_wait_multiply_level", "tier_rule_no_agent_no_wait", "discard_abandoned_after",
     "abandoned_resume_allowed", "agent_no_answer_status", "skip_agents_with_external_calls", "ring_timeout",
-    "announce_id", "announce_frequency", "moh_id", "join_announce", "pre_bridge_announce", "auto_answer",
+    "announce_id", "announce_frequency", "announce_position", "announce_wait", "moh_id", "join_announce",
+    "pre_bridge_announce", "auto_answer",
     "sla_strategy", "sla_answer_time",
 )  # fmt: skip
 

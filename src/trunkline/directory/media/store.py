@@ -87,6 +87,8 @@ SYSTEM_SET: dict[str, _Spoken | _Made] = {
     "checked_in": _Spoken("Checked in", "You are checked in at this phone."),
     "forwarding_on": _Spoken("Forwarding: on", "Call forwarding is on."),
     "forwarding_off": _Spoken("Forwarding: off", "Call forwarding is off."),
+    "queue_position": _Spoken("Queue: position", "Your position in the queue is"),
+    "queue_wait": _Spoken("Queue: expected wait", "The expected waiting time in minutes is"),
     "parked": _Spoken("Parking: slot", "The call is parked. Dial star 6 8, then"),
     **{f"digit_{digit}": _Spoken(f"Digit {digit}", f"{digit}.") for digit in range(10)},
     "technical_problem": _Spoken(

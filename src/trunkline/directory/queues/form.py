@@ -99,6 +99,8 @@ class QueueForm(Item):
     ring_timeout: _Seconds | None = None
     announce: Annotated[Key | None, Refers("media", "announce_id")] = None
     announce_frequency: _Seconds = 0
+    announce_position: bool = False
+    announce_wait: bool = False
     music: Annotated[Key | None, Refers("media", "moh_id")] = None
     join_announce: Annotated[Key | None, Refers("media", "join_announce")] = None
     pre_bridge_announce: Annotated[Key | None, Refers("media", "pre_bridge_announce")] = None

@@ -44,6 +44,8 @@ DEFAULTS: Mapping[str, Any] = {
     "agent_no_answer_status": "On Break",
     "skip_agents_with_external_calls": True,
     "announce_frequency": 0,
+    "announce_position": False,
+    "announce_wait": False,
     "auto_answer": False,
     "sla_strategy": 0,
     "sla_answer_time": 20,
