@@ -60,7 +60,7 @@ class QueueSettings:
     :ivar ring_timeout: None or 0: the agent's own applies (7.4f).
     :ivar announce_id: media file of the periodic announcement (10.2).
     :ivar announce_position: callers hear how many are served before them, after joining and with each announcement.
-    :ivar announce_wait: likewise the expected wait (:func:`trunkline.queues.announcements.expected_minutes`).
+    :ivar announce_wait: callers hear the expected wait (:func:`trunkline.queues.announcements.expected_minutes`).
     :ivar exit_keys: key to the destination of who presses it (10.4); what a destination means, the caller of the
         rules decides.
     :ivar timeout_destination: where a call goes on after 9.1 and 9.3 (9.6).
