@@ -230,7 +230,7 @@ async def test_the_page_of_a_call_says_what_happened(office: Office) -> None:
     for words in (
         "Lost: The employee was in another call",
         "Nobody has talked to the contact since.",
-        "Call from 442079460950 to 442079460100",
+        "Call from +44 20 7946 0950 to +44 20 7946 0100",
         "The contact waits in the queue Sales",
         "Stone Mira was not reached: The employee was in another call (SIP 486)",
     ):

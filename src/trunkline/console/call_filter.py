@@ -175,6 +175,11 @@ class CallFilter:
         }
         return {name: value for name, value in values.items() if value}
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether more is chosen than a named period."""
+        return bool(self.query.keys() - {"when"}) or self.when is When.PERIOD
+
     def path(self, **changes: Any) -> str:
         """The address of the page with this filter, and changes of it."""
         query = replace(self, **changes).query

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from trunkline.console.formats import Formats
 from trunkline.console.languages import translatable
 from trunkline.reports.story import Step
 
@@ -85,14 +86,18 @@ def sentence(step: Step, reasons: Mapping[str, str]) -> tuple[str, dict[str, str
     :param reasons: finish reasons in words.
     """
     data = step.data
-    who = step.who or "–"
+    who = Formats.phone(step.who)
     values = {"who": who, "name": _name_of(step), "by": str(data.get("by") or "–")}
     reason = str(data.get("finish_reason") or "")
     match step.kind:
         case "session_started":
             values = {
-                "contact": str(data.get("contact_full_name") or data.get("contact_phone_number") or "–"),
-                "number": str(data.get("virtual_phone_number") or data.get("operator_phone_number") or "–"),
+                "contact": str(
+                    data.get("contact_full_name") or Formats.phone(data.get("contact_phone_number"))
+                ),
+                "number": Formats.phone(
+                    data.get("virtual_phone_number") or data.get("operator_phone_number")
+                ),
             }
             if data.get("direction") == "in":
                 return _("Call from %(contact)s to %(number)s"), values
