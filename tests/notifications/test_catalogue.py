@@ -181,6 +181,36 @@ def test_the_last_phone_of_a_line_makes_it_lost_and_the_first_restores_it() -> N
     assert "call_session_id" not in values
 
 
+@pytest.mark.parametrize(
+    ("type_", "data", "name"),
+    [
+        (EventType.CALL_HELD, {"leg_id": 2}, "call_held"),
+        (EventType.CALL_UNHELD, {"leg_id": 2}, "call_unheld"),
+        (EventType.CONSULT_STARTED, {"leg_id": 3, "operator_leg_id": 2}, "consult_started"),
+        (EventType.TRANSFERRED, {"leg_id": 3, "operator_leg_id": 2}, "call_transferred"),
+        (EventType.CALL_PARKED, {"leg_id": 2, "slot": 1}, "call_parked"),
+        (EventType.CALL_RETRIEVED, {"leg_id": 3, "slot": 1}, "call_retrieved"),
+        (EventType.CALL_FORWARDED, {"employee_id": 5, "to": "102", "refused": None}, "call_forwarded"),
+        (EventType.COACH_JOINED, {"leg_id": 3, "target_leg_id": 2}, "coach_joined"),
+        (EventType.TAG_UNSET, {"tag_id": 1}, "unset_mark"),
+    ],
+)
+def test_what_happens_during_a_call(type_: EventType, data: dict[str, Any], name: str) -> None:
+    events = with_events(
+        leg(1, "contact"), leg(2, "employee", employee_id=5), leg(3, "employee", employee_id=6), (type_, data)
+    )
+    last, values = reported(events)[-1]
+    assert last == name
+    if "leg_id" in data:
+        assert values["employee_id"] == data["leg_id"] + 3
+    assert type_ not in UNPUBLISHED
+
+
+def test_a_forwarding_that_was_refused_is_none() -> None:
+    refused = (EventType.CALL_FORWARDED, {"employee_id": 5, "to": "102", "refused": "locked_numb"})
+    assert "call_forwarded" not in dict(reported(with_events(refused)))
+
+
 def test_a_limit_and_a_ban_name_the_line_or_the_account() -> None:
     def of(type_: EventType, **data: Any) -> tuple[Any, ...]:
         event = Event(1001, line_stream(4), 1, type_, Instant(1.0), data)

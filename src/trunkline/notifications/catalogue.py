@@ -60,6 +60,24 @@ class Mnemonic(StrEnum):
     """The contact left a message, with its links."""
     SET_MARK = "set_mark"
     """The call was given a tag."""
+    UNSET_MARK = "unset_mark"
+    """A tag was taken from the call."""
+    CALL_HELD = "call_held"
+    """An employee holds the call."""
+    CALL_UNHELD = "call_unheld"
+    """The employee talks with the contact again."""
+    CONSULT_STARTED = "consult_started"
+    """An employee talks with a third party, which the contact does not hear."""
+    CALL_TRANSFERRED = "call_transferred"
+    """A third party takes over the call; ``employee_id`` is the one who takes over, if it is an employee."""
+    CALL_FORWARDED = "call_forwarded"
+    """The call goes where an employee forwards calls."""
+    CALL_PARKED = "call_parked"
+    """The contact waits in a parking slot."""
+    CALL_RETRIEVED = "call_retrieved"
+    """A phone has taken the contact out of a parking slot."""
+    COACH_JOINED = "coach_joined"
+    """A coach hears the talk."""
     SCENARIO_NOTIFICATION = "scenario_notification"
     """A call passed the operation ``notification`` of a scenario."""
     LINE_LOST = "line_lost"
@@ -124,6 +142,14 @@ _ALWAYS: dict[EventType, tuple[Mnemonic, ...]] = {
     EventType.TALK_ENDED: (Mnemonic.TALK_FINISHED,),
     EventType.SESSION_FINISHED: (Mnemonic.CALL_SESSION_FINISHED, Mnemonic.CALL_FINISH),
     EventType.TAG_SET: (Mnemonic.SET_MARK,),
+    EventType.TAG_UNSET: (Mnemonic.UNSET_MARK,),
+    EventType.CALL_HELD: (Mnemonic.CALL_HELD,),
+    EventType.CALL_UNHELD: (Mnemonic.CALL_UNHELD,),
+    EventType.CONSULT_STARTED: (Mnemonic.CONSULT_STARTED,),
+    EventType.TRANSFERRED: (Mnemonic.CALL_TRANSFERRED,),
+    EventType.CALL_PARKED: (Mnemonic.CALL_PARKED,),
+    EventType.CALL_RETRIEVED: (Mnemonic.CALL_RETRIEVED,),
+    EventType.COACH_JOINED: (Mnemonic.COACH_JOINED,),
     EventType.SCENARIO_NOTIFICATION: (Mnemonic.SCENARIO_NOTIFICATION,),
 }
 
@@ -138,6 +164,7 @@ _SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
         Mnemonic.CALL_RECORD_READY,
         Mnemonic.VOICE_MAIL_READY,
     ),
+    EventType.CALL_FORWARDED: (Mnemonic.CALL_FORWARDED,),
     EventType.LINE_LOST: (Mnemonic.LINE_LOST,),
     EventType.LINE_REGISTERED: (Mnemonic.LINE_RESTORED,),
     EventType.ROW_LEFT_OUT: (Mnemonic.ROW_LEFT_OUT,),
@@ -198,6 +225,8 @@ def follow(event: Event, facts: CallFacts) -> list[Mnemonic]:
                 if is_talk
                 else [Mnemonic.VOICE_MAIL_READY]
             )
+        case EventType.CALL_FORWARDED if event.data.get("refused") is None:
+            found.append(Mnemonic.CALL_FORWARDED)
         case one if one in _OF_ROWS:
             found.append(_OF_ROWS[event.type])
         case EventType.LINE_LOST if not event.data.get("devices"):
