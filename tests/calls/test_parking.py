@@ -136,6 +136,14 @@ def test_a_slot_is_wanted_and_taken_slots_are_refused() -> None:
     assert other.session.seq == before
 
 
+def test_no_slot_is_free() -> None:
+    parked, other = transferred(talk(), "*68"), talk()
+    [(_, session_id)] = parked.presence.parked(c.ACCOUNT).items()
+    other.presence._parked = {c.ACCOUNT: dict.fromkeys(range(1, 100), session_id)}
+    with pytest.raises(InvalidState, match="No parking slot is free"):
+        transferred(other, "*68")
+
+
 def test_who_may_not_call_colleagues_parks_nothing() -> None:
     account = company()
     anna = dataclasses.replace(account.employees[c.ANNA], out_internal_allowed=frozenset())

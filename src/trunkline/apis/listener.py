@@ -63,6 +63,9 @@ _SHUTDOWN_SECONDS = 5.0
 """For the rest of an answer and the end of TLS after we closed a connection. Whatever the client still sends is decrypted
 and dropped until then, without a turn."""
 
+_LAST_ANSWER_SECONDS = 1.0
+"""For the client to receive the answer that refuses what it sent."""
+
 _ACCEPTED_AT_ONCE = 16
 """Connections that are accepted in one step of the event loop."""
 
@@ -391,10 +394,26 @@ class Connection(RequestHandler):
 
         It is whatever the client took for frames, and no HTTP.
         """
+        is_last = self._is_unreadable
         if self._upgraded and not self._messages and self._payload_parser is None:
             self._message_tail = b""
             resp.force_close()
-        return await super().finish_response(request, resp, start_time)
+            is_last = True
+        finished = await super().finish_response(request, resp, start_time)
+        if is_last:
+            self._end_without_reading()
+        return finished
+
+    def _end_without_reading(self) -> None:
+        """End a TLS connection soon, and decrypt nothing until then.
+
+        To close it would mean to decrypt and drop what the client sends for up to :data:`_SHUTDOWN_SECONDS`.
+        """
+        transport = self.transport
+        if transport is not None and transport.get_extra_info("ssl_object") is not None:
+            self._force_close = True  # nothing else closes it
+            transport.pause_reading()
+            self._loop.call_later(_LAST_ANSWER_SECONDS, transport.abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._forget_deadline()

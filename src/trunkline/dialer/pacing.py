@@ -17,7 +17,7 @@ from trunkline.dialer.outcomes import Outcome
 from trunkline.dialer.settings import CampaignSettings, Mode
 
 AIM_BELOW_LIMIT = 0.01
-"""The aim is so much under the limit, or two thirds of it when that is more."""
+"""The aim is the limit minus this, and at least two thirds of the limit."""
 
 GAIN = 0.2
 LEAST_RISK, MOST_RISK, FIRST_RISK = 0.005, 0.3, 0.02

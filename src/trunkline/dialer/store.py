@@ -305,7 +305,7 @@ where c.state = 'running' and c.node = %(node)s order by c.account_id, c.campaig
 
 
 async def running_campaigns(db: Database, node: int) -> list[Campaign]:
-    """The campaigns that this node dials, those without a node included: they are its own from now on."""
+    """The campaigns that this node dials. Those without a node, or whose node had no lease for a minute, become its own."""
     await db.execute(_TAKE_OVER, {"node": node})
     found = []
     for row in await db.fetch_all(_RUNNING, {"node": node}):
@@ -388,7 +388,7 @@ async def due_leads(
             tuple(r["zones"]),
             r["priority"],
             r["attempts"],
-            _instant(r["next_at"]),
+            to_instant(r["next_at"]),
             r["is_callback"],
         )
         for r in rows
@@ -750,7 +750,3 @@ def _no_campaign(campaign_id: int) -> NotFound:
 
 def _datetime(at: Instant | None) -> datetime | None:
     return None if at is None else to_datetime(at)
-
-
-def _instant(at: datetime) -> Instant:
-    return to_instant(at)

@@ -7,8 +7,8 @@ The rules, which the numbered ones do not have:
 - One open ticket for each number, over all queues of the account.
 - A ticket has its place among the callers of all queues by its score, as if its caller waited. So it is never ahead of
   those who wait longer, and after a failed try it has the same place again.
-- When it can be placed, one agent is reserved and the customer is called. The customer must confirm, so that a voice
-  mail is not taken for a person. Then the record is resumed, and the reserved agent gets the first offer.
+- When it can be placed, one agent is reserved and the customer is called. Who answers
+  is connected; a voice mail counts as an answer. Then the record is resumed, and the reserved agent gets the first offer.
 - A customer who is not reached is called again after ``callback_retry_time``, ``callback_tries`` times in all. The agent
   is free at once.
 - A customer who calls in has the ticket cancelled; in the same queue the call has the place of the ticket.

@@ -53,7 +53,7 @@ def delay_after(outcome: Outcome, settings: AgentSettings) -> int | None:
 def start(decision: Decision, caller: Caller, agent: Agent, *, is_reserved: bool = False) -> bool:
     """Start an offer: reserve the agent and mark the caller in one step (2.5, 7.1).
 
-    :param is_reserved: the agent was reserved for the callback of this caller.
+    :param is_reserved: the agent was reserved for this callback or lead.
     :returns: whether both were free; nothing happens otherwise.
     """
     queue = decision.state.queues[caller.queue_id]

@@ -75,7 +75,7 @@ class Activity(StrEnum):
     TALKING = "talking"
     RINGING = "ringing"
     RESERVED = "reserved"
-    """For a callback, whose customer is being called."""
+    """For a callback or a call to a lead that is being dialled."""
     LOGGED_OUT = "logged_out"
     ON_BREAK = "on_break"
     OTHER_CALL = "other_call"

@@ -53,7 +53,7 @@ class AgentState(StrEnum):
 
     WAITING = "Waiting"
     RESERVED = "Reserved"
-    """Kept free while the customer of a callback is being called; every other offer passes it within one decision."""
+    """Kept free while a callback or a lead is being called; every other offer passes it within one decision."""
     RECEIVING = "Receiving"
     IN_CALL = "In a queue call"
     IDLE = "Idle"

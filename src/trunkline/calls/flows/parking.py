@@ -88,9 +88,8 @@ def park(decision: Decision, flow_input: Park) -> None:
     contact, operator = consultation.talking(session)
     slot = free_slot(decision.context.parked(), flow_input.slot)
     if slot is None:
-        raise InvalidState(
-            "This parking slot is taken", field="call_session_id", value=session.call_session_id
-        )
+        text = "No parking slot is free" if flow_input.slot is None else "This parking slot is taken"
+        raise InvalidState(text, field="call_session_id", value=session.call_session_id)
     consultation.part(decision, contact, operator)
     decision.emit(EventType.CALL_PARKED, leg_id=operator.leg_id, slot=slot, since=decision.at)
     decision.end_talk(operator.leg_id)
