@@ -93,12 +93,27 @@ def replay(events: Iterable[Event]) -> Session | None:
     return session
 
 
+_BY_THE_CLOCK = frozenset(
+    {
+        EventType.TAG_SET,
+        EventType.TAG_UNSET,
+        EventType.TIMER_STARTED,
+        EventType.TIMER_CANCELLED,
+        EventType.TIMER_ELAPSED,
+        EventType.QUESTION_ASKED,
+        EventType.QUESTION_CLOSED,
+    }
+)
+"""Events of commands, timers and answers, which follow from no signal of the engine."""
+
+
 def begin(event: Event) -> Session:
     """The session right after its SESSION_STARTED."""
     call_session_id = event.call_session_id
     if event.type is not EventType.SESSION_STARTED or call_session_id is None:
         raise IllegalTransitionError(f"a session begins with session_started, not {event.type}")
     session = Session(event.account_id, call_session_id, event.at, seq=event.seq, last_at=event.at)
+    session.signalled_at = event.at
     for name in (
         "direction",
         "source",
@@ -132,6 +147,8 @@ def evolve(session: Session, event: Event) -> None:
         return
     session.seq = event.seq
     session.last_at = max(session.last_at, event.at)
+    if event.type not in _BY_THE_CLOCK:
+        session.signalled_at = max(session.signalled_at, event.at)
     facts = _FACTS.get(event.type)
     if facts is not None:
         facts(session, event)

@@ -339,6 +339,9 @@ class Session:
     seq: int = 0
     last_at: Instant = NEVER
     """Time of the newest event."""
+    signalled_at: Instant = NEVER
+    """Time of the newest event that may follow from a signal of the engine. Commands and timers have the time of the clock,
+    and signals may come later than they happened: what happened before such an event may not be handled yet."""
 
     # Ephemeral.
     connect: EngineConnect | None = None

@@ -191,7 +191,7 @@ class SignalFollower:
                 consequence="the calls are corrected by the CEL log",
                 remedy="report this line if it is repeated",
             )
-            since = min(session.last_at for session in lost)
+            since = min(session.signalled_at for session in lost)
             until = self._switch.handled_until
             self._switch.handled_until = since if until is None else min(until, since)
             lost_signals.forget()

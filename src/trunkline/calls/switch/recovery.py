@@ -138,7 +138,7 @@ def log_start(sessions: Iterable[Session], position: Instant) -> Instant:
     position then is later than signals that were not handled. So a call that is not in a talk, which expects a signal, is
     read from its last event. For a talk see :func:`start_of_ends`.
     """
-    waiting = (session.last_at for session in sessions if not _is_in_talk(session))
+    waiting = (session.signalled_at for session in sessions if not _is_in_talk(session))
     return min([Instant(position - POSITION_MARGIN), *waiting])
 
 
@@ -148,7 +148,7 @@ def start_of_ends(switch: Switch, survey: Survey) -> Instant | None:
     known |= {one.channel for one in survey.missed if isinstance(one, Ended)}
     return min(
         (
-            session.last_at
+            session.signalled_at
             for session in switch.sessions.values()
             if any(leg.channel and leg.channel not in known for leg in session.living)
         ),
@@ -198,7 +198,7 @@ class Recovery:
         self._replayed: set[tuple[type[Signal], Channel, int]] = set()
         """Replayed signals of the log, with their milliseconds: the connection has them, too, and they count once."""
         self._published_until: dict[int, Instant] = {}
-        """By call, the time of its last stored event: older signals of the log are in it."""
+        """By call, the time of its last stored event that followed from a signal: older signals of the log are in it."""
         self._seen = {one.channel: one for one in survey.channels}
         """The channels that exist now."""
         self._answered_at = {one.channel: one.at for one in survey.missed if isinstance(one, Answered)}
@@ -221,7 +221,7 @@ class Recovery:
         self._pending = {
             key for key, one in self._switch.sessions.items() if self._switch.has_pending_effects(one)
         }
-        self._published_until = {key: session.last_at for key, session in self._switch.sessions.items()}
+        self._published_until = {key: session.signalled_at for key, session in self._switch.sessions.items()}
         for session in self._switch.sessions.values():
             recording = self._recording_of(session)
             if recording is not None:
