@@ -97,6 +97,9 @@ class DirectExecutor(EffectExecutor):
     ) -> None:
         self._fake.perform(effects)
 
+    async def keep_when_left(self, channels: Sequence[Channel]) -> None:
+        """The fake engine keeps nobody."""
+
     def has_pending(self, call_session_id: int) -> bool:
         return call_session_id in self.pending
 

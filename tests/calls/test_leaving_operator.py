@@ -71,6 +71,9 @@ class MomentEngine:
         needed = [one for one in channels if one != leaving]
         await self._do(TakeControl(tuple(channels), leaving), needed)
 
+    async def keep_when_left(self, channels: Sequence[Channel]) -> None:
+        pass
+
     async def originate(self, originate: Originate) -> None:
         await self._do(OriginateLeg(originate), [])
 

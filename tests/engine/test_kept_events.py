@@ -95,3 +95,44 @@ async def test_a_call_that_began_and_ended_meanwhile_is_in_the_report(setup: Set
     assert await setup.tags(row["id"]) == ["Important"]
     delivered = await setup.reported(row["id"], ["call_connected", "talk_finished", "call_session_finished"])
     assert delivered.count("call_session_finished") == 1
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.2])
+async def test_a_transfer_that_was_accepted_is_carried_out_by_the_next_switch(
+    setup: Setup, delay: float
+) -> None:
+    """The phone hangs up as soon as Asterisk has accepted its request, and the switch is killed then."""
+    before = await setup.last_id()
+    call, phone = await talk(setup)
+    setup.boris.on_call(Answer())
+    await phone.transfer("202")
+    await asyncio.sleep(delay)
+    switch = setup.installation.kill("switch")
+    await asyncio.sleep(0.3)
+    await phone.hangup()
+    third = await setup.boris.next_call(30)
+    await call.hears(third.tone)
+    await third.hears(call.tone)
+    await setup.installation.wait_restarted("switch", switch, timeout=60)
+    await call.hangup()
+    await third.ended()
+    row = await setup.row(before, recorded=True)
+    assert (row["finish_reason"], row["is_transfer"]) == ("caller_disconnects", True)
+    assert not await setup.engine_channels()
+
+
+async def test_parking_that_was_accepted_is_carried_out_by_the_next_switch(setup: Setup) -> None:
+    call, phone = await talk(setup)
+    await phone.transfer("*6823")
+    await asyncio.sleep(0.05)
+    switch = setup.installation.kill("switch")
+    await asyncio.sleep(0.3)
+    await phone.hangup()
+    setup.anna.on_call(Ignore())
+    await setup.installation.wait_restarted("switch", switch, timeout=60)
+    await gets_music(setup, call)
+    taking = await setup.clara.dial("*6823")
+    await call.hears(taking.tone)
+    await call.hangup()
+    await taking.ended()
+    assert not await setup.engine_channels()

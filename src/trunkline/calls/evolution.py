@@ -106,6 +106,19 @@ _BY_THE_CLOCK = frozenset(
 )
 """Events of commands, timers and answers, which follow from no signal of the engine."""
 
+_SETTLE_TRANSFER = frozenset(
+    {
+        EventType.TRANSFER_REFUSED,
+        EventType.TRANSFER_REQUESTED,
+        EventType.TRANSFERRED,
+        EventType.CALL_HELD,
+        EventType.CALL_PARKED,
+        EventType.SESSION_ENDING,
+        EventType.SESSION_FINISHED,
+    }
+)
+"""Events after which a transfer that a phone asked for is decided; the end of its leg is another one."""
+
 
 def begin(event: Event) -> Session:
     """The session right after its SESSION_STARTED."""
@@ -149,6 +162,8 @@ def evolve(session: Session, event: Event) -> None:
     session.last_at = max(session.last_at, event.at)
     if event.type not in _BY_THE_CLOCK:
         session.signalled_at = max(session.signalled_at, event.at)
+    if session.asked_transfer is not None and _settles_transfer(session.asked_transfer, event):
+        session.asked_transfer = None
     facts = _FACTS.get(event.type)
     if facts is not None:
         facts(session, event)
@@ -345,6 +360,17 @@ def _note_call_parked(session: Session, event: Event) -> None:
     move(session, Phase.HOLD)
 
 
+def _note_transfer_asked(session: Session, event: Event) -> None:
+    session.asked_transfer = event.data
+
+
+def _settles_transfer(asked: Mapping[str, Any], event: Event) -> bool:
+    """Whether this event decides what a phone has asked for."""
+    if event.type is EventType.LEG_ENDED:
+        return bool(event.data["leg_id"] == asked["leg_id"])
+    return event.type in _SETTLE_TRANSFER
+
+
 def _note_third_party_called(session: Session, _event: Event) -> None:
     move(session, Phase.DIALING)
 
@@ -453,6 +479,7 @@ _FACTS: dict[EventType, Callable[[Session, Event], None]] = {
     EventType.CALL_HELD: _note_call_held,
     EventType.CALL_PARKED: _note_call_parked,
     EventType.THIRD_PARTY_CALLED: _note_third_party_called,
+    EventType.TRANSFER_ASKED: _note_transfer_asked,
     EventType.CONSULT_STARTED: _note_consult_started,
     EventType.CONSULT_ENDED: _note_consult_ended,
     EventType.TRANSFER_REQUESTED: _note_transfer_requested,

@@ -7,6 +7,7 @@ facts. So a restarted switch rebuilds every live session from the event log. Fie
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -334,6 +335,8 @@ class Session:
     """Open timers: key -> deadline."""
     questions: dict[str, str] = field(default_factory=dict)
     """Open questions: key -> kind."""
+    asked_transfer: Mapping[str, Any] | None = None
+    """A transfer that a phone has asked for and that is not decided yet: ``leg_id``, ``to``, ``other``."""
     finished_at: Instant | None = None
     finish: dict[str, Any] = field(default_factory=dict)
     seq: int = 0

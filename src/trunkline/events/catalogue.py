@@ -84,6 +84,11 @@ class EventType(StrEnum):
     """leg_id (the third party's), operator_leg_id: they hear each other, the contact does not hear them"""
     CONSULT_ENDED = "consult_ended"
     """leg_id: the third party was not reached, left, or was sent away"""
+    TRANSFER_ASKED = "transfer_asked"
+    """leg_id (of the phone that asks, by REFER), to (what it dialled), other (channel of its other call): one of the two is
+    null. Asterisk has accepted the request, so it is carried out also after a restart of the switch"""
+    TRANSFER_REFUSED = "transfer_refused"
+    """leg_id (as in transfer_asked)"""
     TRANSFER_REQUESTED = "transfer_requested"
     """leg_id (the third party's): who answers talks with the contact; null: a scenario takes over;
     operator_leg_id leaves"""
@@ -299,6 +304,7 @@ UNPUBLISHED = frozenset(
         EventType.MAILBOX_OPENED, EventType.MAILBOX_MARKED, EventType.DECISION_RECEIVED,
         EventType.SETTING_DIALLED, EventType.PARKING_DIALLED, EventType.PARKING_RETURNED, EventType.RECORDING_STARTED,
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.THIRD_PARTY_CALLED, EventType.CONSULT_ENDED,
+        EventType.TRANSFER_ASKED, EventType.TRANSFER_REFUSED,
         EventType.TRANSFER_REQUESTED, EventType.VOICE_MAIL_STARTED, EventType.KEY_PRESSED, EventType.SESSION_ENDING,
         EventType.TIMER_STARTED,
         EventType.TIMER_CANCELLED, EventType.TIMER_ELAPSED, EventType.QUESTION_ASKED, EventType.QUESTION_CLOSED,

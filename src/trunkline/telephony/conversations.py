@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from trunkline.telephony.ari_events import (
     StasisStart,
 )
 from trunkline.telephony.config import EnginePaths
-from trunkline.telephony.config.dialplan import CONTROLLED, music_class
+from trunkline.telephony.config.dialplan import CONTROLLED, KEPT_UNTIL, music_class
 from trunkline.telephony.engine_commands import EngineCommands, failure_of
 from trunkline.telephony.hold_music import HoldMusic
 from trunkline.telephony.port import Bridge, Channel, Supervision
@@ -30,6 +31,8 @@ _KEY_MS = 100
 _TAKE_SECONDS = 3.0
 _ARRIVAL_SECONDS = 0.5
 _TRANSFER_ANSWER_SECONDS = 0.2
+_KEPT_SECONDS = 20.0
+"""How long after the request of a phone a party is kept whose phone hangs up before the transfer is carried out."""
 STASIS = "Stasis"
 _SUPERVISED = "supervised-"
 _PLAYED = "played-into-"
@@ -157,6 +160,15 @@ class Conversations(EngineCommands):
             return False
         finally:
             self._expect_no_more(reals)
+
+    async def keep_when_left(self, channels: Sequence[Channel]) -> None:
+        until = str(int(time.time() + _KEPT_SECONDS))
+        await asyncio.gather(
+            *(
+                self._act("Setvar", {"Channel": self._real(one), "Variable": KEPT_UNTIL, "Value": until})
+                for one in channels
+            )
+        )
 
     # --- bridges
 

@@ -567,6 +567,10 @@ class Engine(Protocol):
         :raises ChannelGone: another one is gone.
         """
 
+    async def keep_when_left(self, channels: Sequence[Channel]) -> None:
+        """For some seconds from now, a party whose other one hangs up stays until a switch takes control of it, also when
+        none is connected at that moment. For parties that a transfer connects with somebody else."""
+
     async def open_bridge(self, bridge: Bridge) -> None:
         """Make a bridge; its id is chosen by us."""
 

@@ -19,6 +19,7 @@ from trunkline.calls.states import Departure
 from trunkline.core.errors import InvalidInput, PermissionDenied
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
+from trunkline.telephony.port import Channel
 
 
 def may_hand_over(session: Session, leg: Leg) -> bool:
@@ -61,6 +62,11 @@ def check_number(decision: Decision, leg: Leg, dialled: str) -> None:
         third_party(decision, dialled, leg.sip_line_id)
 
 
+def note(decision: Decision, leg: Leg, to: str | None, other: Channel | None) -> None:
+    """Asterisk has accepted the request of a phone: it is known also after a restart of the switch."""
+    decision.emit(EventType.TRANSFER_ASKED, leg_id=leg.leg_id, to=to, other=other)
+
+
 def done(decision: Decision, leg: Leg) -> None:
     """Report to the phone that its transfer is carried out: it hangs up. So this comes after everything else, but our own
     hang-up."""
@@ -70,6 +76,8 @@ def done(decision: Decision, leg: Leg) -> None:
 def refuse(decision: Decision, leg: Leg) -> None:
     """Report to the phone that its transfer is refused: the talk goes on, in a bridge of the switch."""
     consultation.rejoin(decision)
+    if decision.session.asked_transfer is not None:
+        decision.emit(EventType.TRANSFER_REFUSED, leg_id=leg.leg_id)
     decision.do(AnswerTransfer(leg.channel, is_done=False))
 
 

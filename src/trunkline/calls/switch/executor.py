@@ -169,6 +169,13 @@ class EffectExecutor:
         """
         await self._engine.take_control(channels, leaving)
 
+    async def keep_when_left(self, channels: Sequence[Channel]) -> None:
+        """Parties that the engine keeps for a switch when the other one has hung up; without that, for half a second."""
+        try:
+            await self._engine.keep_when_left(channels)
+        except EngineError as error:
+            _log.debug("parties_not_kept", channels=list(channels), error=str(error))
+
     def refuse_channel(self, channel: Channel, cause: int = SWITCH_CONGESTION) -> None:
         """Hang up a channel that belongs to no session; never waits for another one.
 

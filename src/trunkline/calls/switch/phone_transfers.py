@@ -34,17 +34,63 @@ class PhoneTransfers:
         self._executor = executor
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held: dict[int, list[Session]] = {}
+        """By the call on which a transfer was asked for that this process carries out or will: the calls of the phone."""
 
     def asked(self, session: Session, asked: TransferAsked) -> None:
         """A phone asks to be replaced in its talk: it gets a response, whatever becomes of it."""
         leg = session.leg_of(asked.channel)
-        if leg is None:
+        context = self._switch.context_of(session.account_id, session)
+        if leg is None or context is None:
             return
-
         held = self._hold_back(session, leg, asked)
+        decision = Decision(session, context, Instant(self._clock()))
+        phone_transfer.note(decision, leg, asked.to, asked.other)
+        self._switch.apply(decision)
+        self._perform(session, leg, asked, held)
+
+    def hold_back(self) -> None:
+        """Before a recovery: the phones whose transfers a former process has not carried out may have hung up meanwhile."""
+        for session in list(self._switch.sessions.values()):
+            leg = _asking(session)
+            if leg is None or session.call_session_id in self._held:
+                continue
+            self._held[session.call_session_id] = held = self._hold_back(session, leg, _request(session, leg))
+            for one in held:
+                one.taking_control = True  # a party that comes under control is needed for the transfer
+
+    def resume(self) -> None:
+        """After a recovery: carry out the transfers of :meth:`hold_back`."""
+        for call_session_id, held in list(self._held.items()):
+            if not any(one.taking_control for one in held):
+                continue  # under way in this process
+            for one in held:
+                one.taking_control = False
+            session = self._switch.sessions.get(call_session_id)
+            leg = _asking(session) if session is not None else None
+            if session is None or leg is None:
+                del self._held[call_session_id]
+                for one in held:
+                    self._switch.leave(one)
+                continue
+            _log.info(
+                "transfer_resumed",
+                account_id=session.account_id,
+                call_session_id=call_session_id,
+                leg_id=leg.leg_id,
+            )
+            self._perform(session, leg, _request(session, leg), held)
+
+    def _perform(self, session: Session, leg: Leg, asked: TransferAsked, held: list[Session]) -> None:
+        self._held[session.call_session_id] = held
 
         async def perform() -> None:
             try:
+                # The party that stays is kept by Asterisk until a switch comes, whatever becomes of this one.
+                left = [
+                    phone_transfer.other_party(one, own) for one, own in self._calls_of(session, leg, asked)
+                ]
+                await self._executor.keep_when_left([one.channel for one in left if one is not None])
                 if asked.to is not None:
                     params = {"leg_id": leg.leg_id, "to": asked.to}
                     await self._commands.execute_one(session, "transfer_by_phone", params)
@@ -66,24 +112,29 @@ class PhoneTransfers:
                     phone_transfer.refuse(decision, leg)
                     self._switch.apply(decision)
             finally:
+                self._held.pop(session.call_session_id, None)
                 for one in held:
                     self._switch.leave(one)
 
         item_task(perform(), name="phone-transfer", among=self._tasks)
 
-    def _hold_back(self, session: Session, leg: Leg, asked: TransferAsked) -> list[Session]:
-        """The phone may hang up each of its calls from now on: its end is handled after the transfer.
-
-        :returns: the calls for which this is so.
-        """
+    def _calls_of(self, session: Session, leg: Leg, asked: TransferAsked) -> list[tuple[Session, Leg]]:
+        """The talks of the phone which the transfer concerns, and its leg in each."""
         calls = [(session, leg)]
         if asked.other is not None and (other := self._switch.channels.get(asked.other)) is not None:
             own = other.leg_of(asked.other)
             is_of_account = other.account_id == session.account_id
             if own is not None and is_of_account and own.sip_line_id == leg.sip_line_id:
                 calls.append((other, own))
+        return calls
+
+    def _hold_back(self, session: Session, leg: Leg, asked: TransferAsked) -> list[Session]:
+        """The phone may hang up each of its calls from now on: its end is handled after the transfer.
+
+        :returns: the calls for which this is so.
+        """
         held = []
-        for one, leaving in calls:
+        for one, leaving in self._calls_of(session, leg, asked):
             if (
                 one.leaving is None
                 and not one.taking_control
@@ -168,3 +219,20 @@ class PhoneTransfers:
         phone_transfer.give_away(giving, own_in_second, remote)
         self._switch.apply(taking)
         self._switch.apply(giving)
+
+
+def _asking(session: Session) -> Leg | None:
+    """The leg of the phone whose transfer is not decided yet."""
+    if session.asked_transfer is None or session.ending is not None:
+        return None
+    leg = session.legs.get(session.asked_transfer["leg_id"])
+    return leg if leg is not None and leg.alive else None
+
+
+def _request(session: Session, leg: Leg) -> TransferAsked:
+    """What the phone asked for."""
+    asked = session.asked_transfer or {}
+    other = asked.get("other")
+    return TransferAsked(
+        leg.channel, session.last_at, asked.get("to"), None if other is None else Channel(other)
+    )

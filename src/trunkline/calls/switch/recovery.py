@@ -210,10 +210,12 @@ class Recovery:
         """Do the steps of the module. An error in one call is logged and does not stop the recovery of the others."""
         self._switch.commanded = self._commanded
         self._switch.timers.hold()
+        self._switch.hold_back_transfers()
         try:
             self._run()
         finally:
             self._switch.commanded = None
+            self._switch.resume_transfers()
             self._switch.resume_timers()
 
     def _run(self) -> None:

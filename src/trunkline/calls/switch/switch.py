@@ -247,6 +247,14 @@ class Switch:
         for signal in held_back:
             self.handle(signal)
 
+    def hold_back_transfers(self) -> None:
+        """Before a recovery, see :meth:`PhoneTransfers.hold_back`."""
+        self._phone_transfers.hold_back()
+
+    def resume_transfers(self) -> None:
+        """After a recovery, see :meth:`PhoneTransfers.resume`."""
+        self._phone_transfers.resume()
+
     def rejoin(self, session: Session) -> None:
         """The talk was moved under our control for a command that was then refused: it continues in our bridge."""
         context = self.context_of(session.account_id, session)

@@ -35,6 +35,8 @@ LEFT = "tl-left"
 at once, and the switch takes control of whom it left. The switch hangs up those that nobody asked to transfer."""
 _LEFT_SECONDS = 0.5
 """After this the party is hung up also without the switch."""
+KEPT_UNTIL = "TL_KEPT_UNTIL"
+"""Variable of a party, Unix seconds: a phone has asked to transfer it. A party that is left before this waits for a switch."""
 # The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a separate step:
 # each step of the dialplan is a message to all who listen.
 # Each field is reduced to the characters that the switch writes: a comma would begin the next argument, and the third one
@@ -117,6 +119,7 @@ def base(config: EngineConfig) -> str:
         left = f"""[{LEFT}]
 exten => left,1,{_PARTICIPANTS}
  same => n,Wait({_LEFT_SECONDS})
+ same => n,GotoIf($[0${{{KEPT_UNTIL}}} > ${{EPOCH}}]?{CONTROLLED},taken,1)
  same => n,Hangup(${{IF($[0${{HANGUPCAUSE}} > 0]?${{HANGUPCAUSE}}:16)}})
 
 """
