@@ -36,7 +36,7 @@ at once, and the switch takes control of whom it left. The switch hangs up those
 _LEFT_SECONDS = 0.5
 """After this the party is hung up also without the switch."""
 KEPT_UNTIL = "TL_KEPT_UNTIL"
-"""Variable of a party, Unix seconds: a phone has asked to transfer it. A party that is left before this waits for a switch."""
+"""Variable of a party, Unix seconds: a phone has asked to transfer it. If it is left before this, it waits for a switch."""
 # The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a separate step:
 # each step of the dialplan is a message to all who listen.
 # Each field is reduced to the characters that the switch writes: a comma would begin the next argument, and the third one
