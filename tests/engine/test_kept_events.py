@@ -134,5 +134,5 @@ async def test_parking_that_was_accepted_is_carried_out_by_the_next_switch(setup
     taking = await setup.clara.dial("*6823")
     await call.hears(taking.tone)
     await call.hangup()
-    await taking.ended()
+    await asyncio.gather(taking.ended(), *(one.ended() for one in setup.anna.calls))
     assert not await setup.engine_channels()

@@ -1,0 +1,86 @@
+"""Transfers that phones asked for, and a switch that is killed before it has carried them out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from tests.calls import company as c
+from tests.calls.restarted_node import Node, ring
+from tests.calls.test_leaving_operator import DORA
+from trunkline.calls.effects import TakeControl
+from trunkline.calls.session import Phase
+from trunkline.calls.switch.switch import Switch
+from trunkline.events.catalogue import EventType
+from trunkline.telephony.port import Channel, TransferAsked
+
+pytestmark = pytest.mark.durability
+
+
+class TransferNode(Node):
+    """A node whose switches take control of talks; the first one never gets that far."""
+
+    def __init__(self) -> None:
+        self.is_slow = True
+        super().__init__()
+
+    def _switch(self) -> Switch:
+        switch = super()._switch()
+
+        async def take_control(channels: Sequence[Channel], leaving: Channel | None = None) -> None:
+            if self.is_slow:
+                await asyncio.sleep(60)
+            self.engine.perform([TakeControl(tuple(one for one in channels if one != leaving), None)])
+            self.flow()
+
+        self.hands.take_control = take_control  # type: ignore[method-assign]
+        return switch
+
+    @property
+    def types(self) -> list[EventType]:
+        return [event.type for events in self.reported.events.values() for event in events]
+
+
+async def asked(node: TransferNode, to: str) -> tuple[Channel, Channel]:
+    """A talk, whose phone has asked for a transfer of which the switch has carried out nothing."""
+    customer = node.arrive(c.TWICE)
+    phone = ring(node.at(5))
+    node.engine.answer(phone)
+    node.flow()
+    node.at(9)
+    node.switch.handle(TransferAsked(phone, node.engine.at(), to, None))
+    await asyncio.sleep(0)
+    assert EventType.TRANSFER_ASKED in node.types
+    return customer, phone
+
+
+async def test_the_next_switch_carries_it_out() -> None:
+    node = TransferNode()
+    customer, phone = await asked(node, DORA)
+    node.kill()
+    node.is_slow = False
+    node.restart()
+    [session] = node.switch.sessions.values()
+    assert session.leaving == phone
+    for _ in range(10):
+        await asyncio.sleep(0)
+        node.flow()
+    assert EventType.THIRD_PARTY_CALLED in node.types
+    assert session.phase is not Phase.ENDED
+    assert customer in node.engine.channels
+    assert session.asked_transfer is None
+
+
+async def test_one_that_is_refused_is_not_asked_again() -> None:
+    node = TransferNode()
+    await asked(node, "77")
+    for _ in range(10):
+        await asyncio.sleep(0)
+        node.flow()
+    assert EventType.TRANSFER_REFUSED in node.types
+    node.kill().restart()
+    [session] = node.switch.sessions.values()
+    assert session.leaving is None
+    assert session.asked_transfer is None
