@@ -183,6 +183,8 @@ def test_data_is_replaced_only_when_asked_for_and_kept(source: Settings, tmp_pat
     with psycopg.connect(source.database_url) as connection:
         connection.execute("insert into accounts (name) values ('Later')")
     (source.recordings_dir / "later.wav").write_bytes(b"later")
+    source.unwritten_events_dir.mkdir()
+    (source.unwritten_events_dir / "1-1.events").write_bytes(b"of the replaced database")
     with pytest.raises(ConfigurationError, match="--replace"):
         restore(source, file, key, replace=False)
     assert (source.recordings_dir / "later.wav").exists()
@@ -190,6 +192,7 @@ def test_data_is_replaced_only_when_asked_for_and_kept(source: Settings, tmp_pat
     assert result.previous is not None
     assert _rows(source.database_url) == before
     assert not (source.recordings_dir / "later.wav").exists()
+    assert not source.unwritten_events_dir.exists()
     assert (Path(result.previous) / "recordings" / "later.wav").read_bytes() == b"later"
 
 

@@ -249,7 +249,9 @@ class _Restore:
 
     def _put_in_place(self) -> Path | None:
         data = self._settings.data
-        names = [*archive.FOLDERS, "secrets", RESTORED_SETTINGS]
+        # Events that wait for the replaced database do not belong to the restored one.
+        waiting = self._settings.unwritten_events_dir.name
+        names = [*archive.FOLDERS, "secrets", RESTORED_SETTINGS, waiting]
         if self._settings.database_url is None:
             names.append("postgres")
         present = [name for name in names if (data / name).exists()]

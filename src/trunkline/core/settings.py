@@ -561,6 +561,11 @@ class Settings(BaseSettings):
         return self.data / "spool"
 
     @property
+    def unwritten_events_dir(self) -> Path:
+        """Events of calls that PostgreSQL does not have yet."""
+        return self.data / "unwritten-events"
+
+    @property
     def recordings_dir(self) -> Path:
         return self.data / "recordings"
 

@@ -123,7 +123,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
                 file=settings.data / "trunk-addresses.json",
             )
         )
-        unwritten = UnwrittenEvents(settings.data / "unwritten-events")
+        unwritten = UnwrittenEvents(settings.unwritten_events_dir)
         former = await asyncio.to_thread(unwritten.load)
         writer = EventWriter(
             db,
