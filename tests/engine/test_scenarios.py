@@ -203,24 +203,6 @@ async def test_an_extension_is_dialled(setup: Setup, numbers: dict[str, str], ke
     await talks(setup, call, name)
 
 
-@pytest.mark.durability
-@pytest.mark.parametrize("is_postgres_down", [False, True])
-async def test_a_key_is_followed_although_the_switch_is_killed_at_once(
-    setup: Setup, numbers: dict[str, str], is_postgres_down: bool
-) -> None:
-    """The tone takes 0.1 s; the key is not pressed again."""
-    all_answer(setup)
-    call = await in_menu(setup, numbers["menu"])
-    postgres = setup.installation.kill("postgres") if is_postgres_down else None
-    await call.send_keys("2")
-    await asyncio.sleep(0.25)
-    killed = setup.installation.kill("switch")
-    if postgres is not None:
-        await setup.installation.wait_restarted("postgres", postgres, timeout=60)
-    await setup.installation.wait_restarted("switch", killed, timeout=60)
-    await talks(setup, call, "boris")
-
-
 async def test_a_killed_switch_repeats_the_menu(setup: Setup, numbers: dict[str, str]) -> None:
     all_answer(setup)
     call = await in_menu(setup, numbers["menu"])
