@@ -9,7 +9,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.restarted_node import Node, ring
-from tests.calls.test_leaving_operator import DORA
+from tests.calls.test_consultation import DORA
 from trunkline.calls.effects import TakeControl
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.switch import Switch
