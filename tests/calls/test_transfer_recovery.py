@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from tests.calls import company as c
 from tests.calls.restarted_node import Node, ring
 from tests.calls.test_consultation import DORA
-from trunkline.calls.effects import TakeControl
+from trunkline.calls.effects import Effect, OriginateLeg, TakeControl
 from trunkline.calls.session import Phase
+from trunkline.calls.switch import recovery
 from trunkline.calls.switch.switch import Switch
 from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import Channel, TransferAsked
@@ -84,3 +86,44 @@ async def test_one_that_is_refused_is_not_asked_again() -> None:
     [session] = node.switch.sessions.values()
     assert session.leaving is None
     assert session.asked_transfer is None
+
+
+class LostCommand(TransferNode):
+    """A node whose switch is killed before it has called the third party."""
+
+    def _switch(self) -> Switch:
+        switch = super()._switch()
+        perform = self.hands.perform
+        loses = not hasattr(self, "switch")
+
+        def lossy(key: int, effects: Sequence[Effect], *more: Any) -> None:
+            perform(key, [one for one in effects if not (loses and isinstance(one, OriginateLeg))], *more)
+
+        vars(self.hands)["perform"] = lossy
+        return switch
+
+
+@pytest.mark.parametrize("seconds", [1, 60])
+async def test_a_third_party_whose_call_was_decided_and_not_begun_is_called(seconds: int) -> None:
+    node = LostCommand()
+    node.is_slow = False
+    customer, _ = await asked(node, DORA)
+    for _ in range(10):
+        await asyncio.sleep(0)
+        node.flow()
+    assert EventType.THIRD_PARTY_CALLED in node.types
+    assert len(node.engine.channels) == 1
+    node.kill()
+    node.clock += seconds
+    node.restart()
+    called = [one for one in node.engine.done if isinstance(one, OriginateLeg)]
+    if seconds > recovery.CALLED_AGAIN_SECONDS:
+        assert not called
+        assert customer not in node.engine.channels
+        return
+    [one] = called
+    node.engine.answer(one.channel)
+    node.flow()
+    [session] = node.switch.sessions.values()
+    assert session.talking
+    assert node.engine.hearing(customer) == {c.DORA_LINE}

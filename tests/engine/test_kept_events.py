@@ -97,13 +97,16 @@ async def test_a_call_that_began_and_ended_meanwhile_is_in_the_report(setup: Set
     assert delivered.count("call_session_finished") == 1
 
 
-async def test_a_transfer_that_was_accepted_is_carried_out_by_the_next_switch(setup: Setup) -> None:
+@pytest.mark.parametrize("delay", [0.05, 0.12, 0.2])
+async def test_a_transfer_that_was_accepted_is_carried_out_by_the_next_switch(
+    setup: Setup, delay: float
+) -> None:
     """The phone hangs up as soon as Asterisk has accepted its request, and the switch is killed then."""
     before = await setup.last_id()
     call, phone = await talk(setup)
     setup.boris.on_call(Answer())
     await phone.transfer("202")
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(delay)
     switch = setup.installation.kill("switch")
     await asyncio.sleep(0.3)
     await phone.hangup()

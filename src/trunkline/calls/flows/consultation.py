@@ -7,8 +7,8 @@ The first command redirects both channels into Stasis. From then on the switch c
 
 from __future__ import annotations
 
-from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Hangup, Join, Leave, Music, PlayFiles, StopPlay, TakeControl
+from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
+from trunkline.calls.effects import Hangup, Join, Leave, Music, OriginateLeg, PlayFiles, StopPlay, TakeControl
 from trunkline.calls.finish_reasons import NO_ANSWER, Side, hung_up
 from trunkline.calls.flows import inbound, recording
 from trunkline.calls.flows.inputs import (
@@ -64,11 +64,12 @@ from trunkline.calls.states import (
     Transferring,
     WithThird,
 )
+from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import NotFound
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.telephony.port import Bridge, Channel
+from trunkline.telephony.port import Bridge, Channel, Endpoint, Originate, Target
 
 
 def talk_bridge(session: Session) -> Bridge:
@@ -376,6 +377,25 @@ def resume(decision: Decision, controlled: frozenset[Channel]) -> None:
             if contact.leg_id not in session.plays.values():
                 _hold_music(decision, contact)
             _resume_third(decision, operator)
+
+
+def call_third_again(decision: Decision, leg: Leg) -> bool:
+    """The command to call the third party was lost with a former switch: call its line now.
+
+    :returns: False: it is not the third party that is being called, or has no line; its call has ended then.
+    """
+    session = decision.session
+    line = decision.context.account.lines.get(leg.sip_line_id or 0)
+    if leg is not _third(session) or not isinstance(session.state, Calling | TransferCalling) or line is None:
+        return False
+    target = Target.of(
+        Endpoint.line(line.phone_number),
+        caller_number=leg.calling_phone_number or "",
+        caller_name=session.contact_full_name or "",
+    )
+    tag = CallTag(str(session.call_session_id))
+    decision.do(OriginateLeg(Originate(leg.channel, target, line.dial_time + RING_MARGIN_SECONDS, tag)))
+    return True
 
 
 def _resume_talk(decision: Decision, controlled: frozenset[Channel]) -> None:

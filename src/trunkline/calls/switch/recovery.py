@@ -33,7 +33,7 @@ from trunkline.calls.flows import (
     parking,
     queueing,
 )
-from trunkline.calls.session import NEVER, LegState, Phase, Session, anchor
+from trunkline.calls.session import NEVER, Leg, LegState, Phase, Session, anchor
 from trunkline.calls.states import (
     ChangingSetting,
     ClickToCall,
@@ -83,6 +83,9 @@ log. A signal that was handled before causes no event when it is replayed."""
 
 NEW_SECONDS = 2.0
 """A channel that the CEL log does not have yet is not older, and its own signals come."""
+
+CALLED_AGAIN_SECONDS = 20.0
+"""A third party whose call was decided longer ago is not called any more."""
 
 _log = get_logger("calls")
 
@@ -500,6 +503,8 @@ class Recovery:
                 self._end_with_engine(session, end)
                 switch.handle(Ended(leg.channel, end, cause=NETWORK_OUT_OF_ORDER, by_party=False))
                 continue
+            if seen is None and self._was_never_called(session, leg):
+                continue
             if seen is None:
                 if leg.started_at < at:  # one that began after the listing is not in it
                     switch.handle(Ended(leg.channel, at, cause=0, by_party=False))
@@ -515,6 +520,26 @@ class Recovery:
             elif leg.state is LegState.TALK:
                 leg.bridge = None
         self._resume(session)
+
+    def _was_never_called(self, session: Session, leg: Leg) -> bool:
+        """Whether the former switch decided to call a party and was killed before its command reached the engine: it is
+        called now."""
+        account = self._directory.accounts.get(session.account_id)
+        is_lost = (
+            is_own_channel(leg.channel)
+            and leg.state is LegState.DIAL
+            and leg.ringing_at is None
+            and leg.channel not in self._logged
+            and session.call_session_id not in self._pending
+            and self._survey.at - leg.started_at < CALLED_AGAIN_SECONDS
+        )
+        if account is None or not is_lost:
+            return False
+        decision = Decision(session, self._switch.context(account, session), self._survey.at)
+        if not consultation.call_third_again(decision, leg):
+            return False
+        self._switch.apply(decision)
+        return True
 
     def _resume(self, session: Session) -> None:
         """Continue a call from its present state."""
