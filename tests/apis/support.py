@@ -91,7 +91,9 @@ class MemoryAccounts:
         except TrunklineError:
             return AdmittedCaller(caller, None)
 
-    async def login(self, login: str, password: str, api: str, address: str | None = None) -> Login:
+    async def login(
+        self, login: str, password: str, api: str, address: str | None = None, *, code: str = ""
+    ) -> Login:
         if (login, password) != (LOGIN, PASSWORD):
             raise AuthenticationFailed("login or password is wrong")
         token = f"session-{next(self._numbers)}"

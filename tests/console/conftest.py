@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestServer
+from cryptography.fernet import Fernet
 
 from tests.apis.support import NotedSwitch
 from tests.console.browser import Browser
 from tests.shared_database import SharedDatabase, shared_database
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.permissions import Role
+from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.web import build_app
@@ -78,7 +80,8 @@ async def office(shared_offices: SharedDatabase, tmp_path: Path) -> AsyncIterato
             )
         settings = Settings(data_dir=tmp_path)
         switch = NotedSwitch()
-        services = Services(Accounts(db), switch, settings, db)
+        cipher = Cipher(Fernet.generate_key())
+        services = Services(Accounts(db, cipher=cipher), switch, settings, db, cipher=cipher)
         app = build_app(services, routes=application.routes(services))
         server = await stack.enter_async_context(TestServer(app))
         office = Office(

@@ -31,7 +31,7 @@ async def test_a_wrong_password_opens_nothing_and_names_no_reason(office: Office
     for login in ("captain", "nobody"):
         page = await browser.sign_in(login, "not the password")
         assert page.status == 403
-        assert "login or password is wrong" in page.words
+        assert "login, password or code is wrong" in page.words
         assert browser.cookie(SESSION_COOKIE) is None
     assert (await browser.get("/console/", follow=False)).status == 303
 

@@ -78,4 +78,4 @@ async def test_pages_in_each_language(office: Office) -> None:
         ):
             assert (await browser.get(path)).status in (200, 404), path
     refused = await (await office.browser(None, "ru")).sign_in("captain", "wrong")
-    assert "неверный логин или пароль" in refused.words
+    assert "неверный логин, пароль или код" in refused.words

@@ -12,7 +12,9 @@ from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 FOLDER = Path(trunkline.console.__file__).parent
 
 OF_OTHERS = (
-    "login or password is wrong",
+    "login, password or code is wrong",
+    "this is not the present code: enter the one that the app shows now",
+    "codes are in use already: turn them off first",
     "A part of the service does not answer now; send the request again in a moment.",
 )
 """Messages of other packages that pages show."""

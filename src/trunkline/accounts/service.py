@@ -10,6 +10,7 @@ from trunkline.accounts import access, networks
 from trunkline.accounts.metering import Metering
 from trunkline.accounts.model import Caller, Login, Points
 from trunkline.accounts.rate_limit import AdmittedCaller, admit
+from trunkline.accounts.second_factor import CipherLike, SecondFactors
 from trunkline.accounts.sessions import Sessions
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import PermissionDenied
@@ -23,12 +24,15 @@ class Accounts:
     one of :class:`~trunkline.accounts.model.Api`.
 
     :param clock: Unix seconds; injectable for tests.
+    :param cipher: of the secrets of second factors; None: users who have one cannot log in by password.
     """
 
-    def __init__(self, db: Database, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, db: Database, clock: Callable[[], float] = time.time, cipher: CipherLike | None = None
+    ) -> None:
         self._db = db
         self._clock = clock
-        self._sessions = Sessions(db)
+        self._sessions = Sessions(db, None if cipher is None else SecondFactors(db, cipher))
         self._metering = Metering(db)
 
     async def authenticate(self, token: str, api: str) -> Caller:
@@ -58,15 +62,18 @@ class Accounts:
         """
         return await access.find_client_user(self._db, caller, user_id)
 
-    async def login(self, login: str, password: str, api: str, address: str | None = None) -> Login:
-        """Open a session of one hour.
+    async def login(
+        self, login: str, password: str, api: str, address: str | None = None, *, code: str = ""
+    ) -> Login:
+        """Open a session.
 
         :param address: of the client, if known: failures are counted by login and address, so that guessing
             from elsewhere does not keep the honest user out.
+        :param code: of the user's app, for the console; a user without a second factor needs none.
         :raises AuthenticationFailed: ``auth_error``: wrong login or password, or too many failures before.
         :raises PermissionDenied: ``account_inactive``.
         """
-        return await self._sessions.open(login, password, api, address, self._clock())
+        return await self._sessions.open(login, password, api, address, self._clock(), code)
 
     async def logout(self, token: str) -> None:
         """End a session. Keys are not ended by this."""

@@ -10,6 +10,7 @@ from trunkline.accounts import login_throttle, passwords, tokens
 from trunkline.accounts.access import check_account
 from trunkline.accounts.model import Api, Login, Status
 from trunkline.accounts.networks import network_of
+from trunkline.accounts.second_factor import SecondFactors
 from trunkline.core.clock import to_datetime
 from trunkline.core.concurrency_limit import ConcurrencyLimit
 from trunkline.core.errors import AuthenticationFailed, LimitExceeded
@@ -41,6 +42,10 @@ _REFUSED_SECONDS = 60.0
 _REFUSED_MAX = 10_000
 """Addresses that are remembered for it; the oldest are forgotten first."""
 
+_WRONG = "login or password is wrong"
+_WRONG_WITH_CODE = "login, password or code is wrong"
+"""The same whether the user has codes or not, so that nobody finds out which part is right."""
+
 _log = get_logger("accounts")
 
 
@@ -51,8 +56,10 @@ class Sessions:
     time ago after the others, so that guesses, from however many addresses, do not keep others from logging in.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, second_factors: SecondFactors | None = None) -> None:
+        """:param second_factors: None: users who have one cannot log in by password."""
         self._db = db
+        self._second_factors = second_factors
         self._refused: dict[Hashable, float] = {}
         self._now = 0.0
         self._hashing = ConcurrencyLimit(
@@ -64,7 +71,9 @@ class Sessions:
             yields=self._was_refused,
         )
 
-    async def open(self, login: str, password: str, api: str, address: str | None, now: float) -> Login:
+    async def open(
+        self, login: str, password: str, api: str, address: str | None, now: float, code: str = ""
+    ) -> Login:
         """See :meth:`trunkline.accounts.service.Accounts.login`."""
         login = storable(login).strip()
         network = network_of(address or "")
@@ -74,6 +83,12 @@ class Sessions:
             row = await self._find(login)
             stored = row["password_hash"] if row is not None else None
             fits = await passwords.fits(password, stored)
+            if fits and row is not None and row["has_second_factor"]:
+                if api != Api.CONSOLE:
+                    raise AuthenticationFailed(
+                        "this user logs in with codes of an app, which is possible in the console only: use a key"
+                    )
+                fits = await self._code_fits(row, code, now)
             if row is None or stored is None or not fits or row["user_status"] != Status.ACTIVE:
                 self._note_refusal(network, now)
                 await self._note_failure(subject, now)
@@ -84,10 +99,15 @@ class Sessions:
                     api=api,
                     consequence="the login is refused; many failures delay the next attempts from this address",
                 )
-                raise AuthenticationFailed("login or password is wrong")
+                raise AuthenticationFailed(_WRONG_WITH_CODE if api == Api.CONSOLE else _WRONG)
             new_hash = await passwords.hash_of(password) if passwords.needs_rehash(stored) else None
         check_account(row)
         return await self._open(row, api, subject, new_hash, to_datetime(now))
+
+    async def _code_fits(self, row: Row, code: str, now: float) -> bool:
+        if self._second_factors is None:
+            return False
+        return await self._second_factors.fits(row["account_id"], row["user_id"], code, now)
 
     @asynccontextmanager
     async def _place(self, network: str, now: float) -> AsyncIterator[None]:
@@ -134,7 +154,9 @@ class Sessions:
         return await self._db.fetch_one(
             """
             select u.account_id, u.user_id, u.password_hash, coalesce(u.session_ttl, d.session_ttl) as session_ttl,
-                   u.status as user_status, a.status as account_status
+                   u.status as user_status, a.status as account_status,
+                   exists (select from second_factors f where f.account_id = u.account_id and f.user_id = u.user_id
+                       and f.confirmed_at is not null) as has_second_factor
             from users u join accounts a using (account_id) left join agent_defaults d using (account_id)
             where lower(u.login) = lower(%s)
             """,

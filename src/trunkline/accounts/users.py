@@ -20,6 +20,7 @@ from trunkline.accounts.permissions import (
     Permission,
     Role,
 )
+from trunkline.accounts.second_factor import remove_second_factor
 from trunkline.core import names
 from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFound
 from trunkline.db.pool import Connection, Database, Row
@@ -88,6 +89,13 @@ class Users:
             )
             _check_found(cursor.rowcount, user_id)
             await _end_sessions(connection, account_id, user_id)
+
+    async def remove_second_factor(self, account_id: int, user_id: int) -> None:
+        """The user signs in with the password alone from now on.
+
+        :raises NotFound: the user has no second factor.
+        """
+        _check_found(await remove_second_factor(self._db, account_id, user_id), user_id)
 
     async def set_status(self, account_id: int, user_id: int, status: Status) -> None:
         """Disable a user (sessions end, keys are refused as blocked) or enable the user."""

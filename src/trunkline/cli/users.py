@@ -123,6 +123,20 @@ def password(user: str, password: str, account_id: int | None) -> None:
     click.echo(f"user {user}: password changed")
 
 
+@user.command("codes-off")
+@user_option
+@account_option
+def turn_codes_off(user: str, account_id: int | None) -> None:
+    """Let a user sign in to the console without codes: for one who has lost the phone."""
+
+    async def work(administration: Administration) -> None:
+        which = await chosen(administration, account_id)
+        await administration.users.remove_second_factor(which, await user_id_of(administration, which, user))
+
+    administer(work)
+    click.echo(f"user {user}: no codes")
+
+
 @user.command("disable")
 @user_option
 @account_option

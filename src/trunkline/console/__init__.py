@@ -19,4 +19,5 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``story_texts``   what happened in a call, in sentences
 ``lists``         contacts, employees, lines
 ``queues_live``   queues as they are now
+``me``            the own user: codes of an app
 """

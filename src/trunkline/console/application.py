@@ -13,7 +13,7 @@ from aiohttp import web
 from trunkline.apis.address import address_reader, country_reader, networks
 from trunkline.apis.request_share import CHECK, SESSION_COOKIE
 from trunkline.apis.service.request_context import Services
-from trunkline.console import call_page, calls, home, lists, queues_live
+from trunkline.console import call_page, calls, home, lists, me, queues_live
 from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, choose, translatable
 from trunkline.console.page import Entry, Page
@@ -48,7 +48,14 @@ _STATUS: tuple[tuple[type[TrunklineError], int], ...] = (
 """HTTP status of an error, the most specific one first."""
 
 
-PAGES: tuple[Page, ...] = (*home.PAGES, *calls.PAGES, *call_page.PAGES, *lists.PAGES, *queues_live.PAGES)
+PAGES: tuple[Page, ...] = (
+    *home.PAGES,
+    *calls.PAGES,
+    *call_page.PAGES,
+    *lists.PAGES,
+    *queues_live.PAGES,
+    *me.PAGES,
+)
 ENTRIES: tuple[Entry, ...] = (*home.ENTRIES, *calls.ENTRIES, *queues_live.ENTRIES, *lists.ENTRIES)
 
 

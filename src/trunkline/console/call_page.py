@@ -116,13 +116,13 @@ async def _show(visit: Visit) -> web.StreamResponse:
 async def _set_tag(visit: Visit) -> web.StreamResponse:
     call, fields = await _visible_call(visit), await visit.form()
     await _tag_changes(visit).set_tag(Named(tagged.Kind.CALL, call["id"]), _tag_of(fields))
-    raise _back(visit, call["id"])
+    raise visit.back(f"/console/calls/{call['id']}")
 
 
 async def _unset_tag(visit: Visit) -> web.StreamResponse:
     call, fields = await _visible_call(visit), await visit.form()
     await _tag_changes(visit).take(Named(tagged.Kind.CALL, call["id"]), _tag_of(fields))
-    raise _back(visit, call["id"])
+    raise visit.back(f"/console/calls/{call['id']}")
 
 
 async def _comment(visit: Visit) -> web.StreamResponse:
@@ -134,7 +134,7 @@ async def _comment(visit: Visit) -> web.StreamResponse:
         raise InvalidInput(_("The comment is too long: shorten it."), field="comment")
     author = Author(visit.account_id, visit.caller.user_id, visit.caller.login)
     await add_comment(visit.db, author, Kind.CALL, call["id"], text)
-    raise _back(visit, call["id"])
+    raise visit.back(f"/console/calls/{call['id']}")
 
 
 async def _visible_call(visit: Visit) -> Mapping[str, Any]:
@@ -180,13 +180,6 @@ def _tag_of(fields: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
         raise InvalidInput(_("Choose a tag."), field="tag")
     return int(text)
-
-
-def _back(visit: Visit, call_id: int) -> web.HTTPSeeOther:
-    visit.done()
-    response = web.HTTPSeeOther(f"/console/calls/{call_id}")
-    response.headers.update(visit.frame.headers)
-    return response
 
 
 PAGES = (

@@ -1,4 +1,4 @@
-"""Sign in and out, by the log-in and the password of a user.
+"""Sign in and out, by the log-in and the password of a user, and a code where the user has an app for it.
 
 The session is one of :mod:`trunkline.accounts.sessions`: the database has the hash of its token, the browser the token in
 a cookie that scripts cannot read. Each sign-in makes a new session and ends the one that the browser had before, so a
@@ -93,7 +93,9 @@ class SignIn:
         login, target = fields.get("login", ""), fields.get("next", "")
         address = self._address_of(request)
         try:
-            session = await self._accounts.login(login, fields.get("password", ""), Api.CONSOLE, address)
+            session = await self._accounts.login(
+                login, fields.get("password", ""), Api.CONSOLE, address, code=fields.get("code", "")[:20]
+            )
             caller = await self._accounts.authenticate(session.access_token, Api.CONSOLE)
             try:
                 self._check(caller, request)

@@ -90,6 +90,13 @@ class Visit:
         """The request has succeeded; for answers that are raised."""
         self.request[CHECK].succeeded()
 
+    def back(self, path: str) -> web.HTTPSeeOther:
+        """To be raised after a form: the page to be shown then."""
+        self.done()
+        response = web.HTTPSeeOther(path)
+        response.headers.update(self.frame.headers)
+        return response
+
     async def form(self) -> Mapping[str, str]:
         """The fields of the form that was sent.
 

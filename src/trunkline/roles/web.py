@@ -55,11 +55,11 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         switch = await stack.enter_async_context(
             SwitchClient(settings.switch.control_url, own.control_token, db, settings.switch.node)
         )
-        accounts = Accounts(db)
+        cipher = Cipher(own.master_key)
+        accounts = Accounts(db, cipher=cipher)
         library = Library(db, settings.recordings_dir)
         media_files = MediaFiles(db, settings.media_dir)
         address_of = address_reader(settings)
-        cipher = Cipher(own.master_key)
         routes = [
             *media_endpoints.routes(library, media_files, accounts, address_of),
             *phone_files.routes(Phones(db, cipher), settings, address_of),
