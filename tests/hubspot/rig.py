@@ -35,6 +35,12 @@ CONTACT, VIRTUAL = "12025550110", "971500000010"
 ANNA, BEN = 4001, 4002
 
 
+def settings_for(url: str) -> HubSpotSettings:
+    return HubSpotSettings(
+        api_url=url, allowed_private_networks=LOOPBACK, timeout=1.0, search_delay=SEARCH_DELAY
+    )
+
+
 class Rig:
     def __init__(self, db: Database, hubspot: HubSpot, clients: contextlib.AsyncExitStack) -> None:
         self.db = db
@@ -42,12 +48,7 @@ class Rig:
         self.hubspot = hubspot
         self.cipher = Cipher(MASTER_KEY)
         self.connections = Connections(db, self.cipher)
-        self.settings = HubSpotSettings(
-            api_url=hubspot.url,
-            allowed_private_networks=LOOPBACK,
-            timeout=2.0,
-            search_delay=SEARCH_DELAY,
-        )
+        self.settings = settings_for(hubspot.url)
 
     async def setup(self, account_id: int) -> Setup:
         client, connections = await self._clients.enter_async_context(

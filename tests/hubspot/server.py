@@ -293,6 +293,15 @@ class HubSpot:
         if parts == ["crm", "owners", VERSION]:
             _scope(portal, "crm.objects.owners.read")
             return 200, _owners(portal, request)
+        if parts[:3] == ["crm", "associations", VERSION] and parts[4:] == ["contacts", "batch", "read"]:
+            wanted = {one["id"] for one in seen.body["inputs"]}
+            assert 1 <= len(wanted) <= 1000
+            results = [
+                {"from": {"id": one.object_id}, "to": [{"toObjectId": int(c)} for c in sorted(one.contacts)]}
+                for one in portal.of(PLURALS[parts[3]])
+                if one.object_id in wanted and one.contacts
+            ]
+            return (200 if len(results) == len(wanted) else 207), {"status": "COMPLETE", "results": results}
         if parts[:3] != ["crm", "objects", VERSION] or parts[3] not in PLURALS:
             raise _Refusal(404, "OBJECT_NOT_FOUND", f"no such resource {request.path}")
         kind, rest = PLURALS[parts[3]], parts[4:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import click
@@ -17,9 +18,11 @@ from trunkline.cli.settings import load_settings
 from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
+from trunkline.hubspot.comparison import Finding
 from trunkline.hubspot.connections import SETTINGS, App, Connection, Connections, Kind
+from trunkline.hubspot.repair import Repair
 from trunkline.hubspot.setup import Setup, code_of, invite
-from trunkline.hubspot.worker import client_of
+from trunkline.hubspot.worker import client_of, playable_links
 from trunkline.runtime import secrets
 
 T = TypeVar("T")
@@ -28,6 +31,7 @@ REDIRECT_URI = "http://localhost:8917/hubspot"
 """Where HubSpot sends the browser unless another address is named: nothing needs to respond there, the code is in it."""
 
 LOG_CALLS = "log_calls"
+DATE = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group()
@@ -191,6 +195,50 @@ def map_(accept: bool, employee: int | None, owner: str, account_id: int | None,
     print_table(headings, [list(row.values()) for row in rows], none="no employees")
     if any(row["by"] in ("email", "name") for row in rows):
         click.echo("proposals by email and name are set with --accept")
+
+
+@hubspot.command()
+@click.option("--from", "start", type=DATE, help="The first day; default: a week ago.")
+@click.option("--till", "end", type=DATE, help="The last day; default: today.")
+@click.option("--fix", is_flag=True, help="Correct what is found; the worker does it.")
+@click.option("--wait", type=int, default=120, show_default=True, help="Seconds to wait for that.")
+@account_option
+@json_option
+def repair(
+    start: datetime | None, end: datetime | None, fix: bool, wait: int, account_id: int | None, json: bool
+) -> None:
+    """Compare the calls of some days with HubSpot; exit status 1 while defects are left."""
+
+    async def work(setup: Setup, connections: Connections, which: int) -> tuple[list[Finding], int | None]:
+        zone = await setup.time_zone()
+        today = datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        first = today - timedelta(days=7) if start is None else start.replace(tzinfo=zone)
+        last = today if end is None else end.replace(tzinfo=zone)
+        repairing = Repair(setup.db, setup.client, connections, which, playable_links(load_settings()))
+        found = await repairing.compare(first, last + timedelta(days=1))
+        if not fix or not found:
+            return found, None
+        await repairing.fix(found)
+        return found, await repairing.wait(found, wait)
+
+    found, left = _with_setup(account_id, work)
+    if json:
+        print_json({"defects": [asdict(one) for one in found], "waiting": left})
+    else:
+        headings = ("call", "defect", "property", "here", "hubspot", "engagement", "others")
+        rows = [
+            (one.call_session_id, one.defect.value, one.name, one.here, one.there, one.object_id, one.others)
+            for one in found
+        ]
+        print_table(headings, rows, none="no defects")
+        if left is None and found:
+            click.echo("--fix corrects them")
+        elif left:
+            click.echo(f"{left} calls wait for the worker; trunkline hubspot status shows errors")
+        elif found:
+            click.echo("corrected; run it again to see that nothing is left")
+    if found and left != 0:
+        raise SystemExit(1)
 
 
 def _shown(connection: Connection) -> dict[str, object]:

@@ -72,6 +72,11 @@ def association(contact_id: str, type_id: int) -> dict[str, Any]:
     }
 
 
+def contacts_path(kind: Kind) -> str:
+    """POST reads the contacts of a batch of objects."""
+    return f"/crm/associations/{VERSION}/{kind.value}s/contacts/batch/read"
+
+
 def association_path(kind: Kind, object_id: str, contact_id: str) -> str:
     """PUT makes the default association with a contact; a second one changes nothing."""
     return f"{kind.path}/{object_id}/associations/default/contacts/{contact_id}"

@@ -125,6 +125,19 @@ class Client:
         """One page of a search: ``results``, ``paging``."""
         return dict(await self._request(connection, "POST", f"{kind.path}/search", body, is_search=True))
 
+    async def contacts_of(
+        self, connection: Connection, kind: Kind, ids: Sequence[str]
+    ) -> dict[str, frozenset[str]]:
+        """Contacts with which objects are associated; those without any are left out."""
+        found: dict[str, frozenset[str]] = {}
+        for at in range(0, len(ids), api.BATCH):
+            body = {"inputs": [{"id": one} for one in ids[at : at + api.BATCH]]}
+            response = await self._request(connection, "POST", api.contacts_path(kind), body)
+            for one in response.get("results") or []:
+                contacts = frozenset(str(each["toObjectId"]) for each in one.get("to") or [])
+                found[str(one["from"]["id"])] = contacts
+        return found
+
     async def owners(self, connection: Connection) -> list[dict[str, Any]]:
         """All owners that are not archived."""
         found: list[dict[str, Any]] = []

@@ -88,11 +88,12 @@ class Once:
     """The objects of all accounts.
 
     :param search_delay: seconds after which a search finds a new object.
+    :param timeout: seconds of a request: it may be carried out at their end.
     """
 
-    def __init__(self, db: Database, search_delay: float) -> None:
+    def __init__(self, db: Database, search_delay: float, timeout: float) -> None:
         self._db = db
-        self._search_delay = search_delay
+        self._search_delay = search_delay + timeout
 
     async def make(self, account_id: int, kind: Kind, key: str, find: Find, create: Create) -> Made:
         """The object of a key, created if there is none. One caller at a time for a key.

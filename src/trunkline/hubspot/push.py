@@ -199,7 +199,7 @@ class Pusher:
             await self._change(connection, row, made.object_id, wanted)
         except NotThere:  # somebody deleted it: that is not undone
             return "the engagement was deleted in HubSpot; trunkline hubspot repair --fix creates it again"
-        if not row["sent"] and contact_id is not None:
+        if engagement.EXTERNAL_ID not in row["sent"] and contact_id is not None:
             # Found, or to be repaired: its contact may be missing.
             try:
                 await self._client.associate(connection, Kind.CALL, made.object_id, contact_id)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
@@ -27,6 +28,8 @@ _ERRORS = """
 select call_session_id, state, attempts, due_at, error from hubspot_calls
 where account_id = %(account_id)s and error is not null order by call_session_id desc limit %(most)s
 """
+
+_ZONE = "select time_zone from accounts where account_id = %(account_id)s"
 
 _LINKS = "select open_recording_links from accounts where account_id = %(account_id)s"
 
@@ -90,10 +93,15 @@ class Setup:
     """For one account."""
 
     def __init__(self, db: Database, client: Client, connections: Connections, account_id: int) -> None:
-        self._db = db
-        self._client = client
+        self.db = self._db = db
+        self.client = self._client = client
         self._connections = connections
         self._account_id = account_id
+
+    async def time_zone(self) -> ZoneInfo:
+        """Of the account."""
+        row = await self._db.fetch_one(_ZONE, {"account_id": self._account_id})
+        return ZoneInfo(row["time_zone"] if row is not None else "UTC")
 
     async def with_token(self, kind: Kind, access_token: str) -> Connection:
         """Connect with a service key or the token of a private app.

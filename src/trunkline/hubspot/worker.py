@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Collection
 
 from trunkline.accounts.secrets import Cipher
-from trunkline.core.settings import HubSpotSettings
+from trunkline.core.settings import HubSpotSettings, Settings
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
 from trunkline.hubspot.calls import RecordingUrl
@@ -18,6 +18,13 @@ from trunkline.hubspot.once import Once
 from trunkline.hubspot.push import Pusher
 from trunkline.hubspot.sync import Sync
 from trunkline.outbound import Allowed
+from trunkline.recordings.links import LinkMaker, base_url
+
+
+def playable_links(settings: Settings) -> RecordingUrl:
+    """The addresses of recordings as engagements have them."""
+    links = LinkMaker(base_url(settings.web.public_url, settings.web.http_bind, settings.web.http_port))
+    return lambda *one: links.of(*one).playable
 
 
 @contextlib.asynccontextmanager
@@ -53,7 +60,7 @@ async def syncing(
 ) -> AsyncIterator[None]:
     """Send calls to HubSpot meanwhile."""
     async with client_of(db, settings, cipher, closed_ports, rates) as (client, connections):
-        once = Once(db, settings.search_delay)
+        once = Once(db, settings.search_delay, settings.timeout)
         pusher = Pusher(db, client, once, connections.installation, recording_url)
         task = core_task(Sync(db, settings, connections, once, pusher).run(), name="hubspot")
         try:

@@ -98,7 +98,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
                 db,
                 settings.hubspot,
                 Cipher(own.master_key),
-                lambda *one: links.of(*one).playable,
+                hubspot_worker.playable_links(settings),
                 settings.loopback_ports,
             )
         )
