@@ -54,6 +54,7 @@ def test_a_data_folder_that_cannot_be_used(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TRUNKLINE_DATA_DIR", str(tmp_path / "file"))
     monkeypatch.setattr("trunkline.cli.system._fetch", lambda _settings: None)
+    monkeypatch.setattr("trunkline.cli.system._fetch_assets", lambda _settings: None)
     text = _line(monkeypatch, capsys, "up")
     assert f"{tmp_path}/file/run: Not a directory" in text
     assert "TRUNKLINE_DATA_DIR" in text
