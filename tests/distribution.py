@@ -1,11 +1,12 @@
 """How tests are spread over processes (``pytest -n 4 --dist loadgroup``).
 
 Tests of one group run in one process, one after another: those that name a group (mark ``xdist_group``), because they share
-a running product, and those of a module that share what its fixtures of scope ``module`` set up. Groups and tests with real
-processes begin first, so that no process is left alone with a long one at the end. Calls last as long as they last and leave
-the processors free for most of it: four workers make calls, each further worker takes only tests without real processes,
-from the end. A worker with such a test computes at a lower priority, because the sound of calls needs the processors;
-it leaves the session of the others, because Linux shares the processors among sessions first.
+a running product, and those of a module that share what its fixtures of scope ``module`` set up. Where a product has more
+tests than one process should run (:data:`_BY_MODULE`), its modules are divided among processes that each have one. Groups
+and tests with real processes begin first, so that no process is left alone with a long one at the end. Calls last as long as
+they last and leave the processors free for most of it: four workers make calls, each further worker takes only tests without
+real processes, from the end. A worker with such a test computes at a lower priority, because the sound of calls needs the
+processors; it leaves the session of the others, because Linux shares the processors among sessions first.
 
 pytest-xdist 3.8 passes groups inside the ids of tests, which pytest 9.2 no longer lets it change: it ignores each group. So
 each worker writes the groups of what it collected to a file, and the scheduler reads it.
@@ -29,6 +30,10 @@ _FILE = "groups_file"
 
 _REAL_PROCESSES = ("engine", "phones", "drill")
 """Marks."""
+
+_BY_MODULE = frozenset({"setup"})
+"""Groups of which each module is a piece of work: each process has the product that they share, if it comes to one of them.
+In one piece, they would last longer than all that the other processes have to do."""
 
 _WORKERS_FOR_CALLS = 4
 """How many workers run tests with real processes: one of them needs a third of a processor, and waits for its calls else."""
@@ -154,6 +159,8 @@ def distribute(config: pytest.Config, items: list[pytest.Item]) -> None:
 def group_of(item: pytest.Item) -> str:
     """Name of the test's group; empty for none."""
     named = {str(mark.args[0]) for mark in item.iter_markers("xdist_group")}
+    if named & _BY_MODULE:
+        return item.nodeid.split("::")[0]
     if named:
         return "_".join(sorted(named))
     info = getattr(item, "_fixtureinfo", None)

@@ -8,7 +8,12 @@ import re
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from tests.docs.pages import ROOT
+
+pytestmark = pytest.mark.xdist_group("docstrings")
+"""The sources are parsed once, which takes longer than the tests."""
 
 _SOURCES = ROOT / "src" / "trunkline"
 _PARAM = re.compile(r"^\s*:param (\*{0,2}\w+):", re.MULTILINE)

@@ -7,7 +7,12 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+import pytest
+
 from tests.docs.pages import ROOT
+
+pytestmark = pytest.mark.xdist_group("log remedies")
+"""The sources are parsed once, which takes longer than the tests."""
 
 _SOURCES = ROOT / "src" / "trunkline"
 _LOGGERS = re.compile(r"(^|\.)_?(fast_)?log(\(\))?$")

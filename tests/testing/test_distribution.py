@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 _REPOSITORY = Path(__file__).parents[2]
+# Other plugins would be imported by each of six processes.
+_ENVIRONMENT = {"PYTHONPATH": str(_REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 _CONFTEST = """
 import os
 import time
@@ -67,8 +69,8 @@ def test_{name}(number):
 def _run(folder: Path, *arguments: str) -> list[list[str]]:
     """Worker, test and nice value of each test in the order of their ends."""
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "--dist", "loadgroup", "-p", "no:cacheprovider", "-q", *arguments],
-        cwd=folder, env={"PYTHONPATH": str(_REPOSITORY)}, capture_output=True, text=True, check=False, timeout=100,
+        [sys.executable, "-m", "pytest", "-p", "xdist", "--dist", "loadgroup", "-p", "no:cacheprovider", "-q", *arguments],
+        cwd=folder, env=_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=100,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
     return [line.split() for line in (folder / "ran").read_text().splitlines()]
@@ -102,6 +104,16 @@ def test_a_group_runs_in_one_process_first_and_at_a_higher_priority(tmp_path: Pa
     assert {int(nice) for _, name, nice in ran if name.startswith(("test_alone[", "test_module["))} == {
         min(begun + 10, 19)
     }
+
+
+def test_modules_of_a_large_product_are_divided_among_processes(tmp_path: Path) -> None:
+    _write(tmp_path)
+    for name in ("y", "z"):
+        (tmp_path / f"test_{name}.py").write_text(_GROUP.format(name=name).replace("product", "setup"))
+    ran = _run(tmp_path, "-n", "2", "-m", "engine")
+    workers = {kind: {worker for worker, name, _ in ran if name.startswith(f"test_{kind}[")} for kind in "yz"}
+    assert sorted(map(len, workers.values())) == [1, 1]
+    assert workers["y"] != workers["z"]
 
 
 def test_only_four_workers_have_real_processes_and_the_fifth_takes_the_rest(tmp_path: Path) -> None:
