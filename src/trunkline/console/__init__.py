@@ -16,6 +16,7 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``call_filter``   filters of calls
 ``calls``         the list of calls and its export
 ``call_page``     the page of one call
+``phone``         the phone in the browser
 ``story_texts``   what happened in a call, in sentences
 ``lists``         contacts, employees, lines
 ``queues_live``   queues as they are now

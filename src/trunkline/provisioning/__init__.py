@@ -3,6 +3,7 @@
 ================== ============================================================
 ``formats``        configuration files of the supported kinds of phones; pure
 ``phones``         the phones of an account, and what one may fetch
+``browser_lines``  lines of the phone in the browser, and their credentials
 ``server``         host and ports that phones register at; pure
 ================== ============================================================
 """

@@ -39,6 +39,7 @@ from trunkline.notifications import deliveries
 from trunkline.notifications import worker as notifications_worker
 from trunkline.notifications.listener import NotificationListener
 from trunkline.outbound.mail import mailer
+from trunkline.provisioning import browser_lines
 from trunkline.recordings import worker as recordings_worker
 from trunkline.recordings.links import LinkMaker, base_url
 from trunkline.recordings.listener import RecordingListener
@@ -167,6 +168,7 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
             await sending.prune(db)
             await mailboxes.prune(db)
             await installation_alarms.prune(db)
+            await browser_lines.end_expired(db)
         except (TrunklineError, psycopg.Error) as error:
             _log.warning(
                 "housekeeping_failed",

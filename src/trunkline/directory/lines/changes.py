@@ -41,17 +41,33 @@ async def create_line(
     """
     async with transaction(db) as connection:
         await one_at_a_time(connection, account_id)
-        await lock_row(connection, "employees", "employee_id", account_id, employee_id, field="employee_id")
-        login, password = await _free_login(connection), new_password()
-        columns = {
-            "phone_number": login,
-            **columns_of(login, password),
-            **await _caller_id(connection, account_id, virtual_phone_number),
-        }
-        sip_line_id = await insert(connection, _TABLE, _ID, account_id, columns)
-        await _add_phone(connection, account_id, employee_id, sip_line_id)
-        await assign_lines(connection, account_id, employee_id)
-        return NewLine(sip_line_id, login, password)
+        return await add_line(connection, account_id, employee_id, virtual_phone_number)
+
+
+async def add_line(
+    connection: Connection,
+    account_id: int,
+    employee_id: int,
+    virtual_phone_number: str | None,
+    *,
+    channels: int | None = None,
+) -> NewLine:
+    """:func:`create_line` within a transaction that has called ``one_at_a_time``.
+
+    :param channels: calls at a time; None: as a new line has.
+    """
+    await lock_row(connection, "employees", "employee_id", account_id, employee_id, field="employee_id")
+    login, password = await _free_login(connection), new_password()
+    columns = {
+        "phone_number": login,
+        **columns_of(login, password),
+        **await _caller_id(connection, account_id, virtual_phone_number),
+        **({"channels_count": channels} if channels is not None else {}),
+    }
+    sip_line_id = await insert(connection, _TABLE, _ID, account_id, columns)
+    await _add_phone(connection, account_id, employee_id, sip_line_id)
+    await assign_lines(connection, account_id, employee_id)
+    return NewLine(sip_line_id, login, password)
 
 
 async def update_line(db: Database, account_id: int, sip_line_id: int, wanted: Mapping[str, Any]) -> None:

@@ -1,0 +1,79 @@
+"""The phone in the browser: its page, and the line and credential with which it registers."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from trunkline.accounts.secrets import Cipher
+from trunkline.apis.service.request_context import CallerLike
+from trunkline.apis.service.workloads import Workload
+from trunkline.console.frame import content_security_policy
+from trunkline.console.languages import translatable
+from trunkline.console.page import Entry, Page
+from trunkline.console.visit import Visit
+from trunkline.core.errors import PermissionDenied, Unavailable
+from trunkline.provisioning.browser_lines import browser_line
+
+PATH = "/console/phone"
+LINE_PATH = f"{PATH}/line"
+
+
+def _is_visible(caller: CallerLike) -> bool:
+    return caller.employee_id is not None
+
+
+def _employee(visit: Visit) -> int:
+    """:raises PermissionDenied: the user is no employee."""
+    if visit.caller.employee_id is None:
+        raise PermissionDenied(
+            "The phone in the browser is for employees: an admin of the account can make this user one."
+        )
+    return visit.caller.employee_id
+
+
+def _server(visit: Visit) -> str:
+    """Address of the secure WebSocket of SIP: the host by which the browser reached us.
+
+    :raises Unavailable: it is turned off.
+    """
+    port = visit.services.settings.sip.wss_port
+    host = visit.request.url.host
+    if not port or not host:
+        raise Unavailable("SIP for browsers is turned off: the administrator can set sip.wss_port.")
+    return f"wss://{f'[{host}]' if ':' in host else host}:{port}/ws"
+
+
+async def _show(visit: Visit) -> web.StreamResponse:
+    _employee(visit)
+    server = _server(visit)
+    response = visit.page("phone.html", line_path=LINE_PATH)
+    origin = server.removesuffix("/ws")
+    response.headers["Content-Security-Policy"] = content_security_policy((origin,))
+    return response
+
+
+async def _line(visit: Visit) -> web.StreamResponse:
+    """JSON: with what the page registers. Only for a page of the console, as a form is."""
+    await visit.form()
+    cipher = visit.services.cipher
+    if not isinstance(cipher, Cipher):
+        raise Unavailable("Credentials cannot be made: the web process has no master key.")
+    line = await browser_line(visit.db, cipher, visit.account_id, _employee(visit))
+    content = {
+        "server": _server(visit),
+        "user": f"web-{line.login}",
+        "login": line.login,
+        "realm": line.realm,
+        "ha1": line.ha1,
+        "expires_at": line.expires_at.isoformat(),
+        "may_call": line.may_call,
+        "is_new": line.is_new,
+    }
+    return web.json_response(content, headers=dict(visit.frame.headers))
+
+
+PAGES = (
+    Page(PATH, _show),
+    Page(LINE_PATH, _line, method="POST", workload=Workload.CHANGE),
+)
+ENTRIES = (Entry(PATH, translatable("Phone"), _is_visible),)

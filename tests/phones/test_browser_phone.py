@@ -1,0 +1,266 @@
+"""The phone of the console in a real Chromium talks with desk phones: by tones, both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Locator, Page, expect
+
+from tests.chromium import Messages, browser
+from tests.engine.setup import Setup
+from trunkline.demo import tones
+from trunkline.demo.outside import Answer, Call
+
+TONE = 630.0
+"""Hz: of no party of the outside world."""
+PASSWORD = "a long password of tests"
+
+expect.set_options(timeout=30_000)
+
+pytestmark = [
+    pytest.mark.phones,
+    pytest.mark.xdist_group("setup"),
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+_FREQUENCY = """async (element) => {
+  if (!element.srcObject?.getAudioTracks().length) return 0;
+  const context = new AudioContext();
+  await context.resume();
+  const analyser = context.createAnalyser();
+  analyser.fftSize = 8192;
+  context.createMediaStreamSource(element.srcObject).connect(analyser);
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  const levels = new Float32Array(analyser.frequencyBinCount);
+  analyser.getFloatFrequencyData(levels);
+  const rate = context.sampleRate;
+  await context.close();
+  const loudest = levels.indexOf(Math.max(...levels));
+  return levels[loudest] > -60 ? (loudest * rate) / analyser.fftSize : 0;
+}"""
+"""The loudest frequency that an element plays, 0: silence."""
+
+_STATE = """() => trunklinePhone.calls.map(({ session, state }) => ({
+  state,
+  ice: session.connection?.iceConnectionState,
+  connection: session.connection?.connectionState,
+  signaling: session.connection?.signalingState,
+  local: session.connection?.localDescription?.sdp,
+  remote: session.connection?.remoteDescription?.sdp,
+}))"""
+
+
+class BrowserPhone:
+    """The page of the phone, as a person uses it."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.messages = Messages(page)
+
+    async def open(self) -> None:
+        await self.page.goto(f"{self.url}/console/phone")
+        await self.ready()
+
+    async def ready(self) -> None:
+        try:
+            await expect(self.page.locator("#phone")).to_have_attribute("data-state", "registered")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.messages.all}") from error
+
+    @property
+    def calls(self) -> Locator:
+        return self.page.locator("[data-call]")
+
+    def call(self, number: str) -> Locator:
+        return self.calls.filter(has_text=number)
+
+    async def dial(self, number: str) -> Locator:
+        await self.page.fill("[data-part=number]", number)
+        await self.page.click("[data-part=dial] button")
+        return self.call(number)
+
+    async def press(self, call: Locator, name: str) -> None:
+        await call.locator(f"[data-own={name}]").click()
+
+    async def transfer(self, call: Locator, number: str) -> None:
+        self.page.once("dialog", lambda dialog: asyncio.ensure_future(dialog.accept(number)))
+        await self.press(call, "transfer")
+
+    async def is_in(self, call: Locator, state: str) -> None:
+        try:
+            await expect(call).to_have_attribute("data-state", state)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.messages.all}\n{await self.notice()}") from error
+
+    async def notice(self) -> str:
+        return await self.page.locator("[data-part=notice]").inner_text()
+
+    async def hears(self, call: Locator, tone: float, timeout: float = 15.0) -> None:
+        deadline = time.monotonic() + timeout
+        heard: list[float] = []
+        while time.monotonic() < deadline:
+            heard.append(await call.locator("audio").evaluate(_FREQUENCY))
+            if abs(heard[-1] - tone) < 25:
+                return
+        state = await self.page.evaluate(_STATE)
+        raise AssertionError(f"the browser hears {heard}, not {tone}; {state}; {self.messages.all}")
+
+
+async def _employee_id(setup: Setup, last_name: str) -> int:
+    found = await setup.installation.data_api(setup.account, "get.employees", fields=["id", "last_name"])
+    return int(next(one["id"] for one in found["data"] if one["last_name"] == last_name))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def operator(
+    whole_setup: Setup, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[BrowserContext]:
+    """A browser in which Dora is signed in, with her tone for a microphone."""
+    setup = whole_setup
+    employee_id = await _employee_id(setup, "Finch")
+    created = ("--login", "dora", "--password", PASSWORD, "--role", "operator")
+    await setup.installation.run(
+        "user", "create", *created, "--employee", str(employee_id), "--account", str(setup.account.account_id)
+    )
+    microphone = tmp_path_factory.mktemp("microphone") / "tone.wav"
+    tones.write_wav(microphone, tones.sine(TONE, 10.0, rate=48000), rate=48000)
+    async with browser(microphone) as context:
+        page = await context.new_page()
+        await page.goto(f"{setup.installation.url}/console/sign-in")
+        await page.fill("[name=login]", "dora")
+        await page.fill("[name=password]", PASSWORD)
+        await page.click("main button")
+        await page.wait_for_url("**/console/")
+        # A tone is noise to the browser.
+        await page.evaluate(
+            "localStorage.setItem('trunkline-phone-sound', JSON.stringify({ processed: false }))"
+        )
+        await page.close()
+        yield context
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def phone(setup: Setup, operator: BrowserContext) -> AsyncIterator[BrowserPhone]:
+    page = await operator.new_page()
+    one = BrowserPhone(page, setup.installation.url)
+    await one.open()
+    yield one
+    await setup.world.hang_up_all()
+    await expect(one.calls).to_have_count(0)
+    await page.close()
+
+
+async def test_a_browser_calls_a_desk_phone_and_both_hear_each_other(
+    setup: Setup, phone: BrowserPhone
+) -> None:
+    setup.anna.on_call(Answer(after=0.3))
+    before = await setup.last_id()
+    call = await phone.dial("201")
+    at_anna = await setup.anna.next_call()
+    await phone.is_in(call, "talking")
+    await asyncio.gather(phone.hears(call, setup.anna.tone), setup.hears(at_anna, TONE))
+    await phone.press(call, "hang-up")
+    await at_anna.ended()
+    await expect(phone.calls).to_have_count(0)
+    assert phone.messages.errors == []
+    row = await setup.row(before)
+    assert row["talk_duration"] > 0
+
+
+async def test_a_desk_phone_calls_the_browser_and_is_put_on_hold(setup: Setup, phone: BrowserPhone) -> None:
+    at_anna = await setup.anna.dial("204")
+    call = phone.calls.first
+    await phone.is_in(call, "ringing")
+    await phone.press(call, "answer")
+    await phone.is_in(call, "talking")
+    await asyncio.gather(phone.hears(call, setup.anna.tone), setup.hears(at_anna, TONE))
+
+    await phone.press(call, "mute")
+    await _is_silent(at_anna)
+    await phone.press(call, "unmute")
+    await setup.hears(at_anna, TONE)
+
+    await phone.press(call, "hold")
+    await phone.is_in(call, "held")
+    await _hears_music(at_anna)
+    await phone.press(call, "resume")
+    await phone.is_in(call, "talking")
+    await asyncio.gather(phone.hears(call, setup.anna.tone), setup.hears(at_anna, TONE))
+
+    await phone.press(call, "keys")
+    for key in "15#":
+        await call.locator(f"[data-key='{key}']").click()
+    await at_anna.hangup()
+    await expect(phone.calls).to_have_count(0)
+    assert phone.messages.errors == []
+
+
+async def test_the_browser_hands_a_call_over(setup: Setup, phone: BrowserPhone) -> None:
+    setup.boris.on_call(Answer(after=0.3))
+    customer = await setup.customer()
+    customer.on_call(Answer(after=0.3))
+    call = await phone.dial(customer.name)
+    at_customer = await customer.next_call()
+    await phone.hears(call, customer.tone)
+    await phone.transfer(call, "202")
+    at_boris = await setup.boris.next_call()
+    await expect(phone.calls).to_have_count(0)
+    await asyncio.gather(setup.hears(at_customer, setup.boris.tone), setup.hears(at_boris, customer.tone))
+    await at_customer.hangup()
+    await at_boris.ended()
+
+
+async def test_a_transfer_that_is_refused_leaves_the_call(setup: Setup, phone: BrowserPhone) -> None:
+    setup.anna.on_call(Answer(after=0.3))
+    call = await phone.dial("201")
+    at_anna = await setup.anna.next_call()
+    await phone.hears(call, setup.anna.tone)
+    await phone.transfer(call, "299")
+    await expect(phone.page.locator("[data-part=notice]")).to_contain_text("not transferred")
+    await asyncio.gather(phone.hears(call, setup.anna.tone), setup.hears(at_anna, TONE))
+
+
+async def test_a_consultation_then_both_others_are_connected(setup: Setup, phone: BrowserPhone) -> None:
+    setup.boris.on_call(Answer(after=0.3))
+    at_anna = await setup.anna.dial("204")
+    first = phone.calls.first
+    await phone.is_in(first, "ringing")
+    await phone.press(first, "answer")
+    await phone.hears(first, setup.anna.tone)
+    second = await phone.dial("202")
+    at_boris = await setup.boris.next_call()
+    await phone.is_in(second, "talking")
+    await phone.is_in(first, "held")
+    await asyncio.gather(phone.hears(second, setup.boris.tone), setup.hears(at_boris, TONE))
+    await phone.press(second, "connect")
+    await expect(phone.calls).to_have_count(0)
+    await asyncio.gather(setup.hears(at_anna, setup.boris.tone), setup.hears(at_boris, setup.anna.tone))
+    await at_anna.hangup()
+    await at_boris.ended()
+
+
+async def _hears_music(call: Call, timeout: float = 15.0) -> None:
+    """A whole second comes with sound that is not the tone of the browser."""
+    deadline = time.monotonic() + timeout
+    while True:
+        await asyncio.sleep(0.5)
+        sound = (await call.ear()).sound[-tones.RATE :]
+        if tones.total(tones.sounding(sound)) > 0.7 and tones.total(tones.heard(sound, [TONE])[TONE]) < 0.1:
+            return
+        assert time.monotonic() < deadline, tones.described(sound)
+
+
+async def _is_silent(call: Call, timeout: float = 15.0) -> None:
+    """A whole second comes in which there is no sound."""
+    deadline = time.monotonic() + timeout
+    while True:
+        await asyncio.sleep(0.5)
+        sound = (await call.ear()).sound[-tones.RATE :]
+        if tones.total(tones.sounding(sound)) < 0.1:
+            return
+        assert time.monotonic() < deadline, tones.described(sound)

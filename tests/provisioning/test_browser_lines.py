@@ -1,0 +1,123 @@
+"""Lines of the phone in the browser: one of each employee, and credentials that end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from cryptography.fernet import Fernet
+
+from trunkline.accounts.administration import AccountProfile, Administration
+from trunkline.accounts.secrets import Cipher
+from trunkline.core.errors import NotFound
+from trunkline.db.pool import Database
+from trunkline.directory.lines.changes import change_password
+from trunkline.provisioning.browser_lines import CHANNELS, BrowserLine, browser_line, end_expired
+
+
+@dataclass
+class Scene:
+    db: Database
+    account_id: int
+    other_account_id: int
+    employee_id: int
+    cipher: Cipher
+
+    async def line(self) -> BrowserLine:
+        return await browser_line(self.db, self.cipher, self.account_id, self.employee_id)
+
+    async def row(self) -> dict[str, object]:
+        found = await self.db.fetch_one(
+            "select * from sip_lines where account_id = %s and employee_id = %s",
+            (self.account_id, self.employee_id),
+        )
+        assert found is not None
+        return dict(found)
+
+    async def lasts(self, interval: str) -> None:
+        await self.db.execute(
+            "update browser_lines set expires_at = now() + %s::interval where account_id = %s",
+            (interval, self.account_id),
+        )
+
+
+@pytest.fixture
+async def scene(database: str, quick_passwords: None) -> AsyncIterator[Scene]:
+    async with await Database.open(database) as db:
+        administration = Administration(db)
+        made = [
+            await administration.create_account(AccountProfile(name), login=name, password="a long password")
+            for name in ("Sample", "Other")
+        ]
+        account_id = made[0].account_id
+        employee = await db.fetch_one(
+            """insert into employees (account_id, key, first_name, last_name)
+               values (%s, 'dora', 'Dora', 'Finch') returning employee_id""",
+            (account_id,),
+        )
+        assert employee is not None
+        cipher = Cipher(Fernet.generate_key())
+        yield Scene(db, account_id, made[1].account_id, employee["employee_id"], cipher)
+
+
+async def test_an_employee_has_one_line_however_often_a_page_asks(scene: Scene) -> None:
+    lines = await asyncio.gather(*(scene.line() for _ in range(5)))
+    assert len({(one.login, one.ha1) for one in lines}) == 1
+    assert [one.is_new for one in lines].count(True) == 1
+    row = await scene.row()
+    assert (row["phone_number"], row["ha1_md5"]) == (lines[0].login, lines[0].ha1)
+    assert row["channels_count"] == CHANNELS
+    assert lines[0].ha1 not in repr(lines[0])
+
+
+async def test_a_line_without_a_number_only_takes_calls(scene: Scene) -> None:
+    assert not (await scene.line()).may_call
+
+
+async def test_a_line_calls_with_the_only_number_of_the_account(scene: Scene) -> None:
+    await scene.db.execute(
+        """insert into virtual_numbers (account_id, phone_number, status, is_verified)
+           values (%s, '97140000200', 'active', true)""",
+        (scene.account_id,),
+    )
+    assert (await scene.line()).may_call
+
+
+@pytest.mark.parametrize("interval", ["59 minutes", "-1 minute"])
+async def test_a_credential_that_ends_soon_is_replaced(scene: Scene, interval: str) -> None:
+    first = await scene.line()
+    await scene.lasts("61 minutes")
+    assert (await scene.line()).ha1 == first.ha1
+    await scene.lasts(interval)
+    second = await scene.line()
+    assert second.login == first.login
+    assert second.is_new
+    assert second.ha1 != first.ha1
+    assert (await scene.row())["ha1_md5"] == second.ha1
+
+
+async def test_a_changed_password_of_the_line_ends_the_credential(scene: Scene) -> None:
+    first = await scene.line()
+    row = await scene.row()
+    assert isinstance(row["sip_line_id"], int)
+    await change_password(scene.db, scene.account_id, row["sip_line_id"])
+    second = await scene.line()
+    assert second.ha1 not in (first.ha1, row["ha1_md5"])
+
+
+async def test_an_ended_credential_registers_nothing(scene: Scene) -> None:
+    first = await scene.line()
+    assert await end_expired(scene.db) == 0
+    await scene.lasts("-1 minute")
+    assert await end_expired(scene.db) == 1
+    assert (await scene.row())["ha1_md5"] != first.ha1
+    assert await end_expired(scene.db) == 0
+    third = await scene.line()
+    assert (await scene.row())["ha1_md5"] == third.ha1 != first.ha1
+
+
+async def test_an_employee_of_another_account_is_unknown(scene: Scene) -> None:
+    with pytest.raises(NotFound):
+        await browser_line(scene.db, scene.cipher, scene.other_account_id, scene.employee_id)
