@@ -22,9 +22,10 @@ import psycopg
 import pytest
 
 from tests.billing.mail_server import MailServer
+from tests.hubspot.server import HubSpot
 from tests.patience import PATIENCE
 from trunkline.core.ids import first_id_at, unix_ms_of
-from trunkline.core.settings import MailSecurity, MailSettings
+from trunkline.core.settings import HubSpotSettings, MailSecurity, MailSettings
 from trunkline.demo import tones
 from trunkline.demo.installation import Account, ApiError, Installation, settings_on_free_ports
 from trunkline.demo.outside import (
@@ -117,7 +118,11 @@ class Setup:
             sender="pbx@example.com",
         )
         sip = settings.sip.model_copy(update={"transfers": True})
-        changed = settings.model_copy(update={"switch": switch, "mail": mail, "sip": sip})
+        self.hubspot = HubSpot(_free_port())
+        hubspot = HubSpotSettings(
+            api_url=self.hubspot.url, allowed_private_networks=["127.0.0.0/8"], search_delay=1
+        )
+        changed = settings.model_copy(update={"switch": switch, "mail": mail, "sip": sip, "hubspot": hubspot})
         self.installation = Installation(folder / "pbx", changed)
         self.receiver = WebhookReceiver()
         self.account: Account
@@ -142,6 +147,7 @@ class Setup:
         ports = choose_ports()
         await self._stack.enter_async_context(self.receiver)
         await self._stack.enter_async_context(self.mail_server)
+        await self._stack.enter_async_context(self.hubspot.running())
         await self._stack.enter_async_context(self.installation)
         self.account = await self.installation.create_account("Test company", ZONE.key)
         # Waiting for reports by asking again and again takes many points.

@@ -110,6 +110,8 @@ class Portal:
     owners: list[dict[str, Any]] = field(default_factory=list)
     dispositions: set[str] = field(default_factory=lambda: set(DISPOSITIONS))
     objects: dict[str, Object] = field(default_factory=dict)
+    rule: Callable[[dict[str, str]], bool] = lambda _: True
+    """A validation rule of the administrator: which properties of a call are accepted."""
     search_blind: float = 0.0
     """Seconds for which searches do not find a new object."""
     rate: tuple[int, float] = (100, 10.0)
@@ -140,7 +142,8 @@ _ids = count(90_001)
 class HubSpot:
     """The server; :func:`running` starts it."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
         self.portals: dict[int, Portal] = {}
         self.codes: dict[str, tuple[int, str, str, str]] = {}
         """Portal, client id, client secret, redirect address."""
@@ -148,7 +151,7 @@ class HubSpot:
         self.troubles: list[Trouble] = []
         self.token_seconds = 1800
         self.dead_grants = False
-        self.url = ""
+        self.url = f"http://127.0.0.1:{port}"
         self._tokens = count(1)
 
     def portal(self, portal_id: int, token: str = "") -> Portal:
@@ -163,7 +166,7 @@ class HubSpot:
         app.router.add_route("*", "/{path:.*}", self._handle)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", self._port)
         await site.start()
         port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
         self.url = f"http://127.0.0.1:{port}"
@@ -398,6 +401,8 @@ def _check(portal: Portal, kind: str, given: dict[str, Any], whole: dict[str, An
             raise _invalid(name, "not a string of 65,536 characters")
         if value:
             _check_value(portal, name, value)
+    if kind == "call" and not portal.rule(whole):
+        raise _invalid("hs_call_to_number", "is required by a rule", "MISSING_CONDITIONAL_REQUIRED_PROPERTY")
     if kind == "contact" and not any(whole.get(n) for n in ("email", "firstname", "lastname")):
         raise _invalid("lastname", "one of email, firstname, lastname", "MISSING_REQUIRED_PROPERTY")
     if kind != "contact" and not whole.get("hs_timestamp"):
@@ -420,7 +425,11 @@ def _check_value(portal: Portal, name: str, value: str) -> None:
         raise _invalid(name, f"{value} is not milliseconds", "INVALID_DATE")
     if name == "hs_call_duration" and not (value == "0" or (value.isdecimal() and int(value) >= 1000)):
         raise _invalid(name, f"{value} is no duration in milliseconds", "INVALID_LONG")
-    if name in ("hs_call_from_number", "hs_call_to_number") and not _E164.fullmatch(value):
+    if (
+        name in ("hs_call_from_number", "hs_call_to_number")
+        and value[0] == "+"
+        and not _E164.fullmatch(value)
+    ):
         raise _invalid(name, f"{value} is not E.164")
     if name == "hs_call_recording_url" and not value.startswith("https://"):
         raise _invalid(name, "not https")

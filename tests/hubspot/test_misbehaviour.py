@@ -191,8 +191,13 @@ async def test_a_missing_scope_is_a_problem_of_the_connection(rig: Rig) -> None:
 async def test_the_limits_of_a_portal_are_kept(rig: Rig) -> None:
     account_id, portal = await rig.connected()
     portal.rate, portal.search_rate = (100, 10.0), (5, 1.0)
+    # Two accounts of this PBX in one portal have its limits together.
+    other = await rig.account("Other")
+    portal.tokens["pat-other"] = portal.tokens["pat-501"]
+    await rig.connections.save(other, Kind.SERVICE_KEY, portal.portal_id, AccessToken("pat-other"))
+    await rig.connections.set(other, default_owner_id="5012")
     async with rig.worker(RATES):
-        calls = [await rig.call(account_id) for _ in range(12)]
+        calls = [await rig.call(which) for which in (account_id, other) * 6]
         await rig.settled(60)
     assert portal.exceeded == 0
     assert_exact(portal, calls, None)
@@ -234,7 +239,8 @@ async def test_values_that_a_portal_does_not_have_are_left_out(rig: Rig) -> None
 async def test_a_refused_call_delays_no_other_and_is_shown(rig: Rig) -> None:
     account_id, portal = await rig.connected()
     async with rig.worker():
-        refused = await rig.call(account_id, virtual_phone_number="12")
+        portal.rule = lambda properties: properties["hs_call_to_number"] != "+97140000999"
+        refused = await rig.call(account_id, virtual_phone_number="97140000999")
         calls = [await rig.call(account_id)]
         await rig.settled()
     assert_exact(portal, calls, None)
@@ -242,7 +248,7 @@ async def test_a_refused_call_delays_no_other_and_is_shown(rig: Rig) -> None:
     state = await setup.state()
     assert dict(state.counts) == {"failed": 1, "done": 1}
     assert [one["call_session_id"] for one in state.errors] == [refused]
-    assert "E.164" in state.errors[0]["error"]
+    assert "required by a rule" in state.errors[0]["error"]
 
 
 async def test_an_engagement_that_somebody_deleted_stays_deleted(rig: Rig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.hubspot.rig import ANNA, BEN, CONTACT, VIRTUAL, Rig
+from trunkline.hubspot import calls
 from trunkline.hubspot.api import CONNECTED, NO_ANSWER
 
 
@@ -76,14 +77,69 @@ async def test_two_accounts_with_two_portals_do_not_meet(rig: Rig) -> None:
     for portal in (one, two):
         portal.add("contact", phone=f"+{CONTACT}", lastname="Lee")
     async with rig.worker():
-        calls: dict[int, set[int]] = {first: set(), second: set()}
+        made: dict[int, set[int]] = {first: set(), second: set()}
         for account_id in (first, second, first):
-            calls[account_id].add(await rig.call(account_id, last_talked_employee_id=BEN))
+            made[account_id].add(await rig.call(account_id, last_talked_employee_id=BEN))
         await rig.settled()
     for account_id, portal in ((first, one), (second, two)):
         ids = {call.properties["hs_call_external_id"].rsplit("-", 2)[1:][1] for call in portal.calls}
-        assert ids == {str(call_id) for call_id in calls[account_id]}
+        assert ids == {str(call_id) for call_id in made[account_id]}
         assert {call.properties["hubspot_owner_id"] for call in portal.calls} == {f"{portal.portal_id}2"}
         (contact,) = portal.of("contact")
         assert all(call.contacts == {contact.object_id} for call in portal.calls)
     assert ANNA != BEN
+
+
+async def test_what_is_known_of_a_call_goes_with_the_call(rig: Rig) -> None:
+    account_id, portal = await rig.connected()
+    await rig.connections.set(account_id, create_contacts=True)
+    async with rig.worker():
+        removed, kept = await rig.call(account_id), await rig.call(account_id)
+        await rig.settled()
+    await rig.db.execute("delete from call_sessions where call_session_id = %s", (removed,))
+    await calls.prune(rig.db)
+    assert len(await rig.rows(account_id)) == 2  # of today: the end of a call may not be written yet
+    await rig.db.execute("update hubspot_calls set noted_at = now() - interval '2 days'")
+    await rig.db.execute("update hubspot_objects set asked_at = now() - interval '2 days'")
+    await calls.prune(rig.db)
+    assert set(await rig.rows(account_id)) == {kept}
+    keys = "select kind, key from hubspot_objects order by kind, key"
+    assert [tuple(row.values()) for row in await rig.db.fetch_all(keys)] == [
+        ("call", str(kept)),
+        ("contact", CONTACT),
+    ]
+    await rig.db.execute("update hubspot_objects set asked_at = now() - interval '31 days'")
+    await calls.prune(rig.db)
+    assert [tuple(row.values()) for row in await rig.db.fetch_all(keys)] == [("call", str(kept))]
+    assert len(portal.calls) == 2
+
+
+async def test_a_comment_and_a_transcript_are_added_later(rig: Rig) -> None:
+    account_id, portal = await rig.connected()
+    async with rig.worker():
+        call_id = await rig.call(account_id)
+        recording_id = await rig.recorded(account_id, call_id)
+        await rig.settled()
+        await rig.db.execute(
+            """insert into communication_comments (account_id, communication_type, communication_id, comment)
+               values (%s, 'call', %s, 'Send <the> offer')""",
+            (account_id, call_id),
+        )
+        await calls.note_added(rig.db)
+        await rig.settled(wake=True)
+        assert "Send &lt;the&gt; offer" in portal.calls[0].properties["hs_call_body"]
+        key = (account_id, recording_id, call_id)
+        await rig.db.execute(
+            """insert into call_analyses (account_id, recording_id, call_session_id, status, transcript_status, ready_at)
+               values (%s, %s, %s, 'ready', 'ready', now())""",
+            key,
+        )
+        await rig.db.execute(
+            """insert into speech_phrases (account_id, recording_id, call_session_id, is_operator, start_ms, end_ms, phrase)
+               values (%s, %s, %s, true, 0, 900, 'Good morning')""",
+            key,
+        )
+        await calls.note_added(rig.db)
+        await rig.settled(wake=True)
+        assert portal.calls[0].properties["hs_call_body"].endswith("<br>Employee: Good morning")
+        assert await calls.note_added(rig.db) == 0

@@ -118,6 +118,26 @@ where account_id = %(account_id)s and hubspot_owner_id <> ''
 """
 
 
+_PRUNE = """
+delete from hubspot_calls h where h.noted_at < now() - interval '1 day' and not exists (
+    select from call_sessions s where s.account_id = h.account_id and s.call_session_id = h.call_session_id)
+"""
+
+_PRUNE_OBJECTS = """
+delete from hubspot_objects o where case o.kind
+    when 'contact' then o.asked_at < now() - interval '30 days'
+    else coalesce(o.asked_at, '-infinity') < now() - interval '1 day' and not exists (select from call_sessions s
+        where s.account_id = o.account_id and s.call_session_id = o.key::bigint) end
+"""
+
+
+async def prune(db: Database) -> None:
+    """Remove what is about calls that were removed, and the numbers of contacts that were created 30 days ago: a search
+    finds these."""
+    await db.execute(_PRUNE)
+    await db.execute(_PRUNE_OBJECTS)
+
+
 async def note_finished(conn: Connection, calls: Sequence[tuple[int, int]]) -> None:
     """Write a row for each finished call of a connected account: ``(account_id, call_session_id)``."""
     await _with_calls(conn, _NOTE, calls)

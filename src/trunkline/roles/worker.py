@@ -30,6 +30,7 @@ from trunkline.directory.media.store import ensure_system_media
 from trunkline.events.relay import Listener, Relay
 from trunkline.events.retention import remove_calls
 from trunkline.events.upkeep import run_upkeep
+from trunkline.hubspot import calls as hubspot_calls
 from trunkline.hubspot import worker as hubspot_worker
 from trunkline.hubspot.listener import HubSpotListener
 from trunkline.mails import sending
@@ -166,6 +167,7 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
             await idempotency.prune(db)
             await rollup.compact(db)
             await sending.prune(db)
+            await hubspot_calls.prune(db)
             await mailboxes.prune(db)
             await installation_alarms.prune(db)
             await browser_lines.end_expired(db)
