@@ -81,7 +81,7 @@ def test_no_call_shows_a_claim() -> None:
 def test_no_start_names_a_claim() -> None:
     phone = c.number_of(c.TO_ANNA)
     account = claimed(c.company(), phone)
-    for check in start_requests.CHECKS.values():
+    for check in start_requests.STARTS.values():
         with pytest.raises(NotFound) as refused:
             check(account, {"virtual_phone_number": phone, "contact": "12025550119", "first_call": "contact"})
         assert refused.value.mnemonic == "virtual_phone_number_not_found"

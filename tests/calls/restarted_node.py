@@ -16,7 +16,7 @@ from trunkline.calls.effects import (
 )
 from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.session import Phase
-from trunkline.calls.switch.executor import EffectExecutor, Outcome
+from trunkline.calls.switch.executor import EffectExecutor, EffectOutcome
 from trunkline.calls.switch.recovery import (
     Recovery,
     restored,
@@ -92,7 +92,7 @@ class DirectExecutor(EffectExecutor):
         self,
         call_session_id: int,
         effects: Sequence[Effect],
-        outcome: Outcome | None = None,
+        outcome: EffectOutcome | None = None,
         stored: Any = None,
     ) -> None:
         self._fake.perform(effects)

@@ -110,7 +110,7 @@ class CallSimulation:
 
     def start(self, name: str, **params: Any) -> CallSimulation:
         """An API request that starts a call."""
-        request = start_requests.CHECKS[name](self.account, params)
+        request = start_requests.STARTS[name](self.account, params)
         self.take(rules.start(request, self.context(), self.ids.next()))
         return self.flow()
 

@@ -12,7 +12,7 @@ from tests.calls.restarted_node import DirectExecutor, Node, once
 from tests.calls.test_any_command import MESSAGE, coached
 from trunkline.calls.effects import Effect
 from trunkline.calls.session import Leg, Phase, Session
-from trunkline.calls.switch.executor import Outcome
+from trunkline.calls.switch.executor import EffectOutcome
 from trunkline.core.errors import InvalidState
 from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import Channel, Registered
@@ -217,7 +217,7 @@ class Lame(DirectExecutor):
         self,
         call_session_id: int,
         effects: Sequence[Effect],
-        outcome: Outcome | None = None,
+        outcome: EffectOutcome | None = None,
         stored: Any = None,
     ) -> None:
         """Nothing."""
@@ -232,7 +232,7 @@ class Halting(DirectExecutor):
         self,
         call_session_id: int,
         effects: Sequence[Effect],
-        outcome: Outcome | None = None,
+        outcome: EffectOutcome | None = None,
         stored: Any = None,
     ) -> None:
         """The first ones, and no more."""

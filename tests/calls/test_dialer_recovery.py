@@ -30,7 +30,7 @@ from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.dialer import store
 from trunkline.dialer.leads import Lead
-from trunkline.dialer.outcomes import Outcome
+from trunkline.dialer.outcomes import DialOutcome
 from trunkline.dialer.settings import Mode
 from trunkline.directory.model import Directory
 from trunkline.events.catalogue import Event
@@ -138,7 +138,7 @@ async def test_a_result_of_the_moment_of_the_stop_is_stored(database: str, db: D
         ).fetchone()
     assert row is not None
     attempt = LiveAttempt(row[0], c.ACCOUNT, campaign_id, LEAD, 5, Instant(one.clock), is_started=True)
-    one.dialer._end(attempt, store.Result(Outcome.BUSY, Instant(one.clock)))
+    one.dialer._end(attempt, store.Result(DialOutcome.BUSY, Instant(one.clock)))
     one.live.is_stopped = True
     await one.dialer._dial(one.live)
     found = await store.results(db, c.ACCOUNT, campaign_id)

@@ -45,7 +45,7 @@ from trunkline.calls.flows.channel_quota import share
 from trunkline.calls.flows.consultation import talk_bridge
 from trunkline.calls.session import Phase
 from trunkline.calls.states import Connecting, ControlledLate
-from trunkline.calls.switch.executor import EffectExecutor, Outcome
+from trunkline.calls.switch.executor import EffectExecutor, EffectOutcome
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.core.errors import (
@@ -264,7 +264,7 @@ async def test_the_outcome_of_a_command_has_the_failure_of_each_required_effect(
     effect = make(begin())
     failed: list[tuple[Effect, EngineError]] = []
     executor = EffectExecutor(FailingEngine(kind("no")), tmp_path, lambda _, *what: failed.append(what))
-    outcome = Outcome()
+    outcome = EffectOutcome()
     executor.perform(1, [effect], outcome)
     await outcome.wait_done(5)
     [(reported, error)] = failed
@@ -347,7 +347,7 @@ async def test_a_callback_that_raises_drops_no_later_effect(tmp_path: Path, call
     vars(engine)["originate"] = originate
     executor = EffectExecutor(engine, tmp_path, raises)
     executor.ring_commanded = raises
-    outcome, channel = Outcome(), Channel("one")
+    outcome, channel = EffectOutcome(), Channel("one")
     call = OriginateLeg(Originate(channel, MOBILE, 30, CallTag("7")))
     with structlog.testing.capture_logs() as logged:
         executor.perform(7, [call, Hangup(channel)], outcome)
@@ -382,7 +382,7 @@ async def test_what_builds_on_a_failed_effect_is_left_out_but_hang_ups_are_not(t
     engine = FailingEngine(EffectRefused("no"))
     executor = EffectExecutor(engine, tmp_path, lambda *_: None)
     one, other, third = (Channel(name) for name in "abc")
-    outcome = Outcome()
+    outcome = EffectOutcome()
     executor.perform(
         1,
         [TakeControl((one, other)), Join(one, Bridge("b")), Join(other, Bridge("b")), Hangup(third)],

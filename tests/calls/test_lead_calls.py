@@ -11,7 +11,7 @@ from trunkline.calls.switch.dialer_facts import result_of
 from trunkline.core.clock import Instant
 from trunkline.dialer.campaigns import CampaignState
 from trunkline.dialer.leads import LeadPool
-from trunkline.dialer.outcomes import Outcome
+from trunkline.dialer.outcomes import DialOutcome
 from trunkline.dialer.settings import CampaignSettings, Mode
 from trunkline.dialer.store import Campaign
 from trunkline.events.catalogue import EventType
@@ -53,7 +53,7 @@ class DialingNode(QueueNode):
         self.clock += seconds
         await self.settle()
 
-    def outcome(self, attempt: int) -> Outcome:
+    def outcome(self, attempt: int) -> DialOutcome:
         return self.dialer._ended[attempt][1].outcome
 
 
@@ -79,7 +79,7 @@ async def test_a_lead_who_answers_talks_with_the_reserved_agent() -> None:
         "the time to connect has no meaning now"
     )
     await one.hangs_up(one.phone(LEAD))
-    assert one.outcome(call) is Outcome.ANSWERED
+    assert one.outcome(call) is DialOutcome.ANSWERED
     assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
 
 
@@ -91,7 +91,7 @@ async def test_a_lead_with_whom_nobody_is_connected_in_two_seconds_is_abandoned(
     assert one.rings() == [c.BORIS_LINE]
     await one.until(0.2)
     assert one.engine.channels == {}, "the phone of the agent does not ring on"
-    assert one.outcome(call) is Outcome.ABANDONED
+    assert one.outcome(call) is DialOutcome.ABANDONED
     assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
 
 
@@ -101,7 +101,7 @@ async def test_a_lead_who_hangs_up_before_is_not_abandoned() -> None:
     await one.answers(LEAD)
     await one.until(1)
     await one.hangs_up(one.phone(LEAD))
-    assert one.outcome(call) is Outcome.HUNG_UP
+    assert one.outcome(call) is DialOutcome.HUNG_UP
     assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
 
 
@@ -121,10 +121,10 @@ async def test_the_time_to_connect_goes_on_after_a_restart() -> None:
 async def test_an_unanswered_lead_frees_the_agent_and_has_the_cause() -> None:
     one = await node(c.BORIS)
     for cause, outcome in (
-        (17, Outcome.BUSY),
-        (1, Outcome.INVALID),
-        (21, Outcome.REJECTED),
-        (34, Outcome.FAILED),
+        (17, DialOutcome.BUSY),
+        (1, DialOutcome.INVALID),
+        (21, DialOutcome.REJECTED),
+        (34, DialOutcome.FAILED),
     ):
         call = await one.lead(LEAD)
         assert one.owner.state.agents[c.BORIS].state is AgentState.RESERVED
@@ -145,7 +145,7 @@ async def test_who_answers_first_gets_the_agent_of_a_call_that_rings() -> None:
     assert one.owner.state.agents[c.BORIS].state is AgentState.IN_CALL
     await one.answers(LEAD)
     await one.until(2.1)
-    assert one.outcome(first) is Outcome.ABANDONED
+    assert one.outcome(first) is DialOutcome.ABANDONED
 
 
 async def test_the_result_from_stored_events_is_that_of_the_live_call() -> None:

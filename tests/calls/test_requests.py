@@ -8,7 +8,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, number_of
-from trunkline.calls.flows.start_requests import CHECKS
+from trunkline.calls.flows.start_requests import STARTS
 from trunkline.core.errors import InvalidInput, LimitExceeded, NotFound, PermissionDenied, Refused
 from trunkline.routing.directions import direction_of
 
@@ -87,7 +87,7 @@ def test_an_invalid_start_is_refused_with_mnemonic_field_and_value(
     params: dict[str, Any],
 ) -> None:
     with pytest.raises(kind) as caught:
-        CHECKS["start_employee_call"](company(), {**GOOD, **changes})
+        STARTS["start_employee_call"](company(), {**GOOD, **changes})
     error = caught.value
     assert (error.mnemonic, error.field, error.value, error.params) == (mnemonic, field, value, params)
     assert error.message
@@ -96,14 +96,14 @@ def test_an_invalid_start_is_refused_with_mnemonic_field_and_value(
 def test_directions_that_are_closed() -> None:
     closed = company(security={"international": False})
     with pytest.raises(PermissionDenied, match="security settings") as caught:
-        CHECKS["start_employee_call"](closed, GOOD)
+        STARTS["start_employee_call"](closed, GOOD)
     assert (caught.value.mnemonic, caught.value.field, caught.value.value) == (
         "forbidden",
         "contact",
         c.CUSTOMER,
     )
-    assert CHECKS["start_employee_call"](closed, {**GOOD, "contact": "971500000010"})
-    assert CHECKS["start_employee_call"](closed, {**GOOD, "contact": c.BORIS_LINE})
+    assert STARTS["start_employee_call"](closed, {**GOOD, "contact": "971500000010"})
+    assert STARTS["start_employee_call"](closed, {**GOOD, "contact": c.BORIS_LINE})
 
 
 @pytest.mark.parametrize(
@@ -122,23 +122,23 @@ def test_direction(number: str, direction: str) -> None:
 def test_an_employee_without_a_phone_that_is_on() -> None:
     silent = c.employee(c.ANNA, "Berg Anna", c.phone(11, 1, is_active=False))
     with pytest.raises(InvalidInput) as caught:
-        CHECKS["start_employee_call"](company(employees={c.ANNA: silent}), GOOD)
+        STARTS["start_employee_call"](company(employees={c.ANNA: silent}), GOOD)
     assert (caught.value.mnemonic, caught.value.field) == ("no_active_phone_number", "employee.id")
 
 
 @pytest.mark.parametrize("named", [c.ANNA_SECOND, "101"])
 def test_one_phone_of_the_employee(named: str) -> None:
-    request = CHECKS["start_employee_call"](
+    request = STARTS["start_employee_call"](
         company(), {**GOOD, "employee": {"id": c.ANNA, "phone_number": named}}
     )
     assert request.first["phone_ids"] == [12 if named == c.ANNA_SECOND else 11]
 
 
 def test_who_is_called_first() -> None:
-    employee_first = CHECKS["start_employee_call"](company(), GOOD)
+    employee_first = STARTS["start_employee_call"](company(), GOOD)
     assert employee_first.first == {"kind": "employee", "employee_id": c.ANNA, "phone_ids": [11, 12]}
     assert employee_first.second == {"kind": "contact", "number": c.CUSTOMER}
-    contact_first = CHECKS["start_simple_call"](
+    contact_first = STARTS["start_simple_call"](
         company(), {**GOOD, "first_call": "contact", "operator": "971500000011"}
     )
     assert contact_first.first == {"kind": "contact", "number": c.CUSTOMER}

@@ -14,7 +14,7 @@ from trunkline.core.clock import Instant
 from trunkline.dialer.abandonment import Abandonment
 from trunkline.dialer.estimates import Estimates
 from trunkline.dialer.leads import Attempt, Lead, LeadPool, progress
-from trunkline.dialer.outcomes import PERSONS, Outcome
+from trunkline.dialer.outcomes import PERSONS, DialOutcome
 from trunkline.dialer.pacing import Risk, Situation, calls_to_begin
 from trunkline.dialer.settings import CampaignSettings
 
@@ -30,7 +30,7 @@ class Day:
 
     answered: Counter[int] = field(default_factory=Counter)
     abandoned: Counter[int] = field(default_factory=Counter)
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    outcomes: Counter[DialOutcome] = field(default_factory=Counter)
     attempts: dict[str, list[Attempt]] = field(default_factory=dict)
     talk_seconds: float = 0.0
     most_lines: int = 0
@@ -65,11 +65,11 @@ def simulate(
     waiting: dict[str, float] = {}
     end = NINE + hours * 3600
 
-    def finish(phone: str, outcome: Outcome, at: float) -> None:
+    def finish(phone: str, outcome: DialOutcome, at: float) -> None:
         hour = int((at - NINE) // 3600)
         day.outcomes[outcome] += 1
-        day.answered[hour] += outcome in (Outcome.ANSWERED, Outcome.ABANDONED)
-        day.abandoned[hour] += outcome is Outcome.ABANDONED
+        day.answered[hour] += outcome in (DialOutcome.ANSWERED, DialOutcome.ABANDONED)
+        day.abandoned[hour] += outcome is DialOutcome.ABANDONED
         abandonment.add(Instant(at), outcome)
         risk.add(outcome)
         history = day.attempts.setdefault(phone, [])
@@ -86,7 +86,7 @@ def simulate(
         busy[number] = at
         heapq.heappush(events, (at + seconds, number, "free", (number, seconds)))
         day.talk_seconds += min(seconds, max(0.0, end - at))
-        finish(phone, Outcome.ANSWERED, at)
+        finish(phone, DialOutcome.ANSWERED, at)
 
     def dial(at: float) -> None:
         budget = abandonment.budget(settings.abandon_limit, Instant(at))
@@ -106,15 +106,15 @@ def simulate(
             share = persons * (jump if at > NINE + hours * 1800 else 1.0)
             kind = random.random()
             if kind < share:
-                seconds, outcome = 2 + random.expovariate(1 / 8), Outcome.ANSWERED
+                seconds, outcome = 2 + random.expovariate(1 / 8), DialOutcome.ANSWERED
                 if seconds >= settings.ring_seconds:
-                    seconds, outcome = float(settings.ring_seconds), Outcome.NO_ANSWER
+                    seconds, outcome = float(settings.ring_seconds), DialOutcome.NO_ANSWER
             elif kind < share + 0.1:
-                seconds, outcome = 3.0, Outcome.BUSY
+                seconds, outcome = 3.0, DialOutcome.BUSY
             elif kind < share + 0.13:
-                seconds, outcome = 1.0, Outcome.INVALID
+                seconds, outcome = 1.0, DialOutcome.INVALID
             else:
-                seconds, outcome = float(settings.ring_seconds), Outcome.NO_ANSWER
+                seconds, outcome = float(settings.ring_seconds), DialOutcome.NO_ANSWER
             heapq.heappush(events, (at + seconds, next(order), "rung", (lead.phone, outcome, seconds)))
         day.most_lines = max(day.most_lines, len(ringing) + len(waiting) + len(busy))
 
@@ -135,7 +135,7 @@ def simulate(
                 phone, outcome, seconds = data
                 del ringing[phone]
                 estimates.add_dial(seconds, is_person=outcome in PERSONS)
-                if outcome is not Outcome.ANSWERED:
+                if outcome is not DialOutcome.ANSWERED:
                     finish(phone, outcome, at)
                 elif free:
                     connect(phone, at)
@@ -144,7 +144,7 @@ def simulate(
                     heapq.heappush(events, (at + settings.connect_seconds, next(order), "late", phone))
             elif data in waiting and waiting[data] <= at - settings.connect_seconds + 1e-6:
                 del waiting[data]
-                finish(str(data), Outcome.ABANDONED, at)
+                finish(str(data), DialOutcome.ABANDONED, at)
         dial(tick)
         if tick > NINE + 1800:
             counts = abandonment.counts(3600.0, tick)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.dialer.simulation import Day, simulate
 from trunkline.dialer.leads import progress
-from trunkline.dialer.outcomes import Outcome
+from trunkline.dialer.outcomes import DialOutcome
 from trunkline.dialer.settings import CampaignSettings, Mode
 
 HOURS, AGENTS = 8, 50
@@ -28,7 +28,7 @@ def test_a_day_keeps_the_cap_in_every_hour_and_beats_progressive_dialing(jump: f
     predictive = simulate(CampaignSettings(mode=Mode.PREDICTIVE, max_lines=300), jump=jump)
     progressive = simulate(CampaignSettings(mode=Mode.PROGRESSIVE, max_lines=300), jump=jump)
     check(predictive)
-    assert progressive.outcomes[Outcome.ABANDONED] == 0
+    assert progressive.outcomes[DialOutcome.ABANDONED] == 0
     gained = minutes_per_hour(predictive) - minutes_per_hour(progressive)
     print(
         f"jump {jump}: {minutes_per_hour(predictive):.1f} min/h predictive, {minutes_per_hour(progressive):.1f} progressive,"
@@ -50,9 +50,9 @@ def test_the_cap_holds_for_small_teams(agents: int) -> None:
     total = sum(day.answered.values())
     assert sum(day.abandoned.values()) <= 0.03 * total
     if agents < settings.least_agents:
-        assert not day.outcomes[Outcome.ABANDONED]
+        assert not day.outcomes[DialOutcome.ABANDONED]
     print(
-        f"{agents} agents: {minutes_per_hour(day, agents):.1f} min/h, {day.outcomes[Outcome.ABANDONED]} of {total}"
+        f"{agents} agents: {minutes_per_hour(day, agents):.1f} min/h, {day.outcomes[DialOutcome.ABANDONED]} of {total}"
     )
 
 

@@ -19,7 +19,7 @@ from trunkline.dialer.campaigns import MOVES, Action, CampaignState, moved
 from trunkline.dialer.estimates import Estimates
 from trunkline.dialer.hours import is_open, next_open, zones_of
 from trunkline.dialer.leads import Attempt, Lead, LeadPool, progress
-from trunkline.dialer.outcomes import DAY, HOUR, NOT_CALLED, RULES, Closing, Outcome, of_unanswered
+from trunkline.dialer.outcomes import DAY, HOUR, NOT_CALLED, RULES, Closing, DialOutcome, of_unanswered
 from trunkline.dialer.pacing import Risk, Situation, calls_to_begin, distribution
 from trunkline.dialer.settings import CampaignSettings, Hours, Mode
 
@@ -120,7 +120,7 @@ def test_the_next_opening_is_open_and_the_first_one(text: str, zones: tuple[str,
 # --- leads
 
 
-_OUTCOMES = st.sampled_from(list(Outcome))
+_OUTCOMES = st.sampled_from(list(DialOutcome))
 
 
 @MANY
@@ -128,7 +128,7 @@ _OUTCOMES = st.sampled_from(list(Outcome))
     st.lists(st.tuples(_OUTCOMES, st.floats(0, 2 * DAY)), max_size=40), st.integers(1, 7), st.integers(1, 3)
 )
 def test_no_history_of_a_lead_exceeds_its_limits(
-    steps: list[tuple[Outcome, float]], most: int, per_day: int
+    steps: list[tuple[DialOutcome, float]], most: int, per_day: int
 ) -> None:
     """Whatever comes out, a lead is called within its limits, never before its time, and not at all when it is closed."""
     own = CampaignSettings(max_attempts=most, max_per_day=per_day)
@@ -139,7 +139,7 @@ def test_no_history_of_a_lead_exceeds_its_limits(
         if after.closed is not None:
             break
         at = Instant(max(at, after.next_at) + delay)
-        history.append(Attempt(at, outcome, Instant(at + HOUR) if outcome is Outcome.CALLBACK else None))
+        history.append(Attempt(at, outcome, Instant(at + HOUR) if outcome is DialOutcome.CALLBACK else None))
     called = [one for one in history if one.outcome not in NOT_CALLED]
     assert sum(RULES[one.outcome].counts for one in history) <= most
     for one in called:
@@ -157,16 +157,16 @@ def test_no_history_of_a_lead_exceeds_its_limits(
 @pytest.mark.parametrize(
     ("outcome", "least", "most"),
     [
-        (Outcome.BUSY, 15 * 60, 30 * 60),
-        (Outcome.NO_ANSWER, 2 * HOUR, 4 * HOUR),
-        (Outcome.FAILED, 5 * 60, 10 * 60),
-        (Outcome.ABANDONED, 72 * HOUR, 72 * HOUR),
-        (Outcome.HUNG_UP, DAY, DAY),
-        (Outcome.MACHINE, 20 * HOUR, 28 * HOUR),
-        (Outcome.REJECTED, 20 * HOUR, 28 * HOUR),
+        (DialOutcome.BUSY, 15 * 60, 30 * 60),
+        (DialOutcome.NO_ANSWER, 2 * HOUR, 4 * HOUR),
+        (DialOutcome.FAILED, 5 * 60, 10 * 60),
+        (DialOutcome.ABANDONED, 72 * HOUR, 72 * HOUR),
+        (DialOutcome.HUNG_UP, DAY, DAY),
+        (DialOutcome.MACHINE, 20 * HOUR, 28 * HOUR),
+        (DialOutcome.REJECTED, 20 * HOUR, 28 * HOUR),
     ],
 )
-def test_the_interval_follows_from_the_outcome(outcome: Outcome, least: float, most: float) -> None:
+def test_the_interval_follows_from_the_outcome(outcome: DialOutcome, least: float, most: float) -> None:
     after = progress([Attempt(NOON, outcome)], CampaignSettings())
     assert after.closed is None
     assert least <= after.next_at - NOON <= most
@@ -174,7 +174,7 @@ def test_the_interval_follows_from_the_outcome(outcome: Outcome, least: float, m
 
 def test_a_trunk_that_fails_uses_no_attempt_and_gives_up_after_three() -> None:
     own = CampaignSettings(max_per_day=9)
-    history = [Attempt(Instant(NOON + n * 600), Outcome.FAILED) for n in range(3)]
+    history = [Attempt(Instant(NOON + n * 600), DialOutcome.FAILED) for n in range(3)]
     assert progress(history[:2], own).attempts == 0
     assert progress(history, own).closed is Closing.OUTCOME_REPEATED
 
@@ -236,13 +236,23 @@ def test_every_lead_is_taken_once_in_its_hours(rows: list[tuple[int, int, float]
 @pytest.mark.parametrize(
     ("cause", "code", "outcome"),
     [
-        (17, 486, Outcome.BUSY), (0, 0, Outcome.NO_ANSWER), (19, 480, Outcome.NO_ANSWER), (18, 408, Outcome.NO_ANSWER),
-        (1, 404, Outcome.INVALID), (22, 410, Outcome.INVALID), (28, 484, Outcome.INVALID), (1, 604, Outcome.INVALID),
-        (21, 603, Outcome.REJECTED), (21, 0, Outcome.REJECTED), (34, 503, Outcome.FAILED), (38, 500, Outcome.FAILED),
-        (27, 0, Outcome.FAILED), (21, 403, Outcome.REJECTED),
+        (17, 486, DialOutcome.BUSY),
+        (0, 0, DialOutcome.NO_ANSWER),
+        (19, 480, DialOutcome.NO_ANSWER),
+        (18, 408, DialOutcome.NO_ANSWER),
+        (1, 404, DialOutcome.INVALID),
+        (22, 410, DialOutcome.INVALID),
+        (28, 484, DialOutcome.INVALID),
+        (1, 604, DialOutcome.INVALID),
+        (21, 603, DialOutcome.REJECTED),
+        (21, 0, DialOutcome.REJECTED),
+        (34, 503, DialOutcome.FAILED),
+        (38, 500, DialOutcome.FAILED),
+        (27, 0, DialOutcome.FAILED),
+        (21, 403, DialOutcome.REJECTED),
     ],
-)  # fmt: skip
-def test_the_outcome_follows_from_status_and_cause(cause: int, code: int, outcome: Outcome) -> None:
+)
+def test_the_outcome_follows_from_status_and_cause(cause: int, code: int, outcome: DialOutcome) -> None:
     assert of_unanswered(cause, code) is outcome
 
 
@@ -259,7 +269,7 @@ def test_the_budget_is_what_the_cap_permits(calls: list[tuple[bool, float]], lim
     at = NOON
     for is_lost, delay in calls:
         at = Instant(at + delay)
-        counted.add(at, Outcome.ABANDONED if is_lost else Outcome.ANSWERED)
+        counted.add(at, DialOutcome.ABANDONED if is_lost else DialOutcome.ANSWERED)
     budget = counted.budget(limit, at)
     for window in WINDOWS:
         found = counted.counts(window, at)
@@ -366,6 +376,6 @@ def test_the_risk_rests_where_the_results_meet_the_aim() -> None:
     assert risk.aim == pytest.approx(0.02)
     before = risk.value
     for _ in range(49):
-        risk.add(Outcome.ANSWERED)
-    risk.add(Outcome.ABANDONED)
+        risk.add(DialOutcome.ANSWERED)
+    risk.add(DialOutcome.ABANDONED)
     assert risk.value == pytest.approx(before)

@@ -20,7 +20,7 @@ from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFoun
 from trunkline.db.pool import Database
 from trunkline.dialer import store
 from trunkline.dialer.campaigns import Action, CampaignState
-from trunkline.dialer.outcomes import Outcome
+from trunkline.dialer.outcomes import DialOutcome
 
 NODE = 1
 PHONES = [f"97150000{n:04}" for n in range(20)]
@@ -71,7 +71,7 @@ class Company:
         return one
 
     async def call(
-        self, one: store.Campaign, phone: str, outcome: Outcome, at: float = 1_772_427_600.0
+        self, one: store.Campaign, phone: str, outcome: DialOutcome, at: float = 1_772_427_600.0
     ) -> None:
         claimed = await store.claim(self.db, one, phone, 1, NODE)
         assert claimed is not None
@@ -96,7 +96,7 @@ async def test_leads_come_by_priority_and_an_attempt_is_open_until_its_end(compa
     assert phone not in [lead.phone for lead in await store.due_leads(company.db, one, FAR, 100)]
     [open_] = await store.open_attempts(company.db, NODE)
     assert (open_["phone"], open_["call_session_id"]) == (phone, 77)
-    result = store.Result(Outcome.ANSWERED, Instant(1e9 + 60), Instant(1e9), Instant(1e9 + 1), 5)
+    result = store.Result(DialOutcome.ANSWERED, Instant(1e9 + 60), Instant(1e9), Instant(1e9 + 1), 5)
     for _ in range(2):  # a second end changes nothing
         await store.finish(company.db, company.account_id, claimed.attempt_id, result)
     assert await store.open_attempts(company.db, NODE) == []
@@ -136,8 +136,8 @@ async def test_a_number_that_is_forbidden_is_not_called_by_any_campaign(company:
 
 async def test_calls_to_a_number_are_counted_over_all_campaigns(company: Company) -> None:
     one, other = await company.campaign(max_per_day=2), await company.campaign("Summer", max_per_day=2)
-    await company.call(one, PHONES[0], Outcome.BUSY)
-    await company.call(other, PHONES[0], Outcome.BUSY)
+    await company.call(one, PHONES[0], DialOutcome.BUSY)
+    await company.call(other, PHONES[0], DialOutcome.BUSY)
     third = await company.campaign("Autumn", max_per_day=2)
     assert await store.claim(company.db, third, PHONES[0], 1, NODE) is None
     now = await store.due_leads(company.db, third, Instant(time.time()), 100)
@@ -171,7 +171,7 @@ async def test_counts_of_answered_calls_are_read_again(company: Company) -> None
     one = await company.campaign()
     at = time.time()
     for phone, outcome in zip(
-        PHONES, [Outcome.ANSWERED] * 3 + [Outcome.ABANDONED, Outcome.BUSY], strict=False
+        PHONES, [DialOutcome.ANSWERED] * 3 + [DialOutcome.ABANDONED, DialOutcome.BUSY], strict=False
     ):
         at += 0.01
         await company.call(one, phone, outcome, at)
@@ -189,7 +189,7 @@ async def test_counts_of_answered_calls_are_read_again(company: Company) -> None
 async def test_an_agreed_time_opens_the_lead_again_and_comes_first(company: Company) -> None:
     one = await company.campaign()
     now = time.time()
-    await company.call(one, PHONES[0], Outcome.ANSWERED, now - 60)
+    await company.call(one, PHONES[0], DialOutcome.ANSWERED, now - 60)
     with pytest.raises(NotFound):
         await store.agree_callback(
             company.db, company.account_id, one.campaign_id, PHONES[1], Instant(now + 600)
@@ -200,7 +200,7 @@ async def test_an_agreed_time_opens_the_lead_again_and_comes_first(company: Comp
     assert PHONES[0] not in [lead.phone for lead in await store.due_leads(company.db, one, Instant(now), 100)]
     first = (await store.due_leads(company.db, one, Instant(now + 601), 100))[0]
     assert (first.phone, first.is_callback) == (PHONES[0], True)
-    await company.call(one, PHONES[0], Outcome.ANSWERED, now + 700)
+    await company.call(one, PHONES[0], DialOutcome.ANSWERED, now + 700)
     found = await store.results(company.db, company.account_id, one.campaign_id)
     assert (found["outcomes"], found["leads"]["reached"]) == ({"answered": 1, "callback": 1}, 1)
     assert found["abandoned"]["share_24_hours"] == 0

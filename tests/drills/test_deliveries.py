@@ -19,7 +19,7 @@ from tests.worker_processes import worker_process
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.notifications import deliveries
 from trunkline.notifications.deliveries import Attempt, Settlement
-from trunkline.notifications.sender import Outcome
+from trunkline.notifications.sender import SendOutcome
 
 pytestmark = pytest.mark.drill
 
@@ -178,7 +178,7 @@ async def test_each_outcome_is_settled_by_itself(rig: Rig) -> None:
 
 
 def _attempt(row: dict[str, Any]) -> Attempt:
-    return Attempt(row, Outcome(200, None, "thanks", 5, endpoint_failed=False), "{}", "delivered", 1.0)
+    return Attempt(row, SendOutcome(200, None, "thanks", 5, endpoint_failed=False), "{}", "delivered", 1.0)
 
 
 async def test_a_value_that_cannot_be_stored_breaks_no_other_outcome(

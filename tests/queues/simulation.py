@@ -19,7 +19,7 @@ from trunkline.queues.decision import Decision
 from trunkline.queues.effects import CancelOffer, Effect, StartOffer
 from trunkline.queues.rules import LiveQueues, decide
 from trunkline.queues.settings import AgentSettings, QueueSettings
-from trunkline.queues.states import AgentState, AgentStatus, Outcome
+from trunkline.queues.states import AgentState, AgentStatus, OfferOutcome
 
 ACCOUNT = 7
 Q, Q2 = 1, 2
@@ -128,7 +128,7 @@ class QueueSimulation:
         self.give(i.OfferConnected(offer_id))
         return offer_id
 
-    def fail(self, agent_id: int, outcome: Outcome) -> None:
+    def fail(self, agent_id: int, outcome: OfferOutcome) -> None:
         """The agent's leg ends unanswered."""
         self.give(i.OfferFailed(self.offer_of(agent_id), outcome))
 

@@ -24,7 +24,7 @@ from trunkline.queues.account import AccountQueues
 from trunkline.queues.decision import Decision
 from trunkline.queues.effects import CancelDial, DialCallback, LeaveQueue, StartOffer
 from trunkline.queues.settings import AgentSettings, QueueSettings, SkillRequirement, Strategy
-from trunkline.queues.states import AgentState, AgentStatus, CallerState, Outcome
+from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -218,8 +218,8 @@ class Walk(RuleBasedStateMachine):
             self.give(i.OfferConnected(offer_id))
 
     @precondition(lambda self: self._offers())
-    @rule(data=st.data(), outcome=st.sampled_from(Outcome))
-    def fail(self, data: st.DataObject, outcome: Outcome) -> None:
+    @rule(data=st.data(), outcome=st.sampled_from(OfferOutcome))
+    def fail(self, data: st.DataObject, outcome: OfferOutcome) -> None:
         offer_id = data.draw(st.sampled_from(self._offers()))
         self.give(i.OfferRinging(offer_id))
         self.give(i.OfferFailed(offer_id, outcome))

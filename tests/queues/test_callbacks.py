@@ -9,7 +9,7 @@ from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFoun
 from trunkline.events.catalogue import EventType
 from trunkline.queues import inputs as i
 from trunkline.queues.effects import CancelDial, DialCallback, PlayMusic
-from trunkline.queues.states import AgentState, AgentStatus, CallerState, Outcome, TicketState
+from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome, TicketState
 
 NUMBER, OTHER = "971500000001", "971500000002"
 IN, BREAK = AgentStatus.AVAILABLE, AgentStatus.ON_BREAK
@@ -179,7 +179,7 @@ def test_the_reserved_agent_does_not_answer() -> None:
     simulation.status(ANN, IN)
     simulation.give(i.CallbackConfirmed(caller, 9001))
     simulation.status(BOB, IN)
-    simulation.fail(ANN, Outcome.NO_ANSWER)
+    simulation.fail(ANN, OfferOutcome.NO_ANSWER)
     assert simulation.rings_for(caller) == [BOB], "the customer waits at the same place"
 
 

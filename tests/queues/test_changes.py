@@ -14,7 +14,7 @@ from trunkline.queues.agents import Tier
 from trunkline.queues.callers import NEVER
 from trunkline.queues.effects import LeaveQueue
 from trunkline.queues.settings import AgentSettings, QueueSettings
-from trunkline.queues.states import AgentState, AgentStatus, CallerState, Outcome, TierState
+from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome, TierState
 
 BREAK = AgentStatus.ON_BREAK
 
@@ -195,7 +195,7 @@ def test_a_refused_command_changes_nothing() -> None:
     """2.5: what a command changes, it changes in one step."""
     simulation = QueueSimulation().queue().agent(ANN)
     simulation.join()
-    simulation.fail(ANN, Outcome.BUSY)
+    simulation.fail(ANN, OfferOutcome.BUSY)
     events = len(simulation.events)
     for given in (i.CallerTaken(99), i.RequestCallback(99, "971500000001"), i.CancelCallback("971500000001")):
         with pytest.raises((NotFound, Exception)):

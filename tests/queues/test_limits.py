@@ -20,7 +20,7 @@ from trunkline.queues.effects import (
     PlayJoinAnnouncement,
     PlayMusic,
 )
-from trunkline.queues.states import AgentStatus, CallerState, Outcome
+from trunkline.queues.states import AgentStatus, CallerState, OfferOutcome
 
 BREAK, OUT, IN = AgentStatus.ON_BREAK, AgentStatus.LOGGED_OUT, AgentStatus.AVAILABLE
 
@@ -90,9 +90,9 @@ def test_9_1_an_offer_that_rings_is_waited_for() -> None:
     assert simulation.left(caller) is None
     simulation.status(CID, IN)
     assert simulation.rings_for(caller) == [ANN, BOB], "no new offer starts"
-    simulation.fail(ANN, Outcome.REJECTED)
+    simulation.fail(ANN, OfferOutcome.REJECTED)
     assert simulation.left(caller) is None
-    simulation.at(1040).fail(BOB, Outcome.NO_ANSWER)
+    simulation.at(1040).fail(BOB, OfferOutcome.NO_ANSWER)
     assert simulation.left(caller) == (1040, "timeout")
 
 

@@ -12,7 +12,7 @@ from trunkline.queues.agents import MAX_NO_ANSWER
 from trunkline.queues.evolution import replay
 from trunkline.queues.overview import Activity, AgentActivity, activity_of, figures
 from trunkline.queues.service_level import ServiceCounts, total, visits
-from trunkline.queues.states import AgentState, AgentStatus, Outcome
+from trunkline.queues.states import AgentState, AgentStatus, OfferOutcome
 
 
 def shown(simulation: QueueSimulation, agent_id: int = ANN) -> AgentActivity:
@@ -55,11 +55,11 @@ def test_why_an_agent_gets_no_more_calls() -> None:
     """7.4c: after too many offers that were not answered the reason of the break is shown."""
     simulation = QueueSimulation().queue().agent(ANN, max_no_answer=2, no_answer_delay_time=5)
     simulation.join()
-    simulation.at(1003).fail(ANN, Outcome.NO_ANSWER)
+    simulation.at(1003).fail(ANN, OfferOutcome.NO_ANSWER)
     assert shown(simulation) == doing(Activity.DELAY, 1003, 1008, "no_answer")
     simulation.at(1008)
     assert shown(simulation).activity is Activity.RINGING
-    simulation.at(1010).fail(ANN, Outcome.NO_ANSWER)
+    simulation.at(1010).fail(ANN, OfferOutcome.NO_ANSWER)
     assert shown(simulation.at(1020)) == doing(Activity.ON_BREAK, 1010, reason=MAX_NO_ANSWER)
     assert replay(7, simulation.events).agents[ANN] == simulation.the_agent(ANN)
 

@@ -12,7 +12,7 @@ from trunkline.queues import inputs as i
 from trunkline.queues.callers import NEVER, Place
 from trunkline.queues.effects import CancelOffer, Connect, StartOffer
 from trunkline.queues.offers import outcome_of_cause, start
-from trunkline.queues.states import AgentState, AgentStatus, CallerState, Outcome, TierState
+from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome, TierState
 from trunkline.queues.steady_clock import SteadyClock
 
 OUT, IN = AgentStatus.LOGGED_OUT, AgentStatus.AVAILABLE
@@ -78,7 +78,7 @@ def test_2_2_what_makes_an_offer_possible_starts_it(trigger: str) -> None:
             simulation.give(i.AgentCallStarted(ANN, "out"))
         case "delay":
             simulation.join()
-            simulation.fail(ANN, Outcome.REJECTED)
+            simulation.fail(ANN, OfferOutcome.REJECTED)
             simulation.hang_up(min(simulation.the_queue().callers))
         case "agent settings":
             simulation.queue(required_skills={"french": {"level": 1}})
@@ -138,7 +138,7 @@ def test_2_5_nothing_happens_when_one_of_the_two_is_not_free_any_more() -> None:
     agent, caller = simulation.the_agent(ANN), simulation.caller(second)
     assert simulation.rings_for(first) == [ANN]
     assert start(decision, caller, agent) is False, "the agent rings for the other one"
-    simulation.fail(BOB, Outcome.BUSY)
+    simulation.fail(BOB, OfferOutcome.BUSY)
     simulation.give(i.CallerHungUp(second))
     decision = simulation.give(i.SetWrapUp(BOB, 0))
     simulation.after(2)
@@ -182,7 +182,7 @@ def test_5_5_delays_hold_in_every_queue() -> None:
     simulation = QueueSimulation().queue().queue(Q2).agent(ANN, Q, Q2, busy_delay_time=20)
     simulation.hang_up(simulation.join(Q))
     first = simulation.join(Q)
-    simulation.fail(ANN, Outcome.BUSY)
+    simulation.fail(ANN, OfferOutcome.BUSY)
     simulation.hang_up(first)
     caller = simulation.join(Q2)
     assert simulation.at(1019.99).rings_for(caller) == []
@@ -235,7 +235,7 @@ def test_skills_that_a_queue_requires() -> None:
     assert simulation.rings_for(caller) == [CID]
     simulation.agent(CID, skills={})
     assert simulation.rings_for(caller) == [CID], "a running offer goes on"
-    simulation.fail(CID, Outcome.REJECTED)
+    simulation.fail(CID, OfferOutcome.REJECTED)
     assert simulation.at(1015).left(caller) == (1015, "no_agent_timeout")
 
 
@@ -305,7 +305,7 @@ def test_7_2_4_the_agent_is_gone_before_the_connection() -> None:
     offer = simulation.offer_of(ANN)
     simulation.give(i.OfferAnswered(offer))
     simulation.status(BOB, IN)
-    simulation.at(1009).give(i.OfferFailed(offer, Outcome.NO_ANSWER))
+    simulation.at(1009).give(i.OfferFailed(offer, OfferOutcome.NO_ANSWER))
     assert simulation.outcomes() == [(ANN, "cancelled")]
     assert simulation.the_agent(ANN).no_answer_count == 0
     assert simulation.caller(caller).joined_at == joined, "its place"
@@ -314,16 +314,16 @@ def test_7_2_4_the_agent_is_gone_before_the_connection() -> None:
 
 
 OUTCOMES = [
-    (Outcome.CANCELLED, None, 0, "Ready"),
-    (Outcome.BUSY, 11, 0, "Ready"),
-    (Outcome.REJECTED, 12, 0, "Ready"),
-    (Outcome.UNREGISTERED, 5, 0, "Ready"),
-    (Outcome.NO_ANSWER, 13, 1, "No Answer"),
+    (OfferOutcome.CANCELLED, None, 0, "Ready"),
+    (OfferOutcome.BUSY, 11, 0, "Ready"),
+    (OfferOutcome.REJECTED, 12, 0, "Ready"),
+    (OfferOutcome.UNREGISTERED, 5, 0, "Ready"),
+    (OfferOutcome.NO_ANSWER, 13, 1, "No Answer"),
 ]
 
 
 @pytest.mark.parametrize(("outcome", "delay", "counted", "tier"), OUTCOMES)
-def test_7_3_outcomes(outcome: Outcome, delay: int | None, counted: int, tier: str) -> None:
+def test_7_3_outcomes(outcome: OfferOutcome, delay: int | None, counted: int, tier: str) -> None:
     """7.4b, 7.4e"""
     simulation = QueueSimulation().queue(ring_timeout=500)
     simulation.agent(ANN, busy_delay_time=11, reject_delay_time=12, no_answer_delay_time=13)
@@ -345,30 +345,30 @@ def test_7_3_answered_is_no_failure() -> None:
     simulation = QueueSimulation().queue().agent(ANN)
     simulation.join()
     with pytest.raises(InvalidInput, match="answered"):
-        simulation.fail(ANN, Outcome.ANSWERED)
+        simulation.fail(ANN, OfferOutcome.ANSWERED)
 
 
 def test_7_3_outcomes_of_causes() -> None:
-    assert outcome_of_cause(17) is outcome_of_cause(34) is Outcome.BUSY
-    assert outcome_of_cause(21) is Outcome.REJECTED
-    assert outcome_of_cause(20) is Outcome.UNREGISTERED
-    assert outcome_of_cause(19) is outcome_of_cause(0) is outcome_of_cause(38) is Outcome.NO_ANSWER
+    assert outcome_of_cause(17) is outcome_of_cause(34) is OfferOutcome.BUSY
+    assert outcome_of_cause(21) is OfferOutcome.REJECTED
+    assert outcome_of_cause(20) is OfferOutcome.UNREGISTERED
+    assert outcome_of_cause(19) is outcome_of_cause(0) is outcome_of_cause(38) is OfferOutcome.NO_ANSWER
 
 
 def test_7_4a_the_caller_waits_when_no_other_offer_is_in_progress() -> None:
     simulation = QueueSimulation().queue(strategy="ring-all").agent(ANN).agent(BOB)
     caller = simulation.join()
-    simulation.fail(ANN, Outcome.BUSY)
+    simulation.fail(ANN, OfferOutcome.BUSY)
     assert simulation.caller(caller).state is CallerState.TRYING
-    simulation.fail(BOB, Outcome.BUSY)
+    simulation.fail(BOB, OfferOutcome.BUSY)
     assert simulation.caller(caller).state is CallerState.WAITING
     simulation.after(1)
     simulation.hang_up(caller)
     assert simulation.caller(caller).state is CallerState.ABANDONED
 
 
-@pytest.mark.parametrize("outcome", [Outcome.BUSY, Outcome.REJECTED, Outcome.NO_ANSWER])
-def test_7_4b_a_guard_of_a_second_when_no_delay_is_set(outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", [OfferOutcome.BUSY, OfferOutcome.REJECTED, OfferOutcome.NO_ANSWER])
+def test_7_4b_a_guard_of_a_second_when_no_delay_is_set(outcome: OfferOutcome) -> None:
     simulation = QueueSimulation().queue().agent(ANN)
     caller = simulation.join()
     simulation.fail(ANN, outcome)
@@ -379,9 +379,9 @@ def test_7_4b_a_guard_of_a_second_when_no_delay_is_set(outcome: Outcome) -> None
 def test_7_4c_max_no_answer() -> None:
     simulation = QueueSimulation().queue(agent_no_answer_status="Logged Out").agent(ANN, max_no_answer=2)
     simulation.join()
-    simulation.fail(ANN, Outcome.NO_ANSWER)
+    simulation.fail(ANN, OfferOutcome.NO_ANSWER)
     assert simulation.the_agent(ANN).status is IN
-    simulation.after(1).fail(ANN, Outcome.NO_ANSWER)
+    simulation.after(1).fail(ANN, OfferOutcome.NO_ANSWER)
     assert simulation.the_agent(ANN).status is OUT
     [event] = simulation.of_type(EventType.AGENT_MAX_NO_ANSWER)
     assert (event.stream, event.data["count"], event.data["queue_id"]) == (f"agent:{ANN}", 2, Q)
@@ -393,7 +393,7 @@ def test_7_4c_0_means_never() -> None:
     simulation = QueueSimulation().queue().agent(ANN)
     simulation.join()
     for _ in range(9):
-        simulation.fail(ANN, Outcome.NO_ANSWER)
+        simulation.fail(ANN, OfferOutcome.NO_ANSWER)
         simulation.after(1)
     assert simulation.the_agent(ANN).no_answer_count == 9
     assert simulation.the_agent(ANN).status is IN
@@ -402,12 +402,12 @@ def test_7_4c_0_means_never() -> None:
 def test_7_4d_the_count_is_over_all_queues_until_an_answer() -> None:
     simulation = QueueSimulation().queue().queue(Q2).agent(ANN, Q, Q2)
     first = simulation.join(Q)
-    simulation.fail(ANN, Outcome.NO_ANSWER)
+    simulation.fail(ANN, OfferOutcome.NO_ANSWER)
     simulation.hang_up(first)
     simulation.join(Q2)
-    simulation.after(1).fail(ANN, Outcome.NO_ANSWER)
+    simulation.after(1).fail(ANN, OfferOutcome.NO_ANSWER)
     assert simulation.the_agent(ANN).no_answer_count == 2
-    simulation.after(1).fail(ANN, Outcome.BUSY)
+    simulation.after(1).fail(ANN, OfferOutcome.BUSY)
     assert simulation.the_agent(ANN).no_answer_count == 2, "only an answer or a check-in resets it"
     simulation.after(1).answer(ANN)
     assert simulation.the_agent(ANN).no_answer_count == 0
@@ -502,7 +502,7 @@ def test_vector_16_6_delays() -> None:
     assert simulation.at(510).rings_for(caller) == [ANN]
     simulation = QueueSimulation(clock=600).queue().agent(ANN)
     caller = simulation.join()
-    simulation.fail(ANN, Outcome.REJECTED)
+    simulation.fail(ANN, OfferOutcome.REJECTED)
     assert simulation.at(600.99).rings_for(caller) == []
     assert simulation.at(601).rings_for(caller) == [ANN]
 
@@ -510,7 +510,13 @@ def test_vector_16_6_delays() -> None:
 def test_vector_16_6_on_break_after_the_fifth_offer() -> None:
     simulation = QueueSimulation().queue().agent(ANN, max_no_answer=3)
     simulation.join()
-    outcomes = [Outcome.NO_ANSWER, Outcome.REJECTED, Outcome.BUSY, Outcome.NO_ANSWER, Outcome.NO_ANSWER]
+    outcomes = [
+        OfferOutcome.NO_ANSWER,
+        OfferOutcome.REJECTED,
+        OfferOutcome.BUSY,
+        OfferOutcome.NO_ANSWER,
+        OfferOutcome.NO_ANSWER,
+    ]
     for outcome in outcomes:
         assert simulation.the_agent(ANN).status is IN
         simulation.after(1).fail(ANN, outcome)
@@ -561,7 +567,7 @@ def test_inputs_of_races_change_nothing_and_are_counted() -> None:
     offer = simulation.answer(ANN)
     before = len(simulation.events)
     late: list[i.Input] = [
-        i.OfferRinging(offer), i.OfferAnswered(offer), i.OfferConnected(offer), i.OfferFailed(offer, Outcome.BUSY),
+        i.OfferRinging(offer), i.OfferAnswered(offer), i.OfferConnected(offer), i.OfferFailed(offer, OfferOutcome.BUSY),
         i.CallerPressedKey(caller, "5"), i.AnnouncementFailed(caller), i.CallerHungUp(99), i.MusicFailed(99),
         i.AgentLegEnded(99), i.AgentCallEnded(ANN, "none"), i.CallbackConfirmed(caller, 3), i.CallbackFailed(caller),
     ]  # fmt: skip

@@ -18,7 +18,7 @@ from trunkline.queues.agents import Agent, Tier
 from trunkline.queues.callers import NEVER, Caller, Place, exact
 from trunkline.queues.order import in_order, line_key
 from trunkline.queues.settings import AgentSettings, QueueSettings, Strategy
-from trunkline.queues.states import AgentState, AgentStatus, CallerState, Outcome
+from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome
 from trunkline.queues.strategies import KEYS, FreeLevel, choose, choose_all
 
 # --- callers
@@ -233,7 +233,7 @@ def test_6_1_one_agent_rings_at_a_time_and_ineligible_ones_are_skipped() -> None
     simulation.agent(ANN, status=AgentStatus.ON_BREAK).agent(BOB).agent(CID)
     caller = simulation.join()
     assert simulation.rings_for(caller) == [BOB]
-    simulation.fail(BOB, Outcome.REJECTED)
+    simulation.fail(BOB, OfferOutcome.REJECTED)
     assert simulation.rings_for(caller) == [CID]
 
 
@@ -258,7 +258,7 @@ def test_6_3_each_caller_starts_at_the_first_agent() -> None:
     first = simulation.join()
     second = simulation.join()
     assert (simulation.rings_for(first), simulation.rings_for(second)) == ([ANN], [BOB])
-    simulation.fail(ANN, Outcome.REJECTED)
+    simulation.fail(ANN, OfferOutcome.REJECTED)
     assert simulation.rings_for(first) == [CID], "strictly after its pointer, and not Bob, who rings"
 
 
@@ -269,10 +269,10 @@ def test_6_3_the_pointer_is_emptied_when_nobody_follows() -> None:
         simulation.agent(agent_id, position=position)
     simulation.status(CID, AgentStatus.ON_BREAK)
     caller = simulation.join()
-    simulation.fail(ANN, Outcome.REJECTED)
-    simulation.after(2).fail(BOB, Outcome.REJECTED)
+    simulation.fail(ANN, OfferOutcome.REJECTED)
+    simulation.after(2).fail(BOB, OfferOutcome.REJECTED)
     assert simulation.rings_for(caller) == [ANN], "tried once more from the top in the same evaluation"
-    simulation.fail(ANN, Outcome.REJECTED)
+    simulation.fail(ANN, OfferOutcome.REJECTED)
     assert simulation.caller(caller).state is CallerState.WAITING
     assert simulation.caller(caller).pointer is None
     simulation.after(2)
@@ -285,9 +285,9 @@ def test_6_4_the_queue_has_one_pointer_for_all_callers() -> None:
         simulation.agent(agent_id, position=position)
     first = simulation.join()
     second = simulation.join()
-    simulation.fail(ANN, Outcome.REJECTED)
+    simulation.fail(ANN, OfferOutcome.REJECTED)
     assert simulation.offered() == [(first, ANN), (second, BOB), (first, CID)]
-    simulation.after(2).fail(BOB, Outcome.REJECTED)
+    simulation.after(2).fail(BOB, OfferOutcome.REJECTED)
     assert simulation.offered()[-1] == (second, ANN), "moved at every offer, answered or not"
 
 
@@ -311,7 +311,7 @@ def test_6_4_a_moved_agent_takes_the_pointer_along() -> None:
     simulation.join()
     simulation.give(i.SetTier(Q, ANN, 1, 9))
     assert simulation.the_queue().pointer == Place(1, 9, ANN)
-    simulation.fail(ANN, Outcome.REJECTED)
+    simulation.fail(ANN, OfferOutcome.REJECTED)
     assert simulation.offered()[-1][1] == BOB, "nobody follows the new place: from the first one"
 
 
@@ -371,9 +371,9 @@ def test_6_7_running_offers_go_on_when_the_strategy_changes() -> None:
     caller = simulation.join()
     simulation.queue(strategy="top-down")
     assert simulation.rings_for(caller) == [ANN, BOB]
-    simulation.fail(ANN, Outcome.BUSY)
+    simulation.fail(ANN, OfferOutcome.BUSY)
     assert simulation.rings_for(caller) == [BOB], "Trying: no new offer of the new strategy"
-    simulation.fail(BOB, Outcome.BUSY)
+    simulation.fail(BOB, OfferOutcome.BUSY)
     assert simulation.caller(caller).state is CallerState.WAITING
     simulation.after(2)
     assert simulation.rings_for(caller) == [ANN]

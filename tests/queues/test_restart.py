@@ -13,7 +13,7 @@ from trunkline.queues import inputs as i
 from trunkline.queues.effects import CancelOffer, Connect
 from trunkline.queues.evolution import replay
 from trunkline.queues.rules import LiveQueues
-from trunkline.queues.states import AgentState, AgentStatus, CallerState, Outcome, TierState
+from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome, TierState
 
 BREAK = AgentStatus.ON_BREAK
 ALL_CALLS = frozenset(range(5000, 9000))
@@ -37,7 +37,7 @@ def test_13_1_places_counters_and_timers_are_durable() -> None:
     simulation.talk(ANN, 20)
     first = simulation.join(base_score=4)
     second = simulation.join()
-    simulation.fail(BOB, Outcome.BUSY)
+    simulation.fail(BOB, OfferOutcome.BUSY)
     before = {
         one: (simulation.caller(one).joined_at, simulation.caller(one).base_score) for one in (first, second)
     }
@@ -147,7 +147,7 @@ def test_13_3_tiers_with_no_answer_are_ready() -> None:
     simulation = QueueSimulation().queue().agent(ANN).agent(CID, status=BREAK)
     simulation.hang_up(simulation.join())
     caller = simulation.join()
-    simulation.fail(ANN, Outcome.NO_ANSWER)
+    simulation.fail(ANN, OfferOutcome.NO_ANSWER)
     simulation.hang_up(caller)
     assert simulation.the_agent(ANN).tiers[Q].state is TierState.NO_ANSWER
     restart(simulation)

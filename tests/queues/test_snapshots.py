@@ -14,7 +14,7 @@ from trunkline.queues.evolution import replay
 from trunkline.queues.overview import figures, waiting_list
 from trunkline.queues.settings import QueueSettings
 from trunkline.queues.snapshots import agent_of_data, data_of_agent, data_of_queue, queue_of_data
-from trunkline.queues.states import AgentState, AgentStatus, CallerState, Outcome
+from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome
 
 
 def busy(snapshot_after: int = 500) -> QueueSimulation:
@@ -107,7 +107,7 @@ def test_the_figures_of_a_queue() -> None:
     simulation.join()
     simulation.answer(ANN)
     simulation.join()
-    simulation.fail(BOB, Outcome.REJECTED)
+    simulation.fail(BOB, OfferOutcome.REJECTED)
     asked = simulation.join()
     simulation.give(i.RequestCallback(asked, "971500000001"))
     found = figures(simulation.state, Q, simulation.clock)

@@ -27,7 +27,7 @@ from trunkline.queues.states import (
     CallerState,
     ForbiddenMoveError,
     LeavingReason,
-    Outcome,
+    OfferOutcome,
     TierState,
     moved,
 )
@@ -119,7 +119,7 @@ def test_every_move_of_the_tables_happens(seen: Seen) -> None:
     caller = simulation.join(number="971500000001")
     simulation.hang_up(caller)
     simulation.join(number="971500000001")
-    simulation.fail(ANN, Outcome.NO_ANSWER)
+    simulation.fail(ANN, OfferOutcome.NO_ANSWER)
     simulation.hang_up(caller)
     simulation.after(2)
     simulation.join()
@@ -134,7 +134,7 @@ def test_every_move_of_the_tables_happens(seen: Seen) -> None:
     simulation.give(i.SetState(ANN, AgentState.WAITING))
     simulation.join()
     simulation.give(i.SetState(ANN, AgentState.IDLE))
-    simulation.fail(ANN, Outcome.NO_ANSWER)
+    simulation.fail(ANN, OfferOutcome.NO_ANSWER)
     simulation.after(5).give(i.Restarted(calls=frozenset(range(9000))))
     simulation.hang_up(min(one.caller_id for one in simulation.the_queue().waiting()))
 
@@ -233,7 +233,7 @@ def test_3_4_tiers_of_an_agent_in_two_queues() -> None:
     assert states() == ("Ready", "Ready")
     simulation.join()
     assert states() == ("Offering", "Standby")
-    simulation.fail(ANN, Outcome.NO_ANSWER)
+    simulation.fail(ANN, OfferOutcome.NO_ANSWER)
     assert states() == ("No Answer", "Ready")
     second = simulation.join(Q2)
     simulation.hang_up(min(simulation.the_queue().callers))
@@ -249,7 +249,7 @@ def test_3_4_tiers_of_an_agent_in_two_queues() -> None:
 def test_3_4_no_answer_does_not_block_offers() -> None:
     simulation = QueueSimulation().queue().agent(ANN)
     caller = simulation.join()
-    simulation.fail(ANN, Outcome.NO_ANSWER)
+    simulation.fail(ANN, OfferOutcome.NO_ANSWER)
     simulation.after(1)
     assert simulation.rings_for(caller) == [ANN]
 
@@ -258,7 +258,7 @@ def test_3_5a_available_resets_the_counters_once() -> None:
     simulation = QueueSimulation().queue().agent(ANN)
     simulation.talk(ANN, 10)
     simulation.join()
-    simulation.fail(ANN, Outcome.NO_ANSWER)
+    simulation.fail(ANN, OfferOutcome.NO_ANSWER)
     agent = simulation.the_agent(ANN)
     assert (agent.talk_time, agent.calls_answered, agent.no_answer_count) == (10, 1, 1)
     changed = agent.status_changed_at

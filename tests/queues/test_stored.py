@@ -14,7 +14,7 @@ from trunkline.events.catalogue import Event
 from trunkline.events.store import append_to_stream, stream_events
 from trunkline.queues import inputs as i
 from trunkline.queues.evolution import replay
-from trunkline.queues.states import AgentStatus, Outcome
+from trunkline.queues.states import AgentStatus, OfferOutcome
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def calls() -> QueueSimulation:
         simulation.after(seconds).join(number="971500000001", base_score=3)
         caller = simulation.join(Q2, number="971500000002")
         simulation.answer(ANN)
-        simulation.fail(BOB, Outcome.NO_ANSWER)
+        simulation.fail(BOB, OfferOutcome.NO_ANSWER)
         simulation.after(0.7).end_call(ANN)
         simulation.hang_up(caller)
     simulation.give(i.RequestCallback(simulation.join(number="971500000003"), "971500000003"))

@@ -11,7 +11,7 @@ from tests.queues.simulation import ANN, BOB, CID, Q, QueueSimulation
 from trunkline.core.clock import Instant
 from trunkline.queues import inputs as i
 from trunkline.queues.settings import QueueSettings
-from trunkline.queues.states import AgentState, AgentStatus, Outcome
+from trunkline.queues.states import AgentState, AgentStatus, OfferOutcome
 from trunkline.queues.tiers import open_levels
 
 VECTORS = [
@@ -66,7 +66,7 @@ def test_vector_16_3_an_agent_turns_up_on_a_lower_level() -> None:
     simulation.status(ANN, AgentStatus.ON_BREAK)
     simulation.at(11)
     assert simulation.rings_for(first) == [BOB], "offers already ringing go on"
-    simulation.fail(CID, Outcome.CANCELLED)
+    simulation.fail(CID, OfferOutcome.CANCELLED)
     assert simulation.rings_for(second) == [], "level 2 is closed again"
     simulation.at(68.9)
     assert simulation.rings_for(second) == []

@@ -10,7 +10,7 @@ from pathlib import Path
 from trunkline.bench.statistics import Spread, spread
 from trunkline.runtime.ports import free_ports
 from trunkline.testing.foreign import ForeignPhones
-from trunkline.testing.sipp import Outcome, Sipp
+from trunkline.testing.sipp import Sipp, SippOutcome
 
 CARRIER = "127.0.0.2"
 PHONES = "127.0.0.3"
@@ -93,7 +93,7 @@ class Side:
             "caller", CARRIER, self.caller_port, pbx,
             ["-inf", file, "-m", calls, "-r", f"{rate:.0f}", "-l", 100_000, "-timer_resol", 2],
         )  # fmt: skip
-        outcome: Outcome = await run.run(seconds + _ENDING_SECONDS)
+        outcome: SippOutcome = await run.run(seconds + _ENDING_SECONDS)
         self.attempted += calls
         self.answered += outcome.successful
         step = Step(rate, seconds, calls, outcome.failed, outcome.retransmitted.get("INVITE", 0))

@@ -23,7 +23,7 @@ from trunkline.queues.context import QueueContext
 from trunkline.queues.evolution import replay
 from trunkline.queues.rules import LiveQueues, decide
 from trunkline.queues.settings import AgentSettings, QueueSettings, Strategy
-from trunkline.queues.states import AgentStatus, Outcome
+from trunkline.queues.states import AgentStatus, OfferOutcome
 
 METHOD = (
     "inputs to the pure rules of queues in one process: agents answer or do not, calls end, callers join and hang up,"
@@ -40,7 +40,7 @@ AIM_MS = 1.0
 AIM_RATIO = 1.0
 """Of ``app_queue`` in the same run: calls served in a second."""
 _BASE_SCORES = (0, 0, 0, 50, 100)
-_FAILURES = (Outcome.BUSY, Outcome.REJECTED, Outcome.NO_ANSWER)
+_FAILURES = (OfferOutcome.BUSY, OfferOutcome.REJECTED, OfferOutcome.NO_ANSWER)
 _SETTINGS = {"tier_rules_apply": True, "tier_rule_wait_second": 10, "max_wait_time": 7200}
 
 

@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "tariff": ("trunkline.cli.tariffs", "Plans and prices, their accounts, monthly statements."),
     "campaign": (
-        "trunkline.cli.campaigns",
+        "trunkline.cli.dialing_campaigns",
         "Dialing campaigns: create, start, stop, results; numbers that are not called.",
     ),
     "lists": ("trunkline.cli.lists", "Auto call campaigns, segments and events from a YAML file."),

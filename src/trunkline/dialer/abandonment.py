@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import floor
 
 from trunkline.core.clock import Instant
-from trunkline.dialer.outcomes import DAY, HOUR, Outcome
+from trunkline.dialer.outcomes import DAY, HOUR, DialOutcome
 
 WINDOWS = (HOUR, DAY, 30 * DAY)
 """The cap holds in each of these rolling windows, in seconds."""
@@ -38,10 +38,10 @@ class Abandonment:
         self._buckets: dict[float, deque[tuple[float, int, int]]] = {one: deque() for one in WINDOWS}
         self._sums = {one: [0, 0] for one in WINDOWS}
 
-    def add(self, at: Instant, outcome: Outcome) -> None:
+    def add(self, at: Instant, outcome: DialOutcome) -> None:
         """An attempt has ended; others than ``answered``, ``callback`` and ``abandoned`` do not count."""
-        if outcome in (Outcome.ANSWERED, Outcome.CALLBACK, Outcome.ABANDONED):
-            self.add_counts(at, Counts(1, int(outcome is Outcome.ABANDONED)))
+        if outcome in (DialOutcome.ANSWERED, DialOutcome.CALLBACK, DialOutcome.ABANDONED):
+            self.add_counts(at, Counts(1, int(outcome is DialOutcome.ABANDONED)))
 
     def add_counts(self, at: Instant, counts: Counts) -> None:
         """Calls of one moment."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from trunkline.core.clock import Instant
 from trunkline.dialer.hours import is_open, next_open
-from trunkline.dialer.outcomes import DAY, NEXT_DAY, NOT_CALLED, RULES, Closing, Outcome
+from trunkline.dialer.outcomes import DAY, NEXT_DAY, NOT_CALLED, RULES, Closing, DialOutcome
 from trunkline.dialer.settings import CampaignSettings
 
 AT_ONCE = Instant(0.0)
@@ -23,7 +23,7 @@ class Attempt:
     """
 
     at: Instant
-    outcome: Outcome
+    outcome: DialOutcome
     next_at: Instant | None = None
 
 

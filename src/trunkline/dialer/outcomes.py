@@ -12,7 +12,7 @@ NEXT_DAY = 22 * HOUR
 """Another hour of the next day."""
 
 
-class Outcome(StrEnum):
+class DialOutcome(StrEnum):
     ANSWERED = "answered"
     """The person talked with an agent."""
     BUSY = "busy"
@@ -40,10 +40,10 @@ class Outcome(StrEnum):
     """Another time was agreed."""
 
 
-PERSONS = frozenset({Outcome.ANSWERED, Outcome.ABANDONED, Outcome.HUNG_UP, Outcome.CALLBACK})
+PERSONS = frozenset({DialOutcome.ANSWERED, DialOutcome.ABANDONED, DialOutcome.HUNG_UP, DialOutcome.CALLBACK})
 """A person answered. The share of abandoned calls is counted among these, without ``hung_up``."""
 
-NOT_CALLED = frozenset({Outcome.AGENT_MISSED, Outcome.DO_NOT_CALL, Outcome.NOT_ALLOWED})
+NOT_CALLED = frozenset({DialOutcome.AGENT_MISSED, DialOutcome.DO_NOT_CALL, DialOutcome.NOT_ALLOWED})
 """The lead's phone did not ring."""
 
 
@@ -78,50 +78,57 @@ class Rule:
     closes: Closing | None = None
 
 
-RULES: Mapping[Outcome, Rule] = MappingProxyType(
+RULES: Mapping[DialOutcome, Rule] = MappingProxyType(
     {
-        Outcome.ANSWERED: Rule(closes=Closing.REACHED),
-        Outcome.BUSY: Rule(20 * MINUTE, most=3, per_day=True),
-        Outcome.NO_ANSWER: Rule(3 * HOUR, most=2, per_day=True),
-        Outcome.MACHINE: Rule(NEXT_DAY, most=3),
-        Outcome.FAILED: Rule(7 * MINUTE, most=3, counts=False),
-        Outcome.INVALID: Rule(closes=Closing.INVALID),
-        Outcome.REJECTED: Rule(NEXT_DAY, most=2),
-        Outcome.ABANDONED: Rule(3 * DAY, most=2),
-        Outcome.HUNG_UP: Rule(DAY, most=2),
-        Outcome.AGENT_MISSED: Rule(MINUTE, counts=False),
-        Outcome.INTERRUPTED: Rule(20 * MINUTE, most=3),
-        Outcome.DO_NOT_CALL: Rule(closes=Closing.DO_NOT_CALL),
-        Outcome.NOT_ALLOWED: Rule(3 * HOUR, counts=False),
-        Outcome.CALLBACK: Rule(most=3),
+        DialOutcome.ANSWERED: Rule(closes=Closing.REACHED),
+        DialOutcome.BUSY: Rule(20 * MINUTE, most=3, per_day=True),
+        DialOutcome.NO_ANSWER: Rule(3 * HOUR, most=2, per_day=True),
+        DialOutcome.MACHINE: Rule(NEXT_DAY, most=3),
+        DialOutcome.FAILED: Rule(7 * MINUTE, most=3, counts=False),
+        DialOutcome.INVALID: Rule(closes=Closing.INVALID),
+        DialOutcome.REJECTED: Rule(NEXT_DAY, most=2),
+        DialOutcome.ABANDONED: Rule(3 * DAY, most=2),
+        DialOutcome.HUNG_UP: Rule(DAY, most=2),
+        DialOutcome.AGENT_MISSED: Rule(MINUTE, counts=False),
+        DialOutcome.INTERRUPTED: Rule(20 * MINUTE, most=3),
+        DialOutcome.DO_NOT_CALL: Rule(closes=Closing.DO_NOT_CALL),
+        DialOutcome.NOT_ALLOWED: Rule(3 * HOUR, counts=False),
+        DialOutcome.CALLBACK: Rule(most=3),
     }
 )
 """The rule of each outcome. ``most`` of 2 is one more try."""
 
-_CAUSES: Mapping[int, Outcome] = MappingProxyType(
+_CAUSES: Mapping[int, DialOutcome] = MappingProxyType(
     {
-        1: Outcome.INVALID, 3: Outcome.INVALID, 22: Outcome.INVALID, 28: Outcome.INVALID,
-        17: Outcome.BUSY,
-        16: Outcome.NO_ANSWER, 18: Outcome.NO_ANSWER, 19: Outcome.NO_ANSWER, 20: Outcome.NO_ANSWER, 0: Outcome.NO_ANSWER,
-        127: Outcome.NO_ANSWER,
-        21: Outcome.REJECTED,
+        1: DialOutcome.INVALID,
+        3: DialOutcome.INVALID,
+        22: DialOutcome.INVALID,
+        28: DialOutcome.INVALID,
+        17: DialOutcome.BUSY,
+        16: DialOutcome.NO_ANSWER,
+        18: DialOutcome.NO_ANSWER,
+        19: DialOutcome.NO_ANSWER,
+        20: DialOutcome.NO_ANSWER,
+        0: DialOutcome.NO_ANSWER,
+        127: DialOutcome.NO_ANSWER,
+        21: DialOutcome.REJECTED,
+    }
+)
+
+_SIP: Mapping[int, DialOutcome] = MappingProxyType(
+    {
+        404: DialOutcome.INVALID, 410: DialOutcome.INVALID, 484: DialOutcome.INVALID, 604: DialOutcome.INVALID,
+        486: DialOutcome.BUSY, 600: DialOutcome.BUSY,
+        408: DialOutcome.NO_ANSWER, 480: DialOutcome.NO_ANSWER,
+        603: DialOutcome.REJECTED,
     }
 )  # fmt: skip
 
-_SIP: Mapping[int, Outcome] = MappingProxyType(
-    {
-        404: Outcome.INVALID, 410: Outcome.INVALID, 484: Outcome.INVALID, 604: Outcome.INVALID,
-        486: Outcome.BUSY, 600: Outcome.BUSY,
-        408: Outcome.NO_ANSWER, 480: Outcome.NO_ANSWER,
-        603: Outcome.REJECTED,
-    }
-)  # fmt: skip
 
-
-def of_unanswered(cause: int, sip_code: int = 0) -> Outcome:
+def of_unanswered(cause: int, sip_code: int = 0) -> DialOutcome:
     """The outcome of a call that nobody answered.
 
     :param cause: Q.850; 0: the ring time was over.
     :param sip_code: the final SIP status, when it is known; 0: it is not.
     """
-    return _SIP.get(sip_code) or _CAUSES.get(cause, Outcome.FAILED)
+    return _SIP.get(sip_code) or _CAUSES.get(cause, DialOutcome.FAILED)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trunkline.dialer.estimates import Estimates
-from trunkline.dialer.outcomes import Outcome
+from trunkline.dialer.outcomes import DialOutcome
 from trunkline.dialer.settings import CampaignSettings, Mode
 
 AIM_BELOW_LIMIT = 0.01
@@ -60,11 +60,11 @@ class Risk:
         """For a cap on abandoned calls."""
         return cls(max(limit - AIM_BELOW_LIMIT, limit * 2 / 3))
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: DialOutcome) -> None:
         """An attempt has ended."""
-        if outcome is Outcome.ANSWERED:
+        if outcome is DialOutcome.ANSWERED:
             self.value *= math.exp(GAIN * self.aim)
-        elif outcome is Outcome.ABANDONED:
+        elif outcome is DialOutcome.ABANDONED:
             self.value *= math.exp(-GAIN * (1 - self.aim))
         self.value = min(MOST_RISK, max(LEAST_RISK, self.value))
 

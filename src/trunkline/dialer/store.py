@@ -24,7 +24,7 @@ from trunkline.dialer.abandonment import Counts
 from trunkline.dialer.campaigns import Action, CampaignState, moved
 from trunkline.dialer.hours import closed_zones, zones_of
 from trunkline.dialer.leads import Attempt, Lead, progress
-from trunkline.dialer.outcomes import NOT_CALLED, Closing, Outcome
+from trunkline.dialer.outcomes import NOT_CALLED, Closing, DialOutcome
 from trunkline.dialer.settings import CampaignSettings
 
 CHANNEL = "trunkline_dialer"
@@ -460,7 +460,7 @@ async def claim(db: Database, one: Campaign, phone: str, call_session_id: int, n
             await _set_lead(
                 connection,
                 params,
-                {"closed": Closing.DO_NOT_CALL.value, "last_outcome": Outcome.DO_NOT_CALL.value},
+                {"closed": Closing.DO_NOT_CALL.value, "last_outcome": DialOutcome.DO_NOT_CALL.value},
             )
             return None
         if checked["today"] >= one.settings.max_per_day:
@@ -504,7 +504,7 @@ class Result:
     :ivar cause: Q.850, of a call that was not answered.
     """
 
-    outcome: Outcome
+    outcome: DialOutcome
     ended_at: Instant
     answered_at: Instant | None = None
     connected_at: Instant | None = None
@@ -537,7 +537,7 @@ async def finish(db: Database, account_id: int, attempt_id: int, result: Result)
 
 
 async def _progress(
-    connection: Connection, account_id: int, campaign_id: int, phone: str, outcome: Outcome
+    connection: Connection, account_id: int, campaign_id: int, phone: str, outcome: DialOutcome
 ) -> None:
     """Write what follows from the attempts of a lead."""
     params = {"account_id": account_id, "campaign_id": campaign_id, "phone": phone}
@@ -555,7 +555,7 @@ async def _progress(
     history = [
         Attempt(
             to_instant(one["ended_at"]),
-            Outcome(one["outcome"]),
+            DialOutcome(one["outcome"]),
             one["next_at"] and to_instant(one["next_at"]),
         )
         for one in await cursor.fetchall()
@@ -571,7 +571,7 @@ async def _progress(
             "next_at": to_datetime(after.next_at),
             "closed": after.closed.value if after.closed is not None else None,
             "outcome": outcome.value,
-            "is_callback": outcome is Outcome.CALLBACK,
+            "is_callback": outcome is DialOutcome.CALLBACK,
         },
     )
 
@@ -596,7 +596,7 @@ async def agree_callback(db: Database, account_id: int, campaign_id: int, phone:
         )
         if cursor.rowcount == 0:
             raise NotFound("No talk with this number has ended.", field="phone", value=phone)
-        await _progress(connection, account_id, campaign_id, in_full(phone), Outcome.CALLBACK)
+        await _progress(connection, account_id, campaign_id, in_full(phone), DialOutcome.CALLBACK)
 
 
 async def forget_attempt(db: Database, account_id: int, attempt_id: int) -> None:

@@ -38,7 +38,7 @@ from trunkline.notifications import backoff, deliveries
 from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.deliveries import CHANNEL, Attempt, DeliveryKey, EndpointKind, Settlement, Stream
 from trunkline.notifications.rendering import render
-from trunkline.notifications.sender import Outcome, Request, Sender
+from trunkline.notifications.sender import Request, Sender, SendOutcome
 from trunkline.notifications.templates import CONTENT_TYPES, Format
 
 _log = get_logger("notifications")
@@ -277,7 +277,7 @@ class _SenderSession:
         try:
             request = _request(row, self.cipher)
         except TrunklineError as error:
-            outcome, body = Outcome(None, error.message, None, 0, endpoint_failed=False), ""
+            outcome, body = SendOutcome(None, error.message, None, 0, endpoint_failed=False), ""
         except Exception as error:
             _log.exception(
                 "delivery_not_rendered",
@@ -286,7 +286,7 @@ class _SenderSession:
                 remedy="check the body and headers of the subscription; else report this line",
             )
             problem = f"The request cannot be made: {type(error).__name__}; see the log of the worker"
-            outcome, body = Outcome(None, problem, None, 0, endpoint_failed=False), ""
+            outcome, body = SendOutcome(None, problem, None, 0, endpoint_failed=False), ""
         else:
             outlet = self.outlets[EndpointKind(row["kind"])]
             outcome, body = await outlet.sender.send(request), request.body
@@ -303,7 +303,7 @@ class _SenderSession:
         pause = max(backoff.pause(row["round_attempts"] + 1, random.random()), outcome.retry_after)
         return Attempt(row, outcome, body, status, pause)
 
-    def _status_after(self, row: Mapping[str, Any], outcome: Outcome) -> str:
+    def _status_after(self, row: Mapping[str, Any], outcome: SendOutcome) -> str:
         if outcome.delivered:
             return "delivered"
         after = self.outlets[EndpointKind(row["kind"])].give_up_after

@@ -22,7 +22,7 @@ from trunkline.core.log import get_logger
 from trunkline.core.storable_text import storable
 from trunkline.db.pool import Database
 from trunkline.notifications import backoff
-from trunkline.notifications.sender import Outcome
+from trunkline.notifications.sender import SendOutcome
 
 _log = get_logger("notifications")
 
@@ -371,7 +371,7 @@ class Attempt:
     """One attempt at a delivery, and what the delivery's status is after it."""
 
     row: Mapping[str, Any]
-    outcome: Outcome
+    outcome: SendOutcome
     body: str
     status: str
     pause: float

@@ -59,7 +59,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendOutcome:
     """The result of one attempt."""
 
     status_code: int | None
@@ -144,7 +144,7 @@ class Sender:
         self._trusted_certificates = trusted_certificates
         self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, request: Request) -> Outcome:
+    async def send(self, request: Request) -> SendOutcome:
         """One attempt. Never raises but for cancellation."""
         started = time.monotonic()
         status: int | None = None
@@ -159,7 +159,7 @@ class Sender:
             error = f"No answer within {self._total_timeout:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as problem:
             error = _describe(problem)
-        return Outcome(
+        return SendOutcome(
             status,
             error,
             excerpt,

@@ -24,7 +24,7 @@ from trunkline.queues.states import (
     AgentStatus,
     CallerState,
     LeavingReason,
-    Outcome,
+    OfferOutcome,
     TicketState,
     TierState,
 )
@@ -352,10 +352,10 @@ def _offer_connected(agent: Agent, data: Data, at: Instant) -> None:
 
 
 def _offer_ended(agent: Agent, data: Data, at: Instant) -> None:
-    outcome = Outcome(data["outcome"])
+    outcome = OfferOutcome(data["outcome"])
     agent.last_outcome = outcome.value
-    after = TierState.NO_ANSWER if outcome is Outcome.NO_ANSWER else TierState.READY
-    if outcome is Outcome.NO_ANSWER:
+    after = TierState.NO_ANSWER if outcome is OfferOutcome.NO_ANSWER else TierState.READY
+    if outcome is OfferOutcome.NO_ANSWER:
         agent.no_answer_count += 1
     if data["ready_time"] is not None:
         agent.ready_time = Instant(data["ready_time"])

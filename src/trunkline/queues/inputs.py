@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from trunkline.core.clock import Instant
 from trunkline.queues.settings import DEFAULT_LEVEL, DEFAULT_POSITION, AgentSettings, QueueSettings
-from trunkline.queues.states import AgentState, AgentStatus, Outcome
+from trunkline.queues.states import AgentState, AgentStatus, OfferOutcome
 
 # --- configuration (section 12)
 
@@ -207,7 +207,7 @@ class OfferFailed:
     """
 
     offer_id: int
-    outcome: Outcome
+    outcome: OfferOutcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from trunkline.queues.callers import Caller, Offer, after, exact
 from trunkline.queues.decision import Decision
 from trunkline.queues.effects import CancelOffer, Connect, StartOffer
 from trunkline.queues.settings import AgentSettings, QueueSettings
-from trunkline.queues.states import AgentState, AgentStatus, CallerState, Outcome
+from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome
 
 UNREGISTERED_DELAY = 5
 """Seconds before the next offer to an agent without a reachable device (7.3)."""
@@ -20,14 +20,20 @@ UNREGISTERED_DELAY = 5
 GUARD_DELAY = 1
 """Seconds before the next offer when the agent has no delay for the outcome (7.4b)."""
 
-_OUTCOMES: Mapping[int, Outcome] = MappingProxyType(
-    {17: Outcome.BUSY, 20: Outcome.UNREGISTERED, 21: Outcome.REJECTED, 34: Outcome.BUSY, 42: Outcome.BUSY}
+_OUTCOMES: Mapping[int, OfferOutcome] = MappingProxyType(
+    {
+        17: OfferOutcome.BUSY,
+        20: OfferOutcome.UNREGISTERED,
+        21: OfferOutcome.REJECTED,
+        34: OfferOutcome.BUSY,
+        42: OfferOutcome.BUSY,
+    }
 )
 
 
-def outcome_of_cause(cause: int) -> Outcome:
+def outcome_of_cause(cause: int) -> OfferOutcome:
     """The outcome of an offer from the Q.850 cause with which the agent's leg ended unanswered (7.3)."""
-    return _OUTCOMES.get(cause, Outcome.NO_ANSWER)
+    return _OUTCOMES.get(cause, OfferOutcome.NO_ANSWER)
 
 
 def ring_seconds(queue: QueueSettings, agent: AgentSettings) -> int:
@@ -35,16 +41,16 @@ def ring_seconds(queue: QueueSettings, agent: AgentSettings) -> int:
     return queue.ring_timeout or agent.ring_timeout
 
 
-def delay_after(outcome: Outcome, settings: AgentSettings) -> int | None:
+def delay_after(outcome: OfferOutcome, settings: AgentSettings) -> int | None:
     """Seconds before the next offer to the agent, in every queue (7.3, 7.4b); None: no delay."""
     match outcome:
-        case Outcome.BUSY:
+        case OfferOutcome.BUSY:
             return settings.busy_delay_time or GUARD_DELAY
-        case Outcome.REJECTED:
+        case OfferOutcome.REJECTED:
             return settings.reject_delay_time or GUARD_DELAY
-        case Outcome.NO_ANSWER:
+        case OfferOutcome.NO_ANSWER:
             return settings.no_answer_delay_time or GUARD_DELAY
-        case Outcome.UNREGISTERED:
+        case OfferOutcome.UNREGISTERED:
             return UNREGISTERED_DELAY
         case _:
             return None
@@ -154,18 +160,18 @@ def connected(decision: Decision, offer_id: int) -> bool:
     return True
 
 
-def failed(decision: Decision, offer_id: int, outcome: Outcome) -> bool:
+def failed(decision: Decision, offer_id: int, outcome: OfferOutcome) -> bool:
     """The agent's leg has ended before it was connected (7.4). False: the offer has ended before.
 
     :raises InvalidInput: ``answered`` is no failure.
     """
-    if outcome is Outcome.ANSWERED:
+    if outcome is OfferOutcome.ANSWERED:
         raise InvalidInput("An offer does not fail with the outcome answered", field="outcome", value=outcome)
     found = find(decision, offer_id)
     if found is None:
         return False
     caller, offer = found
-    end(decision, caller, offer, Outcome.CANCELLED if offer.is_answered else outcome)  # 7.2 step 4
+    end(decision, caller, offer, OfferOutcome.CANCELLED if offer.is_answered else outcome)  # 7.2 step 4
     return True
 
 
@@ -175,13 +181,13 @@ def time_over(decision: Decision, offer_id: int) -> None:
     if found is not None and not found[1].is_answered and decision.now >= found[1].deadline:
         caller, offer = found
         decision.do(CancelOffer(offer.offer_id, offer.agent_id))
-        end(decision, caller, offer, Outcome.NO_ANSWER)
+        end(decision, caller, offer, OfferOutcome.NO_ANSWER)
 
 
 def cancel(decision: Decision, caller: Caller, offer: Offer, *, is_answered_elsewhere: bool = False) -> None:
     """Withdraw an offer in progress, with the outcome ``cancelled``."""
     decision.do(CancelOffer(offer.offer_id, offer.agent_id, is_answered_elsewhere))
-    end(decision, caller, offer, Outcome.CANCELLED)
+    end(decision, caller, offer, OfferOutcome.CANCELLED)
 
 
 def cancel_of_agent(decision: Decision, agent: Agent, *, queue_id: int | None = None) -> None:
@@ -203,7 +209,7 @@ def cancel_of_caller(decision: Decision, caller: Caller) -> None:
         cancel(decision, caller, offer)
 
 
-def end(decision: Decision, caller: Caller, offer: Offer, outcome: Outcome) -> None:
+def end(decision: Decision, caller: Caller, offer: Offer, outcome: OfferOutcome) -> None:
     """An offer ends without a connection (7.3, 7.4)."""
     now, queue = decision.now, decision.state.queues[caller.queue_id]
     agent = decision.state.agents[offer.agent_id]
@@ -226,7 +232,7 @@ def end(decision: Decision, caller: Caller, offer: Offer, outcome: Outcome) -> N
         seconds=exact(now - offer.started_at),
     )
     limit = agent.settings.max_no_answer
-    if outcome is Outcome.NO_ANSWER and limit and agent.no_answer_count >= limit:  # 7.4c
+    if outcome is OfferOutcome.NO_ANSWER and limit and agent.no_answer_count >= limit:  # 7.4c
         status = queue.settings.agent_no_answer_status
         decision.emit_for_agent(
             agent,

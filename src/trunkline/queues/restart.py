@@ -14,7 +14,7 @@ from trunkline.queues.states import (
     AgentState,
     CallerState,
     LeavingReason,
-    Outcome,
+    OfferOutcome,
     TicketState,
     TierState,
 )
@@ -52,7 +52,7 @@ def _caller(decision: Decision, caller: Caller, given: Restarted) -> None:
             continue  # another agent has answered
         match given.legs.get(offer.offer_id):
             case None:
-                offers.end(decision, caller, offer, Outcome.CANCELLED)
+                offers.end(decision, caller, offer, OfferOutcome.CANCELLED)
             case LegState.RINGING:
                 pass  # adopted: its ring time goes on
             case LegState.ANSWERED if offer.is_answered:

@@ -74,7 +74,7 @@ class TierState(StrEnum):
     NO_ANSWER = "No Answer"
 
 
-class Outcome(StrEnum):
+class OfferOutcome(StrEnum):
     """How an offer ended (7.3)."""
 
     ANSWERED = "answered"

@@ -17,7 +17,7 @@ _runs = itertools.count(1)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SippOutcome:
     """What a finished run came to.
 
     :ivar successful, failed: calls.
@@ -91,7 +91,7 @@ class Sipp:
             self._process.kill()
             await self._process.wait()
 
-    async def wait(self, timeout: float) -> Outcome:
+    async def wait(self, timeout: float) -> SippOutcome:
         """Its outcome once it ended by itself; it is ended after ``timeout`` seconds (:class:`TimeoutError`)."""
         assert self._process is not None
         loop = asyncio.get_running_loop()
@@ -114,13 +114,13 @@ class Sipp:
     def _said(self) -> str:
         return self._file("out").read_text(errors="replace")[-2000:]
 
-    def _outcome(self, seconds: float) -> Outcome:
+    def _outcome(self, seconds: float) -> SippOutcome:
         stat = _last_row(self._file("stat"))
         if not stat:
             raise RuntimeError(f"SIPp did not run: {self.errors() or self._said()}")
         assert self._process is not None
         counts = next(self._folder.glob(f"*_{self._process.pid}_counts.csv"), None)
-        return Outcome(
+        return SippOutcome(
             successful=int(stat["SuccessfulCall(C)"]),
             failed=int(stat["FailedCall(C)"]),
             retransmitted=_retransmissions(_last_row(counts) if counts else {}),
@@ -128,7 +128,7 @@ class Sipp:
             errors=self.errors(),
         )
 
-    async def run(self, timeout: float) -> Outcome:
+    async def run(self, timeout: float) -> SippOutcome:
         """Start and wait."""
         await self.start()
         return await self.wait(timeout)

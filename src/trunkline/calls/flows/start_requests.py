@@ -449,7 +449,7 @@ def _no_media(media_file_id: Any, field: str) -> NotFound:
     )
 
 
-CHECKS: dict[str, Callable[[Account, Params], StartCall]] = {
+STARTS: dict[str, Callable[[Account, Params], StartCall]] = {
     "start_employee_call": start_employee_call,
     "start_simple_call": start_simple_call,
     "start_scenario_call": start_scenario_call,

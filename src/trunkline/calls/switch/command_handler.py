@@ -26,7 +26,7 @@ from trunkline.calls.live_view import agent_answer, agent_call, live_call
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.channel_admission import ChannelAdmission
-from trunkline.calls.switch.executor import EffectExecutor, Outcome
+from trunkline.calls.switch.executor import EffectExecutor, EffectOutcome
 from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.queue_commands import QUEUE_COMMANDS, WRITE_TIMEOUT_SECONDS, execute_queue_command
 from trunkline.calls.switch.rpc_client import CHECK
@@ -134,7 +134,7 @@ class CommandHandler:
         if name == CHECK:
             self._check(account_id, params["command"], params)
             return {}
-        if name in start_requests.CHECKS:
+        if name in start_requests.STARTS:
             return await self._start_call(account_id, name, params)
         if name in QUEUE_COMMANDS:
             return await execute_queue_command(self._switch.queues, account_id, name, params)
@@ -147,7 +147,7 @@ class CommandHandler:
             return {"options": talk_options.shown(self._switch.account(account_id))}
         session = self._live_session(account_id, params["call_session_id"])
         result: dict[str, Any] | None = None
-        outcome = Outcome()
+        outcome = EffectOutcome()
         done: list[str] = []
         try:
             for one, more in self._parts(session, name, params):
@@ -193,7 +193,7 @@ class CommandHandler:
         )
 
     async def execute_one(
-        self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
+        self, session: Session, name: str, params: dict[str, Any], outcome: EffectOutcome | None = None
     ) -> dict[str, Any] | None:
         """Do one command. One that needs a talk controlled by the switch takes control first, before anything is decided.
 
@@ -233,7 +233,7 @@ class CommandHandler:
                 raise self._admission.too_many_channels(session.account_id)
 
     def carry_out(
-        self, session: Session, name: str, params: dict[str, Any], outcome: Outcome | None = None
+        self, session: Session, name: str, params: dict[str, Any], outcome: EffectOutcome | None = None
     ) -> dict[str, Any] | None:
         """Carry out one command. What it began before it was refused is not undone: its events are written in both cases."""
         if name == talk_options.SAVE_CONTACT:
@@ -290,7 +290,7 @@ class CommandHandler:
 
         :raises TrunklineError: as the command.
         """
-        if name in start_requests.CHECKS:
+        if name in start_requests.STARTS:
             self._checked_start(account_id, name, params)
             return
         session = self._live_session(account_id, params["call_session_id"])
@@ -372,7 +372,7 @@ class CommandHandler:
         if not self._admission.has_room(account_id):
             raise self._admission.too_many_channels(account_id)
         params = self._with_defaults(account, name, params)
-        request = start_requests.CHECKS[name](account, params)
+        request = start_requests.STARTS[name](account, params)
         if name == "start_agent_call":
             start_requests.check_device(request, self._switch.context(account))
         self._check_limits(account, request.contact)

@@ -40,7 +40,7 @@ from trunkline.dialer.abandonment import Abandonment
 from trunkline.dialer.campaigns import Action
 from trunkline.dialer.estimates import MEMORY, Estimates
 from trunkline.dialer.leads import Lead, LeadPool
-from trunkline.dialer.outcomes import NOT_CALLED, PERSONS, Outcome
+from trunkline.dialer.outcomes import NOT_CALLED, PERSONS, DialOutcome
 from trunkline.dialer.pacing import Risk, Situation, calls_to_begin
 from trunkline.dialer.settings import Mode
 from trunkline.dialer.store import Campaign, Claimed, Result
@@ -256,7 +256,7 @@ class Dialer:
             result = result_of(session, one.settings)
             if result is None and row["node"] == self._switch.node:
                 return  # its end is not stored yet
-            result = result or Result(Outcome.INTERRUPTED, Instant(self._clock()))
+            result = result or Result(DialOutcome.INTERRUPTED, Instant(self._clock()))
             await store.finish(self._db, row["account_id"], row["attempt_id"], result)
         self._release(row["account_id"], row["call_session_id"])
 
@@ -309,7 +309,7 @@ class Dialer:
         for at, counts in await store.answered_counts(self._db, one):
             live.abandonment.add_counts(at, counts)
         for row in await store.last_attempts(self._db, one, int(MEMORY)):
-            outcome = Outcome(row["outcome"])
+            outcome = DialOutcome(row["outcome"])
             live.estimates.add_dial(max(0.0, row["ringing"]), is_person=outcome in PERSONS)
             if row["talking"] is not None:
                 live.estimates.add_handling(max(0.0, row["talking"]))
@@ -458,7 +458,7 @@ class Dialer:
         except TrunklineError as error:
             outcome = _outcome_of(error)
             if outcome is None:
-                await self._give_back(live, lead, call_session_id, error)
+                await self._withdraw(live, lead, call_session_id, error)
                 return False
             self._end(self._calls[call_session_id], Result(outcome, Instant(self._clock())))
         finally:
@@ -478,7 +478,7 @@ class Dialer:
         :raises Refused: the lead is as before.
         """
         result = result_of(session, live.campaign.settings)
-        if result is None or result.outcome is Outcome.FAILED:
+        if result is None or result.outcome is DialOutcome.FAILED:
             raise InvalidState("No trunk takes the call now: look at the trunks and their channels")
         self._pause(live)
         self._end(attempt, result)
@@ -516,7 +516,7 @@ class Dialer:
             },
         )
 
-    async def _give_back(
+    async def _withdraw(
         self, live: LiveCampaign, lead: Lead, call_session_id: int, error: TrunklineError
     ) -> None:
         """The call did not begin: the lead is as before, and the campaign pauses."""
@@ -634,11 +634,13 @@ class Dialer:
             raise failure
 
 
-def _outcome_of(error: TrunklineError) -> Outcome | None:
+def _outcome_of(error: TrunklineError) -> DialOutcome | None:
     """The result of an attempt whose number may not be called; None: another one could not be called either."""
     if isinstance(error, PermissionDenied) and error.field == "contact":
-        return Outcome.DO_NOT_CALL if error.mnemonic == "contact_in_blacklist" else Outcome.NOT_ALLOWED
-    return Outcome.INVALID if isinstance(error, InvalidInput) and error.field == "contact" else None
+        return (
+            DialOutcome.DO_NOT_CALL if error.mnemonic == "contact_in_blacklist" else DialOutcome.NOT_ALLOWED
+        )
+    return DialOutcome.INVALID if isinstance(error, InvalidInput) and error.field == "contact" else None
 
 
 def _is_busy(agent: Agent, now: Instant) -> bool:

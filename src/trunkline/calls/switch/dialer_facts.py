@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.calls.flows.queueing import NOT_IN_TIME
 from trunkline.calls.session import Leg, Phase, Session
 from trunkline.core.clock import Instant
-from trunkline.dialer.outcomes import Outcome, of_unanswered
+from trunkline.dialer.outcomes import DialOutcome, of_unanswered
 from trunkline.dialer.settings import CampaignSettings, Mode
 from trunkline.dialer.store import Result
 
@@ -26,16 +26,16 @@ def result_of(session: Session, settings: CampaignSettings) -> Result | None:
         # Preview: the agent did not answer, or has no phone that could ring. Else no trunk took the call.
         is_agent_called = any(leg.serves and leg.channel for leg in session.legs.values())
         is_missed = is_agent_called or settings.mode is Mode.PREVIEW
-        return Result(Outcome.AGENT_MISSED if is_missed else Outcome.FAILED, ended_at)
+        return Result(DialOutcome.AGENT_MISSED if is_missed else DialOutcome.FAILED, ended_at)
     if session.talks:
         talk = session.talks[0]
         agent = session.legs[talk.leg_id].employee_id
-        return Result(Outcome.ANSWERED, ended_at, contact.answered_at, talk.started_at, agent)
+        return Result(DialOutcome.ANSWERED, ended_at, contact.answered_at, talk.started_at, agent)
     if contact.answered_at is None:
         outcome = of_unanswered(contact.cause or 0, contact.sip_code)
         return Result(outcome, ended_at, cause=contact.cause)
     waited = (contact.ended_at or ended_at) - contact.answered_at
     has_hung_up = session.queue_left != NOT_IN_TIME and waited < settings.connect_seconds
     return Result(
-        Outcome.HUNG_UP if has_hung_up else Outcome.ABANDONED, Instant(ended_at), contact.answered_at
+        DialOutcome.HUNG_UP if has_hung_up else DialOutcome.ABANDONED, Instant(ended_at), contact.answered_at
     )

@@ -68,7 +68,7 @@ Failed = Callable[[int, Effect, EngineError], None]
 """Called when the engine did not carry out an effect: session id, effect, one of the four kinds of failure."""
 
 
-class Outcome:
+class EffectOutcome:
     """What became of the effects of one command."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Outcome:
 class _Batch:
     """The effects of one decision."""
 
-    outcome: Outcome | None
+    outcome: EffectOutcome | None
     stored: Callable[[], Awaitable[None]] | None = None
     """What they wait for."""
     wait_until: float = 0.0
@@ -137,7 +137,7 @@ class EffectExecutor:
         self,
         call_session_id: int,
         effects: Sequence[Effect],
-        outcome: Outcome | None = None,
+        outcome: EffectOutcome | None = None,
         stored: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Queue the effects of a decision; never waits.

@@ -17,7 +17,7 @@ from trunkline.calls.switch.dialer_facts import contact_leg
 from trunkline.core.errors import TrunklineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
-from trunkline.dialer.outcomes import Outcome, of_unanswered
+from trunkline.dialer.outcomes import DialOutcome, of_unanswered
 from trunkline.queues import inputs as i
 from trunkline.queues.effects import DialCallback
 
@@ -28,9 +28,9 @@ MARK = "callback "
 """Beginning of the ``external_id`` of such a call; the id of the caller follows."""
 
 _FAILURES = {
-    Outcome.BUSY: i.CallbackFailure.BUSY,
-    Outcome.NO_ANSWER: i.CallbackFailure.NO_ANSWER,
-    Outcome.REJECTED: i.CallbackFailure.BUSY,
+    DialOutcome.BUSY: i.CallbackFailure.BUSY,
+    DialOutcome.NO_ANSWER: i.CallbackFailure.NO_ANSWER,
+    DialOutcome.REJECTED: i.CallbackFailure.BUSY,
 }
 
 _log = get_logger("calls")

@@ -14,7 +14,7 @@ from trunkline.core.clock import Instant
 from trunkline.events.catalogue import Event, EventType
 from trunkline.queues import inputs as i
 from trunkline.queues.offers import outcome_of_cause
-from trunkline.queues.states import Outcome
+from trunkline.queues.states import OfferOutcome
 
 CallerOf = Callable[[int], int | None]
 """The caller of a call session that waits in a queue or is connected with an agent."""
@@ -100,24 +100,26 @@ def _offer_leg_ended(session: Session, leg: Leg, offer_id: int) -> Iterator[i.In
         yield i.AgentLegEnded(offer_id)
     elif not queueing.offer_legs(session, offer_id):  # else another phone rings or is being connected
         is_answered = _is_answered(session, offer_id)
-        yield i.OfferFailed(offer_id, Outcome.CANCELLED if is_answered else _outcome(session, offer_id))
+        yield i.OfferFailed(offer_id, OfferOutcome.CANCELLED if is_answered else _outcome(session, offer_id))
 
 
 def _is_answered(session: Session, offer_id: int) -> bool:
     return any(one.offer_id == offer_id and one.answered_at is not None for one in session.legs.values())
 
 
-def _outcome(session: Session, offer_id: int) -> Outcome:
+def _outcome(session: Session, offer_id: int) -> OfferOutcome:
     """Of the causes of all phones of an agent: who declines at one of them does not want the call."""
     found = {_leg_outcome(one) for one in session.legs.values() if one.offer_id == offer_id}
-    order = (Outcome.REJECTED, Outcome.NO_ANSWER, Outcome.BUSY, Outcome.UNREGISTERED)
-    return next((one for one in order if one in found), Outcome.NO_ANSWER)
+    order = (OfferOutcome.REJECTED, OfferOutcome.NO_ANSWER, OfferOutcome.BUSY, OfferOutcome.UNREGISTERED)
+    return next((one for one in order if one in found), OfferOutcome.NO_ANSWER)
 
 
-def _leg_outcome(leg: Leg) -> Outcome:
+def _leg_outcome(leg: Leg) -> OfferOutcome:
     cause = leg.cause or 0
     # No device of the line could be called.
-    return Outcome.UNREGISTERED if cause == TEMPORARY_FAILURE and not leg.rang else outcome_of_cause(cause)
+    return (
+        OfferOutcome.UNREGISTERED if cause == TEMPORARY_FAILURE and not leg.rang else outcome_of_cause(cause)
+    )
 
 
 # --- calls of agents that are no queue calls

@@ -31,7 +31,7 @@ from trunkline.calls.switch.call_timers import CallLater, CallTimers
 from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.command_handler import CommandHandler, SaveContact
 from trunkline.calls.switch.dialer import Dialer
-from trunkline.calls.switch.executor import EffectExecutor, Outcome
+from trunkline.calls.switch.executor import EffectExecutor, EffectOutcome
 from trunkline.calls.switch.live_context import PARKING_SECONDS, LiveContext
 from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.parking import Parking
@@ -280,7 +280,7 @@ class Switch:
 
     # --- carrying out
 
-    def apply(self, decision: Decision, outcome: Outcome | None = None) -> None:
+    def apply(self, decision: Decision, outcome: EffectOutcome | None = None) -> None:
         """Keep the session, count, log, write its events, perform its effects.
 
         :param outcome: receives the results of the effects.
