@@ -15,7 +15,7 @@ from trunkline.speech import NullSpeech
 
 
 @dataclass
-class _CountedSpeech:
+class _CountedSpeech(NullSpeech):
     """The null speech with a counter; fails on demand."""
 
     said: list[tuple[str, str]] = field(default_factory=list)

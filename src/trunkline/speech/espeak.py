@@ -1,7 +1,7 @@
-"""The speech protocol with espeak-ng, each text in a separate process.
+"""The speech protocol with espeak-ng, in a separate process for each request.
 
-The library keeps global state, is not thread-safe and may crash on odd input; a child process for each text
-turns all of that into an error message. A text takes some tens of milliseconds.
+The library keeps global state, is not thread-safe and may crash on odd input; a child process for each request
+turns all of that into an error message. A text takes some tens of milliseconds, each further one of the request a few.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Iterator, Sequence
 
 from trunkline.core.errors import InvalidInput, Unavailable
 from trunkline.speech import audio, espeak_child
-from trunkline.speech.espeak_child import FAILED, SAMPLE_RATE_BYTES, UNKNOWN_LANGUAGE
+from trunkline.speech.espeak_child import FAILED, NUMBER_BYTES, SEPARATOR, UNKNOWN_LANGUAGE
 from trunkline.speech.port import DEFAULT_LANGUAGE, speakable
 
 TIME_LIMIT = 30.0
-"""Seconds a text may take; thousands of characters take about one."""
+"""Seconds a request may take; thousands of characters take about one."""
 MAX_PROCESSES = 2
 
 
@@ -32,23 +33,30 @@ class EspeakSpeech:
         self._slots = asyncio.Semaphore(MAX_PROCESSES)
 
     async def synthesise(self, text: str, language: str = DEFAULT_LANGUAGE) -> bytes:
-        words = speakable(text)
+        [sound] = await self.synthesise_all([text], language)
+        return sound
+
+    async def synthesise_all(self, texts: Sequence[str], language: str = DEFAULT_LANGUAGE) -> list[bytes]:
+        if not texts:
+            return []
+        words = [speakable(text).encode() for text in texts]
         async with self._slots:
-            code, output = await self._run_child(words, language)
+            code, output = await self._run_child(SEPARATOR.join(words), language)
         if code == UNKNOWN_LANGUAGE:
             raise InvalidInput(
                 f"There is no voice for {language!r}; send a language such as en, en-US, ar, ru, de, fr.",
                 field="language",
                 value=language,
             )
-        if code != 0 or len(output) < SAMPLE_RATE_BYTES:
+        sounds = await asyncio.to_thread(lambda: list(_sounds(output))) if code == 0 else []
+        if len(sounds) != len(texts):
             raise Unavailable("The speech synthesiser failed on this text; try a simpler text.", field="text")
-        pcm = await asyncio.to_thread(_to_pcm, output)
-        if audio.is_silent(pcm):
-            raise InvalidInput("This text cannot be synthesized; send words.", field="text", value=text)
-        return audio.wav(pcm)
+        for text, pcm in zip(texts, sounds, strict=True):
+            if audio.is_silent(pcm):
+                raise InvalidInput("This text cannot be synthesized; send words.", field="text", value=text)
+        return [audio.wav(pcm) for pcm in sounds]
 
-    async def _run_child(self, text: str, language: str) -> tuple[int, bytes]:
+    async def _run_child(self, texts: bytes, language: str) -> tuple[int, bytes]:
         """Exit code and output of the child; it is gone when this returns, however it returns."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -62,7 +70,7 @@ class EspeakSpeech:
         )
         try:
             async with asyncio.timeout(self._time_limit):
-                output, _ = await child.communicate(text.encode())
+                output, _ = await child.communicate(texts)
         except TimeoutError:
             raise Unavailable(
                 "The speech synthesiser took too long; give a shorter text.", field="text"
@@ -75,8 +83,13 @@ class EspeakSpeech:
         return (child.returncode if child.returncode is not None else FAILED), output
 
 
-def _to_pcm(output: bytes) -> bytes:
+def _sounds(output: bytes) -> Iterator[bytes]:
+    """PCM of each text, at our rate."""
     import numpy as np
 
-    rate = int.from_bytes(output[:SAMPLE_RATE_BYTES], "little")
-    return audio.resample(np.frombuffer(output[SAMPLE_RATE_BYTES:], dtype="<i2"), rate)
+    at = 0
+    while at < len(output):
+        rate = int.from_bytes(output[at : at + NUMBER_BYTES], "little")
+        begin = at + 2 * NUMBER_BYTES
+        at = begin + int.from_bytes(output[at + NUMBER_BYTES : begin], "little")
+        yield audio.resample(np.frombuffer(output[begin:at], dtype="<i2"), rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Protocol
 
 from trunkline.core.errors import InvalidInput
@@ -22,6 +23,12 @@ class Speech(Protocol):
         :param language: BCP 47 (``en``, ``en-US``, ``ar``, ``ru``).
         :raises InvalidInput: no speakable text, too long (``params["max_length"]``), or no voice for it.
         :raises Unavailable: the synthesiser failed or took too long.
+        """
+        ...
+
+    async def synthesise_all(self, texts: Sequence[str], language: str = DEFAULT_LANGUAGE) -> list[bytes]:
+        """Several texts by one request, which is faster; each sounds as by :meth:`synthesise`, which has the errors. One
+        text that fails fails all, so it is for texts of our own.
         """
         ...
 
@@ -59,3 +66,6 @@ class NullSpeech:
         moments = np.arange(int(seconds * audio.RATE)) / audio.RATE
         samples = (np.sin(2 * np.pi * pitch * moments) * 6000).astype("<i2")
         return audio.wav(samples.tobytes())
+
+    async def synthesise_all(self, texts: Sequence[str], language: str = DEFAULT_LANGUAGE) -> list[bytes]:
+        return [await self.synthesise(text, language) for text in texts]

@@ -124,20 +124,26 @@ async def ensure_system_media(db: Database, media_dir: Path, speech: Speech) -> 
         {"account_id": SYSTEM_ACCOUNT_ID},
     )
     present = {row["key"]: row for row in rows}
+
+    def is_there(key: str) -> bool:
+        return key in present and (media_dir / f"{present[key]['sha256']}.wav").exists()
+
+    missing = [
+        (key, sound.text)
+        for key, sound in SYSTEM_SET.items()
+        if isinstance(sound, _Spoken) and not (is_there(key) and present[key]["spoken_text"] == sound.text)
+    ]
+    spoken = await speech.synthesise_all([text for _, text in missing], DEFAULT_LANGUAGE)
+    made = {key: wav for (key, _), wav in zip(missing, spoken, strict=True)}
     for key, sound in SYSTEM_SET.items():
-        row = present.get(key)
-        there = row is not None and (media_dir / f"{row['sha256']}.wav").exists()
-        if isinstance(sound, _Spoken):
-            if row is not None and there and row["spoken_text"] == sound.text:
-                continue
-            wav = await speech.synthesise(sound.text, DEFAULT_LANGUAGE)
-        else:
-            wav = audio.wav(await asyncio.to_thread(sound.make))
-        if row is not None and there and row["sha256"] == hashlib.sha256(wav).hexdigest():
-            continue
+        if isinstance(sound, _Made):
+            made[key] = audio.wav(await asyncio.to_thread(sound.make))
+            if is_there(key) and present[key]["sha256"] == hashlib.sha256(made[key]).hexdigest():
+                del made[key]
+    for key, wav in made.items():
         stored = await store_sound(media_dir, wav)
-        if row is None or row["sha256"] != stored.sha256:
-            await _write_row(db, key, sound, stored)
+        if key not in present or present[key]["sha256"] != stored.sha256:
+            await _write_row(db, key, SYSTEM_SET[key], stored)
 
 
 async def _write_row(db: Database, key: str, sound: _Spoken | _Made, stored: StoredSound) -> None:
