@@ -17,7 +17,7 @@ from trunkline.speech import audio
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("third setup"),
+    pytest.mark.xdist_group("setup of reports"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]

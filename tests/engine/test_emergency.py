@@ -12,7 +12,7 @@ from trunkline.demo.outside import Answer
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.attack,
-    pytest.mark.xdist_group("third setup"),
+    pytest.mark.xdist_group("setup of reports"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]

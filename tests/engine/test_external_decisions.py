@@ -20,7 +20,7 @@ from trunkline.demo.outside import Answer, Call, busy
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("second setup"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(120),
 ]

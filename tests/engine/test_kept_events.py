@@ -15,7 +15,7 @@ from trunkline.demo.outside import Answer, Ignore
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.durability,
-    pytest.mark.xdist_group("second setup"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]

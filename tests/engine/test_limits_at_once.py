@@ -18,7 +18,7 @@ from trunkline.runtime import postgres
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("third setup"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),  # the first one sets the setup, maybe on a busy machine
 ]

@@ -11,7 +11,7 @@ from trunkline.demo.outside import Answer, Behaviour, Ignore, busy, decline, no_
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("third setup"),
+    pytest.mark.xdist_group("setup of reports"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]

@@ -12,7 +12,7 @@ from trunkline.demo.outside import Answer, Ignore, Redirect, busy
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("third setup"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]

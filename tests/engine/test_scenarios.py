@@ -24,7 +24,7 @@ from trunkline.telephony.ari import AriError
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("second setup"),
+    pytest.mark.xdist_group("setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
