@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -225,6 +226,14 @@ def test_a_long_transcript_is_shortened_at_a_line() -> None:
     assert len(body) <= api.TEXT_MAX
     assert body.endswith("<br>(shortened)")
     assert "Ended: operator disconnects" in body
+
+
+@given(TEXTS)
+def test_a_text_is_edited_when_its_words_are(text: str) -> None:
+    sent = html.escape(text) + "<br>Ended: done"
+    for there in (sent, sent.replace("<br>", "<br />\n"), f"<div>{sent}</div>", None, ""):
+        assert not engagement.is_edited(sent, there)
+    assert engagement.is_edited(sent, sent + "<br>Call again")
 
 
 def test_only_https_recordings_and_only_when_wanted() -> None:

@@ -143,3 +143,13 @@ async def test_a_comment_and_a_transcript_are_added_later(rig: Rig) -> None:
         await rig.settled(wake=True)
         assert portal.calls[0].properties["hs_call_body"].endswith("<br>Employee: Good morning")
         assert await calls.note_added(rig.db) == 0
+
+        portal.calls[0].properties["hs_call_body"] += "<br>My own note"
+        await rig.db.execute(
+            """insert into communication_comments (account_id, communication_type, communication_id, comment)
+               values (%s, 'call', %s, 'Another comment')""",
+            (account_id, call_id),
+        )
+        await calls.note_added(rig.db)
+        await rig.settled(wake=True)
+        assert portal.calls[0].properties["hs_call_body"].endswith("Good morning<br>My own note")

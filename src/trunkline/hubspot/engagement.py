@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +30,11 @@ ESSENTIAL = (
 OPTIONAL = frozenset({"hs_call_disposition", "hs_call_external_account_id", OWNER})
 """Properties without which an engagement is created when the portal refuses them: it can have other outcomes of calls, and
 an owner can be removed."""
+
+TEXTS = ("hs_call_title", "hs_call_body")
+"""Properties that people edit."""
+
+_TAG = re.compile(r"<[^>]*>")
 
 _TRUNCATED = "<br>(shortened)"
 
@@ -200,6 +206,15 @@ def task_subject(call: CallRecord, installation: str) -> str:
     """See :func:`task`."""
     own = external_id(installation, call.account_id, call.call_session_id)
     return f"Call back {_e164(call.contact_number) or 'a withheld number'} ({own})"
+
+
+def is_edited(sent: str, there: str | None) -> bool:
+    """Whether somebody has changed a text since it was sent. HubSpot may write its tags and spaces in another form."""
+    return bool(there) and _plain(sent) != _plain(there or "")
+
+
+def _plain(text: str) -> str:
+    return "".join(html.unescape(_TAG.sub("", text)).split())
 
 
 def needs_task(call: CallRecord) -> bool:

@@ -210,10 +210,17 @@ class Pusher:
     async def _change(
         self, connection: Connection, row: Row, object_id: str, wanted: Mapping[str, str]
     ) -> None:
-        """Write what differs from what was sent; all of an engagement that was found, which may be half written."""
+        """Write what differs from what was sent, except texts that somebody has edited; all of an engagement that was
+        found, which may be half written."""
         sent = row["sent"]
         changes = {name: value for name, value in wanted.items() if sent.get(name) != value}
         changes |= {name: "" for name in sent if name not in wanted}
+        texts = [name for name in engagement.TEXTS if name in changes and sent.get(name)]
+        if texts:
+            there = (await self._client.get(connection, Kind.CALL, object_id, texts)).get("properties") or {}
+            for name in texts:
+                if engagement.is_edited(sent[name], there.get(name)):
+                    del changes[name]
         if changes:
             await _without_refused(
                 changes, lambda some: self._client.update(connection, Kind.CALL, object_id, some)
