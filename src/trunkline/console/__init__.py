@@ -21,4 +21,5 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``lists``         contacts, employees, lines
 ``queues_live``   queues as they are now
 ``me``            the own user: codes of an app
+``search``        contacts, employees and calls by a name or number
 """

@@ -13,7 +13,7 @@ from aiohttp import web
 from trunkline.apis.address import address_reader, country_reader, networks
 from trunkline.apis.request_share import CHECK, SESSION_COOKIE
 from trunkline.apis.service.request_context import Services
-from trunkline.console import call_page, calls, home, lists, me, phone, queues_live
+from trunkline.console import call_page, calls, home, lists, me, phone, queues_live, search
 from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, choose, translatable
 from trunkline.console.page import Entry, Page
@@ -55,6 +55,7 @@ PAGES: tuple[Page, ...] = (
     *lists.PAGES,
     *queues_live.PAGES,
     *me.PAGES,
+    *search.PAGES,
     *phone.PAGES,
 )
 ENTRIES: tuple[Entry, ...] = (

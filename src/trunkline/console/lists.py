@@ -56,16 +56,8 @@ class ListPage:
         words = visit.request.query.get("words", "").strip().replace("\0", "")[:_WORDS_MAX]
         chosen = visit.request.query.get("state", "")
         number = page_number(visit.request)
-        found = await visit.reader.list(
-            self.listing,
-            {
-                "fields": list(self.fields),
-                "filter": self._filter(words, chosen),
-                "sort": [{"field": self.order, "order": "asc"}] if self.order else [],
-                "limit": PAGE_SIZE,
-                "offset": min((number - 1) * PAGE_SIZE, _OFFSET_MAX),
-            },
-        )
+        offset = min((number - 1) * PAGE_SIZE, _OFFSET_MAX)
+        found = await visit.reader.list(self.listing, self.params(words, chosen, PAGE_SIZE, offset))
 
         def path(**changes: Any) -> str:
             query = {"words": words, "state": chosen, "page": "", **changes}
@@ -85,6 +77,20 @@ class ListPage:
             page_path=path,
             REGISTERED=REGISTERED,
         )
+
+    def params(self, words: str, state: str, limit: int, offset: int) -> dict[str, Any]:
+        """What is asked of the listing.
+
+        :param words: of a search; empty: all.
+        :param state: one of :attr:`states`; anything else: all.
+        """
+        return {
+            "fields": list(self.fields),
+            "filter": self._filter(words, state),
+            "sort": [{"field": self.order, "order": "asc"}] if self.order else [],
+            "limit": limit,
+            "offset": offset,
+        }
 
     def entry(self) -> Entry:
         """In the navigation."""

@@ -1,0 +1,97 @@
+"""A search over contacts, employees and calls, from every page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from trunkline.console.call_filter import CallFilter, When
+from trunkline.console.calls import may_see_calls, visible
+from trunkline.console.lists import LISTS
+from trunkline.console.page import Page
+from trunkline.console.visit import Visit
+from trunkline.reports.calls import calls_for_people
+
+PATH = "/console/search"
+
+SHOWN = 10
+"""Of each kind."""
+
+CALL_DAYS = 30
+"""Calls of so many days are searched."""
+
+_WORDS_MAX = 60
+
+_DIGITS_MIN = 3
+"""Words with so many digits are a part of a number."""
+
+_SEARCHED = LISTS[:2]
+
+_CALL_FIELDS = (
+    "id",
+    "start_time",
+    "direction",
+    "is_internal",
+    "is_lost",
+    "contact_phone_number",
+    "contact_full_name",
+)
+
+
+async def _show(visit: Visit) -> web.StreamResponse:
+    words = visit.request.query.get("words", "").strip().replace("\0", "")[:_WORDS_MAX]
+    found: dict[str, Sequence[Mapping[str, Any]]] = {}
+    calls: Sequence[Mapping[str, Any]] | None = None
+    chosen = _calls_of(words, visit)
+    if words:
+        for one in _SEARCHED:
+            if visit.may(one.needs):
+                page = await visit.reader.list(one.listing, one.params(words, "", SHOWN, 0))
+                found[one.path] = orjson.loads(page.rows)
+        if may_see_calls(visit.caller):
+            calls = await _read_calls(visit, chosen)
+    return visit.page(
+        "search.html",
+        words=words,
+        lists=_SEARCHED,
+        found=found,
+        calls=calls,
+        all_calls=chosen.path(),
+        days=CALL_DAYS,
+    )
+
+
+def _calls_of(words: str, visit: Visit) -> CallFilter:
+    digits = "".join(one for one in words if one.isascii() and one.isdigit())
+    is_number = len(digits) >= _DIGITS_MIN
+    return CallFilter(
+        when=When.PERIOD,
+        first=visit.today - timedelta(days=CALL_DAYS),
+        last=visit.today,
+        number=digits if is_number else "",
+        words="" if is_number else words,
+    )
+
+
+async def _read_calls(visit: Visit, chosen: CallFilter) -> Sequence[Mapping[str, Any]]:
+    first, last = chosen.moments(visit.today)
+    page = await calls_for_people(
+        visit.reader,
+        {
+            "date_from": first,
+            "date_till": last,
+            "fields": list(_CALL_FIELDS),
+            "filter": visible(visit, chosen),
+            "sort": [{"field": "start_time", "order": "desc"}],
+            "limit": SHOWN,
+        },
+    )
+    calls: Sequence[Mapping[str, Any]] = orjson.loads(page.rows)
+    return calls
+
+
+PAGES = (Page(PATH, _show),)
