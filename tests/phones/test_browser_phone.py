@@ -244,6 +244,66 @@ async def test_a_consultation_then_both_others_are_connected(setup: Setup, phone
     await at_boris.ended()
 
 
+@pytest.mark.parametrize("caller", ["browser", "desk phone"])
+async def test_a_call_goes_on_after_the_page_is_loaded_again(
+    setup: Setup, phone: BrowserPhone, caller: str
+) -> None:
+    before = await setup.last_id()
+    if caller == "browser":
+        setup.anna.on_call(Answer(after=0.3))
+        call = await phone.dial("201")
+        at_anna = await setup.anna.next_call()
+    else:
+        at_anna = await setup.anna.dial("204")
+        call = phone.calls.first
+        await phone.is_in(call, "ringing")
+        await phone.press(call, "answer")
+    await phone.hears(call, setup.anna.tone)
+    phone.page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    for _ in range(2):
+        await phone.page.reload()
+        await phone.ready()
+        await phone.is_in(call, "talking")
+        await asyncio.gather(phone.hears(call, setup.anna.tone), setup.hears(at_anna, TONE))
+    await phone.press(call, "hold")
+    await _hears_music(at_anna)
+    await phone.press(call, "resume")
+    await asyncio.gather(phone.hears(call, setup.anna.tone), setup.hears(at_anna, TONE))
+    await phone.press(call, "hang-up")
+    await at_anna.ended()
+    row = await setup.row(before)
+    assert not row["is_transfer"]
+
+
+async def test_of_two_tabs_one_has_the_phone(
+    setup: Setup, phone: BrowserPhone, operator: BrowserContext
+) -> None:
+    at_anna = await setup.anna.dial("204")
+    call = phone.calls.first
+    await phone.is_in(call, "ringing")
+    await phone.press(call, "answer")
+    await phone.hears(call, setup.anna.tone)
+    page = await operator.new_page()
+    other = BrowserPhone(page, phone.url)
+    await page.goto(f"{phone.url}/console/phone")
+    await expect(page.locator("#phone")).to_have_attribute("data-state", "elsewhere")
+    await expect(other.calls).to_have_count(0)
+
+    await page.click("[data-part=take]")
+    await other.ready()
+    await expect(phone.page.locator("#phone")).to_have_attribute("data-state", "elsewhere")
+    taken = other.calls.first
+    await other.is_in(taken, "talking")
+    await asyncio.gather(other.hears(taken, setup.anna.tone), setup.hears(at_anna, TONE))
+
+    await page.close()  # the first tab goes on
+    await phone.ready()
+    call = phone.calls.first
+    await asyncio.gather(phone.hears(call, setup.anna.tone), setup.hears(at_anna, TONE))
+    await at_anna.hangup()
+    await expect(phone.calls).to_have_count(0)
+
+
 async def _hears_music(call: Call, timeout: float = 15.0) -> None:
     """A whole second comes with sound that is not the tone of the browser."""
     deadline = time.monotonic() + timeout

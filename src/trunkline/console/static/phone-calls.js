@@ -5,6 +5,8 @@
 const STORED = "trunkline-phone-calls";
 /** Milliseconds after which Asterisk has ended a call whose browser is gone. */
 const STORED_MAX = 100_000;
+/** Milliseconds between two times that the calls are stored, for a page that ends without notice. */
+const STORE_EVERY = 10_000;
 const REGISTER_SECONDS = 120;
 /** Milliseconds for which a call without sound waits for the network. */
 const NETWORK_WAIT = 60_000;
@@ -81,6 +83,7 @@ export class Phone extends EventTarget {
     /** @type {any[]} */
     this._resumable = [];
     addEventListener("pagehide", () => this._store());
+    setInterval(() => this._store(), STORE_EVERY);
     addEventListener("online", () => this._recover());
   }
 
@@ -99,7 +102,7 @@ export class Phone extends EventTarget {
       }
     }
     if (run !== this._run) return;
-    this._resumable = [];
+    this._resumable = stored(/** @type {Line} */ (this.line).user);
     this._open();
   }
 
@@ -457,27 +460,53 @@ export class Phone extends EventTarget {
     call.since = kept.since;
     call.held = kept.held;
     this._watch(call);
+    session.on("sdp", (/** @type {any} */ data) => {
+      data.sdp = data.originator === "local" ? withEnded(data.sdp) : withoutEnded(data.sdp);
+    });
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: this._microphone(), video: false });
       session._localMediaStream = stream;
       session._localMediaStreamLocallyGenerated = true;
       session._createRTCConnection({ iceServers: [] });
       for (const track of stream.getTracks()) session._connection.addTrack(track, stream);
-      session.on("sdp", (/** @type {any} */ data) => {
-        // The keys of the former page are gone: its connection is not the one to go on with (RFC 4145).
-        if (data.originator === "local" && data.type === "offer" && !data.sdp.includes("a=connection:")) {
-          data.sdp = data.sdp.replace(/a=setup:actpass\r\n/g, "a=setup:actpass\r\na=connection:new\r\n");
-        }
-      });
-      // The first offer only: a hold later keeps the connection.
+      await this._endStream(session);
       await new Promise((resolve, reject) => {
         session._sendReinvite({ eventHandlers: { succeeded: resolve, failed: reject } });
       });
-      session.removeAllListeners("sdp");
       if (kept.muted) this.mute(call, true);
     } catch (error) {
+      console.warn("the call cannot go on:", error);
       if (!session.isEnded()) session.terminate();
     }
+  }
+
+  /**
+   * End the stream of the former page. Its keys are gone, and Asterisk makes no new ones for a stream that it has: another
+   * stream takes its place for a moment, so that the first one begins anew with the next offer.
+   * @param {any} session
+   */
+  async _endStream(session) {
+    const connection = new RTCPeerConnection();
+    connection.addTransceiver("audio");
+    const offer = await connection.createOffer();
+    connection.close();
+    const [head, ...streams] = parts(offer.sdp ?? "");
+    await new Promise((resolve, reject) => {
+      session.sendRequest("INVITE", {
+        extraHeaders: [`Contact: ${session._contact}`, "Content-Type: application/sdp"],
+        body: [head, ENDED, ...streams].join(""),
+        eventHandlers: {
+          onSuccessResponse: () => {
+            session.sendRequest("ACK");
+            resolve(undefined);
+          },
+          onErrorResponse: (/** @type {any} */ response) => reject(new Error(`status ${response.status_code}`)),
+          onTransportError: reject,
+          onRequestTimeout: reject,
+          onDialogError: reject,
+        },
+      });
+    });
   }
 
   /** @param {Phone["state"]} state */
@@ -503,6 +532,32 @@ function stored(user) {
   } catch {
     return [];
   }
+}
+
+const ENDED = ["m=audio 0 UDP/TLS/RTP/SAVPF 0", "c=IN IP4 0.0.0.0", "a=inactive", "a=mid:ended", ""].join("\r\n");
+
+/**
+ * @param {string} sdp
+ * @returns {string[]} what is of the session, then each stream
+ */
+function parts(sdp) {
+  return sdp.split(/(?=^m=)/m);
+}
+
+/**
+ * A description of the browser, with the stream that has ended.
+ * @param {string} sdp
+ */
+function withEnded(sdp) {
+  return sdp.includes("a=mid:ended") ? sdp : sdp + ENDED;
+}
+
+/**
+ * A description for the browser, which knows nothing of the stream that has ended.
+ * @param {string} sdp
+ */
+function withoutEnded(sdp) {
+  return parts(sdp).slice(0, 2).join("");
 }
 
 /** @param {number} milliseconds */
