@@ -15,7 +15,7 @@ from trunkline.queues.account import AccountQueues, Queue
 from trunkline.queues.agents import Agent
 from trunkline.queues.callers import Caller
 from trunkline.queues.context import QueueContext
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.effects import CancelOffer, Effect, StartOffer
 from trunkline.queues.rules import LiveQueues, decide
 from trunkline.queues.settings import AgentSettings, QueueSettings
@@ -43,7 +43,7 @@ class QueueSimulation:
         self.effects: list[Effect] = []
         self.ignored: list[str] = []
         self.alarm: Instant | None = None
-        self.last: Decision | None = None
+        self.last: QueueDecision | None = None
 
     # --- set-up
 
@@ -71,7 +71,7 @@ class QueueSimulation:
 
     # --- inputs
 
-    def give(self, given: i.Input) -> Decision:
+    def give(self, given: i.Input) -> QueueDecision:
         decision = decide(self.queues, given, self.context, self.clock)
         for event in decision.events:
             unknown = event.data.keys() - DOCUMENTED_KEYS[event.type]

@@ -21,7 +21,7 @@ from trunkline.core.errors import Refused
 from trunkline.queues import evaluation, rules
 from trunkline.queues import inputs as i
 from trunkline.queues.account import AccountQueues
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.effects import CancelDial, DialCallback, LeaveQueue, StartOffer
 from trunkline.queues.settings import AgentSettings, QueueSettings, SkillRequirement, Strategy
 from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome
@@ -90,7 +90,7 @@ class Walk(RuleBasedStateMachine):
 
     # --- what every input passes through
 
-    def give(self, given: i.Input) -> Decision | None:
+    def give(self, given: i.Input) -> QueueDecision | None:
         """One input; None: it was refused."""
         simulation = self.simulation
         before = len(simulation.effects)
@@ -335,7 +335,7 @@ class Walk(RuleBasedStateMachine):
         return sorted((one.caller_id, one.number) for queue in queues for one in queue.tickets.values())
 
 
-def compared(decision: Decision) -> None:
+def compared(decision: QueueDecision) -> None:
     """The evaluation of the product, compared with the naive one (14.3, 14.7)."""
     before: AccountQueues = pickle.loads(pickle.dumps(decision.state))
     first = len(decision.effects)

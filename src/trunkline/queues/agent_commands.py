@@ -8,13 +8,13 @@ from trunkline.core.errors import InvalidInput, InvalidState
 from trunkline.events.catalogue import EventType
 from trunkline.queues import callbacks, offers
 from trunkline.queues.callers import after
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.inputs import AgentCallEnded, AgentCallStarted, SetState, SetStatus, SetWrapUp
 from trunkline.queues.settings import check_seconds
 from trunkline.queues.states import AgentState, AgentStatus
 
 
-def set_status(decision: Decision, given: SetStatus) -> None:
+def set_status(decision: QueueDecision, given: SetStatus) -> None:
     """Change the status. Any but Available cancels an offer in progress; a call goes on (3.5). Setting the present one
     changes nothing, except the reason of a break.
 
@@ -43,7 +43,7 @@ def set_status(decision: Decision, given: SetStatus) -> None:
         callbacks.withdraw_agent(decision, agent)
 
 
-def set_state(decision: Decision, given: SetState) -> None:
+def set_state(decision: QueueDecision, given: SetState) -> None:
     """Park or release an agent (3.3). Parking during an offer or a queue call applies when that has ended.
 
     :raises NotFound: there is no such agent.
@@ -64,13 +64,13 @@ def set_state(decision: Decision, given: SetState) -> None:
         _change_state(decision, given, afterwards=False)
 
 
-def _change_state(decision: Decision, given: SetState, *, afterwards: bool) -> None:
+def _change_state(decision: QueueDecision, given: SetState, *, afterwards: bool) -> None:
     decision.emit_for_agent(
         given.agent_id, EventType.AGENT_STATE_CHANGED, state=given.state.value, afterwards=afterwards
     )
 
 
-def set_wrap_up(decision: Decision, given: SetWrapUp) -> None:
+def set_wrap_up(decision: QueueDecision, given: SetWrapUp) -> None:
     """Set the end of wrap-up, at any time; 0 ends it at once (7.5).
 
     :raises NotFound: there is no such agent.
@@ -82,7 +82,7 @@ def set_wrap_up(decision: Decision, given: SetWrapUp) -> None:
     decision.emit_for_agent(agent, EventType.AGENT_WRAP_UP_SET, until=after(decision.now, seconds))
 
 
-def call_started(decision: Decision, given: AgentCallStarted) -> None:
+def call_started(decision: QueueDecision, given: AgentCallStarted) -> None:
     """A tracked call that is no queue call (5.6).
 
     :raises NotFound: there is no such agent.
@@ -92,7 +92,7 @@ def call_started(decision: Decision, given: AgentCallStarted) -> None:
         decision.emit_for_agent(agent, EventType.AGENT_CALL_STARTED, call=given.call)
 
 
-def call_ended(decision: Decision, given: AgentCallEnded) -> bool:
+def call_ended(decision: QueueDecision, given: AgentCallEnded) -> bool:
     """It has ended. False: it was not there."""
     agent = decision.state.agents.get(given.agent_id)
     if agent is None or given.call not in agent.external_calls:

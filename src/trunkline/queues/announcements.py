@@ -12,11 +12,11 @@ from trunkline.events.catalogue import EventType
 from trunkline.queues import overview
 from trunkline.queues.account import Queue
 from trunkline.queues.callers import Caller
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.effects import UNSAID, PlaceInQueue, PlayAnnouncement, PlayJoinAnnouncement
 
 
-def joined(decision: Decision, caller: Caller) -> None:
+def joined(decision: QueueDecision, caller: Caller) -> None:
     """Play what a caller hears once after joining."""
     queue = decision.state.queues[caller.queue_id]
     media_id = queue.settings.join_announce
@@ -25,7 +25,7 @@ def joined(decision: Decision, caller: Caller) -> None:
         decision.do(PlayJoinAnnouncement(caller.caller_id, caller.call_session_id, media_id, place))
 
 
-def play_due(decision: Decision) -> None:
+def play_due(decision: QueueDecision) -> None:
     """Play the announcement to every caller for whom it is time, and set the next time."""
     index, now = decision.index, decision.now
     positions: dict[int, dict[int, int]] = {}
@@ -54,12 +54,12 @@ def expected_minutes(queue: Queue) -> int | None:
     return max(1, math.ceil(sum(waits) / len(waits) / 60)) if waits else None
 
 
-def ended(decision: Decision, caller_id: int) -> None:
+def ended(decision: QueueDecision, caller_id: int) -> None:
     """It was played to its end."""
     decision.index.announcing.discard(caller_id)
 
 
-def failed(decision: Decision, caller_id: int) -> bool:
+def failed(decision: QueueDecision, caller_id: int) -> bool:
     """It cannot be played: it is not tried again for this caller. False: the caller has gone, or this is known."""
     caller = decision.caller(caller_id)
     decision.index.announcing.discard(caller_id)
@@ -73,7 +73,7 @@ def failed(decision: Decision, caller_id: int) -> bool:
     return True
 
 
-def _positions(decision: Decision, queue: Queue) -> dict[int, int]:
+def _positions(decision: QueueDecision, queue: Queue) -> dict[int, int]:
     """Position of each waiting caller, 1 is served first; empty when nobody hears it."""
     if not queue.settings.announce_position:
         return {}

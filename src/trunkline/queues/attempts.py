@@ -6,7 +6,7 @@ from trunkline.core.errors import InvalidState
 from trunkline.events.catalogue import EventType
 from trunkline.queues import offers
 from trunkline.queues.callers import Caller
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.effects import LeaveQueue
 from trunkline.queues.states import LeavingReason
 
@@ -17,7 +17,9 @@ OWN_MOVES = frozenset({LeavingReason.HANGUP})
 """Reasons for which the switch has nothing to do: the call is over."""
 
 
-def resume(decision: Decision, caller: Caller, call_session_id: int, *, is_callback: bool = False) -> None:
+def resume(
+    decision: QueueDecision, caller: Caller, call_session_id: int, *, is_callback: bool = False
+) -> None:
     """A new call takes over the record of an abandoned one, with its place (11.3)."""
     decision.emit_for_caller(
         caller.queue_id,
@@ -31,7 +33,7 @@ def resume(decision: Decision, caller: Caller, call_session_id: int, *, is_callb
     decision.index.schedule_announcement(caller.queue_id, caller.caller_id, decision.now)
 
 
-def leave(decision: Decision, caller: Caller, reason: LeavingReason, *, key: str | None = None) -> None:
+def leave(decision: QueueDecision, caller: Caller, reason: LeavingReason, *, key: str | None = None) -> None:
     """A caller leaves without having been connected (11.1): its offers are cancelled."""
     queue = decision.state.queues[caller.queue_id]
     destination = None
@@ -56,7 +58,7 @@ def leave(decision: Decision, caller: Caller, reason: LeavingReason, *, key: str
         decision.do(LeaveQueue(caller.caller_id, caller.call_session_id, reason.value, destination, key))
 
 
-def waiting_caller(decision: Decision, caller_id: int) -> Caller:
+def waiting_caller(decision: QueueDecision, caller_id: int) -> Caller:
     """A caller in Waiting or Trying.
 
     :raises InvalidState: there is none of this id.

@@ -25,7 +25,7 @@ from trunkline.queues import attempts, offers
 from trunkline.queues.account import Queue
 from trunkline.queues.agents import Agent
 from trunkline.queues.callers import Caller, Ticket, after
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.effects import CancelDial, DialCallback, PlayMusic
 from trunkline.queues.inputs import CallbackFailure
 from trunkline.queues.states import AgentState, LeavingReason, TicketState
@@ -43,7 +43,7 @@ class ClosingReason(StrEnum):
     QUEUE_REMOVED = "queue_removed"
 
 
-def request(decision: Decision, caller_id: int, number: str) -> None:
+def request(decision: QueueDecision, caller_id: int, number: str) -> None:
     """A waiting caller leaves and is called back.
 
     :raises InvalidInput: no number.
@@ -59,7 +59,7 @@ def request(decision: Decision, caller_id: int, number: str) -> None:
     decision.emit_for_ticket(caller.queue_id, caller_id, EventType.CALLBACK_REQUESTED, number=number)
 
 
-def cancel(decision: Decision, number: str) -> None:
+def cancel(decision: QueueDecision, number: str) -> None:
     """Cancel the open callback to a number.
 
     :raises NotFound: there is none.
@@ -70,7 +70,7 @@ def cancel(decision: Decision, number: str) -> None:
     _close(decision, decision.state.queues[found[0]], found[1], ClosingReason.CANCELLED)
 
 
-def called_in(decision: Decision, queue: Queue, number: str) -> Caller | None:
+def called_in(decision: QueueDecision, queue: Queue, number: str) -> Caller | None:
     """A customer calls in: open callbacks to the number, and those which were asked for from it, are cancelled.
 
     :returns: whose place the call takes over, when there was one in the same queue.
@@ -83,7 +83,7 @@ def called_in(decision: Decision, queue: Queue, number: str) -> Caller | None:
     return place
 
 
-def _tickets_of(decision: Decision, number: str) -> list[tuple[int, int]]:
+def _tickets_of(decision: QueueDecision, number: str) -> list[tuple[int, int]]:
     """Queue and caller of the open callbacks to a number, or of callers from it."""
     to_number = decision.index.ticket_of.get(number)
     from_number = [
@@ -95,7 +95,7 @@ def _tickets_of(decision: Decision, number: str) -> list[tuple[int, int]]:
     return list(dict.fromkeys([*from_number, *([to_number] if to_number is not None else [])]))
 
 
-def dial(decision: Decision, queue: Queue, ticket: Ticket, agent: Agent) -> bool:
+def dial(decision: QueueDecision, queue: Queue, ticket: Ticket, agent: Agent) -> bool:
     """Reserve an agent and call the customer. False: one of them is not free any more."""
     if ticket.state is not TicketState.QUEUED or not decision.index.is_free_for(agent, queue.queue_id):
         return False
@@ -110,7 +110,7 @@ def dial(decision: Decision, queue: Queue, ticket: Ticket, agent: Agent) -> bool
     return True
 
 
-def confirmed(decision: Decision, caller_id: int, call_session_id: int) -> bool:
+def confirmed(decision: QueueDecision, caller_id: int, call_session_id: int) -> bool:
     """The customer was reached and has confirmed: the caller waits at its place, and the reserved agent is called.
 
     False: the ticket is not open any more, and the call is to be ended.
@@ -130,7 +130,7 @@ def confirmed(decision: Decision, caller_id: int, call_session_id: int) -> bool:
     return True
 
 
-def failed(decision: Decision, caller_id: int, failure: CallbackFailure) -> bool:
+def failed(decision: QueueDecision, caller_id: int, failure: CallbackFailure) -> bool:
     """The customer was not reached. False: nobody was being called."""
     found = _ticket(decision, caller_id)
     if found is None or found[1].state is not TicketState.DIALLING:
@@ -139,7 +139,7 @@ def failed(decision: Decision, caller_id: int, failure: CallbackFailure) -> bool
     return True
 
 
-def withdraw_agent(decision: Decision, agent: Agent, *, queue_id: int | None = None) -> None:
+def withdraw_agent(decision: QueueDecision, agent: Agent, *, queue_id: int | None = None) -> None:
     """A reserved agent is not available any more: the customer is still being called, and waits for another one then.
 
     :param queue_id: only a reservation for this queue.
@@ -149,7 +149,7 @@ def withdraw_agent(decision: Decision, agent: Agent, *, queue_id: int | None = N
         _release(decision, decision.state.queues[engagement.queue_id], engagement.caller_id, agent)
 
 
-def handle_due(decision: Decision) -> None:
+def handle_due(decision: QueueDecision) -> None:
     """What the passing of time does: tickets may be tried again, calls to customers took too long, tickets expire."""
     index, now = decision.index, decision.now
     while index.tickets and index.tickets[0][0] <= now:
@@ -172,7 +172,7 @@ def handle_due(decision: Decision) -> None:
                 index.sync_ticket(queue_id, caller_id, now)
 
 
-def interrupted(decision: Decision, queue: Queue, ticket: Ticket) -> None:
+def interrupted(decision: QueueDecision, queue: Queue, ticket: Ticket) -> None:
     """After a restart the customer is not being called any more: that is no try (13.2)."""
     agent = _reserved(decision, queue, ticket)
     decision.emit_for_ticket(
@@ -187,13 +187,13 @@ def interrupted(decision: Decision, queue: Queue, ticket: Ticket) -> None:
         _release(decision, queue, ticket.caller_id, agent)
 
 
-def close_all(decision: Decision, queue: Queue) -> None:
+def close_all(decision: QueueDecision, queue: Queue) -> None:
     """The queue is being removed."""
     for caller_id in list(queue.tickets):
         _close(decision, queue, caller_id, ClosingReason.QUEUE_REMOVED)
 
 
-def _not_reached(decision: Decision, queue: Queue, ticket: Ticket, failure: str) -> None:
+def _not_reached(decision: QueueDecision, queue: Queue, ticket: Ticket, failure: str) -> None:
     agent = _reserved(decision, queue, ticket)
     decision.emit_for_ticket(
         queue.queue_id,
@@ -209,7 +209,7 @@ def _not_reached(decision: Decision, queue: Queue, ticket: Ticket, failure: str)
         _closed(decision, queue, ticket.caller_id, ClosingReason.NOT_REACHED)
 
 
-def _close(decision: Decision, queue: Queue, caller_id: int, reason: ClosingReason) -> None:
+def _close(decision: QueueDecision, queue: Queue, caller_id: int, reason: ClosingReason) -> None:
     ticket = queue.tickets[caller_id]
     agent = _reserved(decision, queue, ticket)
     if ticket.state is TicketState.DIALLING:
@@ -219,15 +219,15 @@ def _close(decision: Decision, queue: Queue, caller_id: int, reason: ClosingReas
         _release(decision, queue, caller_id, agent)
 
 
-def _closed(decision: Decision, queue: Queue, caller_id: int, reason: ClosingReason) -> None:
+def _closed(decision: QueueDecision, queue: Queue, caller_id: int, reason: ClosingReason) -> None:
     decision.emit_for_ticket(queue.queue_id, caller_id, EventType.CALLBACK_CLOSED, reason=reason.value)
 
 
-def _release(decision: Decision, queue: Queue, caller_id: int, agent: Agent) -> None:
+def _release(decision: QueueDecision, queue: Queue, caller_id: int, agent: Agent) -> None:
     decision.emit_for_agent(agent, EventType.AGENT_RELEASED, queue_id=queue.queue_id, caller_id=caller_id)
 
 
-def _reserved(decision: Decision, queue: Queue, ticket: Ticket) -> Agent | None:
+def _reserved(decision: QueueDecision, queue: Queue, ticket: Ticket) -> Agent | None:
     """The agent who is still reserved for a ticket."""
     agent = decision.state.agents.get(ticket.agent_id) if ticket.agent_id is not None else None
     if agent is None or agent.engagement is None or agent.state is not AgentState.RESERVED:
@@ -236,7 +236,7 @@ def _reserved(decision: Decision, queue: Queue, ticket: Ticket) -> Agent | None:
     return agent if is_for_it else None
 
 
-def _ticket(decision: Decision, caller_id: int) -> tuple[Queue, Ticket] | None:
+def _ticket(decision: QueueDecision, caller_id: int) -> tuple[Queue, Ticket] | None:
     queue_id = decision.index.queue_of.get(caller_id)
     queue = decision.state.queues.get(queue_id) if queue_id is not None else None
     ticket = queue.tickets.get(caller_id) if queue is not None else None

@@ -6,19 +6,19 @@ from trunkline.core.errors import InUse, NotFound
 from trunkline.events.catalogue import EventType
 from trunkline.queues import attempts, callbacks, offers
 from trunkline.queues.agents import Agent
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.inputs import RemoveAgent, RemoveQueue, RemoveTier, SetAgent, SetQueue, SetTier
 from trunkline.queues.settings import check_place
 from trunkline.queues.states import LeavingReason
 
 
-def set_queue(decision: Decision, given: SetQueue) -> None:
+def set_queue(decision: QueueDecision, given: SetQueue) -> None:
     """Create or change a queue: callers keep place and score, running offers go on (6.7)."""
     decision.emit_for_queue(given.queue_id, EventType.QUEUE_SET, settings=given.settings.values())
     decision.index.sync_queue(given.queue_id, decision.now)
 
 
-def remove_queue(decision: Decision, given: RemoveQueue) -> None:
+def remove_queue(decision: QueueDecision, given: RemoveQueue) -> None:
     """Remove a queue.
 
     :raises NotFound: there is no such queue.
@@ -37,7 +37,7 @@ def remove_queue(decision: Decision, given: RemoveQueue) -> None:
     decision.index.sync_queue(queue.queue_id, decision.now)
 
 
-def set_agent(decision: Decision, given: SetAgent) -> None:
+def set_agent(decision: QueueDecision, given: SetAgent) -> None:
     """Create an agent, or change its settings.
 
     :raises InUse: an agent of this id was removed and is still in a queue call.
@@ -48,7 +48,7 @@ def set_agent(decision: Decision, given: SetAgent) -> None:
     decision.emit_for_agent(given.agent_id, EventType.AGENT_SET, settings=given.settings.values())
 
 
-def remove_agent(decision: Decision, given: RemoveAgent) -> None:
+def remove_agent(decision: QueueDecision, given: RemoveAgent) -> None:
     """Remove an agent and its tiers; a running offer is cancelled, a running call goes on and is counted.
 
     :raises NotFound: there is no such agent.
@@ -61,7 +61,7 @@ def remove_agent(decision: Decision, given: RemoveAgent) -> None:
     decision.emit_for_agent(agent, EventType.AGENT_REMOVED)
 
 
-def set_tier(decision: Decision, given: SetTier) -> None:
+def set_tier(decision: QueueDecision, given: SetTier) -> None:
     """Add an agent to a queue, or move it there.
 
     :raises NotFound: there is no such queue or agent.
@@ -81,7 +81,7 @@ def set_tier(decision: Decision, given: SetTier) -> None:
         decision.emit_for_queue(queue, EventType.QUEUE_POINTERS_MOVED, agent_id=agent.agent_id, **place)
 
 
-def remove_tier(decision: Decision, given: RemoveTier) -> None:
+def remove_tier(decision: QueueDecision, given: RemoveTier) -> None:
     """Take an agent out of a queue.
 
     :raises NotFound: there is no such agent, or it is not in this queue.
@@ -92,7 +92,7 @@ def remove_tier(decision: Decision, given: RemoveTier) -> None:
     _remove_tier(decision, agent, given.queue_id)
 
 
-def _remove_tier(decision: Decision, agent: Agent, queue_id: int) -> None:
+def _remove_tier(decision: QueueDecision, agent: Agent, queue_id: int) -> None:
     offers.cancel_of_agent(decision, agent, queue_id=queue_id)
     callbacks.withdraw_agent(decision, agent, queue_id=queue_id)
     decision.emit_for_agent(agent, EventType.TIER_REMOVED, queue_id=queue_id)

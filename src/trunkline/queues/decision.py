@@ -27,7 +27,7 @@ _OFFER_EVENTS = frozenset(
 )
 
 
-class Decision:
+class QueueDecision:
     """Collects what follows from one input. Every event is applied at once, so rules always see the present.
 
     The events of one decision belong to several streams. They are appended in one transaction: an offer has an event in the

@@ -16,14 +16,14 @@ from trunkline.events.catalogue import EventType
 from trunkline.queues import callbacks, limits, offers
 from trunkline.queues.account import Queue
 from trunkline.queues.callers import MICROSECONDS, Caller, Rank, microseconds
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.index import QueueView
 from trunkline.queues.order import in_order
 from trunkline.queues.settings import Strategy
 from trunkline.queues.strategies import FreeLevel, choose, choose_all
 
 
-def evaluate(decision: Decision) -> None:
+def evaluate(decision: QueueDecision) -> None:
     """Start all offers that are possible now."""
     queue_ids = sorted(decision.index.touched)
     heads: list[tuple[Rank, int, Iterator[Rank]]] = []
@@ -59,7 +59,7 @@ def _may_place(view: QueueView, now: Instant) -> bool:
     return not first.seconds or microseconds(now) - view.joined[0][0] >= first.seconds * MICROSECONDS
 
 
-def _place(decision: Decision, queue: Queue, view: QueueView, rank: Rank) -> None:
+def _place(decision: QueueDecision, queue: Queue, view: QueueView, rank: Rank) -> None:
     """Try to place one caller, or the callback of one."""
     waited = (microseconds(decision.now) - rank.joined_us) / MICROSECONDS
     levels = view.open_free(waited)
@@ -83,7 +83,9 @@ def _place(decision: Decision, queue: Queue, view: QueueView, rank: Rank) -> Non
             offers.start(decision, caller, decision.state.agents[agent_id])
 
 
-def _choose(decision: Decision, queue: Queue, levels: list[FreeLevel], caller: Caller | None) -> int | None:
+def _choose(
+    decision: QueueDecision, queue: Queue, levels: list[FreeLevel], caller: Caller | None
+) -> int | None:
     """The next agent; a caller whom nobody after its pointer can serve starts again from the top (6.3)."""
     strategy, random = queue.settings.strategy, decision.context.random
     pointer = caller.pointer if caller is not None else None
@@ -93,7 +95,7 @@ def _choose(decision: Decision, queue: Queue, levels: list[FreeLevel], caller: C
     return agent_id
 
 
-def _clear_pointers(decision: Decision, queue_id: int) -> None:
+def _clear_pointers(decision: QueueDecision, queue_id: int) -> None:
     """Callers of ``top-down`` who are still Waiting had nobody after their pointer: it is emptied (6.3)."""
     queue = decision.state.queues.get(queue_id)
     if queue is not None and queue.settings.strategy is Strategy.TOP_DOWN:

@@ -7,14 +7,14 @@ from trunkline.events.catalogue import EventType
 from trunkline.queues import announcements, callbacks, offers, reservations
 from trunkline.queues.attempts import leave, resume, waiting_caller
 from trunkline.queues.callers import Caller, after, base_score, exact
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.effects import PlayMusic
 from trunkline.queues.inputs import JoinQueue
 from trunkline.queues.settings import KEYS
 from trunkline.queues.states import CallerState, LeavingReason
 
 
-def join(decision: Decision, given: JoinQueue) -> None:
+def join(decision: QueueDecision, given: JoinQueue) -> None:
     """A call joins a queue as a new caller, or takes over a place (11.3, or the place of an open callback).
 
     :raises NotFound: there is no such queue.
@@ -54,7 +54,7 @@ def join(decision: Decision, given: JoinQueue) -> None:
     reservations.take(decision, caller)
 
 
-def _resumable(decision: Decision, given: JoinQueue) -> Caller | None:
+def _resumable(decision: QueueDecision, given: JoinQueue) -> Caller | None:
     """The most recently abandoned record that a call may take over (11.2 to 11.4)."""
     queue = decision.state.queues[given.queue_id]
     if not queue.settings.abandoned_resume_allowed or not given.number:
@@ -68,7 +68,7 @@ def _resumable(decision: Decision, given: JoinQueue) -> Caller | None:
     return max(found, key=lambda one: (one.abandoned_at, one.caller_id), default=None)
 
 
-def hung_up(decision: Decision, caller_id: int) -> bool:
+def hung_up(decision: QueueDecision, caller_id: int) -> bool:
     """The caller's call has ended. False: the caller was not there any more."""
     caller = decision.caller(caller_id)
     if caller is None or caller.state is CallerState.ABANDONED:
@@ -80,7 +80,7 @@ def hung_up(decision: Decision, caller_id: int) -> bool:
     return True
 
 
-def taken(decision: Decision, caller_id: int) -> None:
+def taken(decision: QueueDecision, caller_id: int) -> None:
     """A transfer or a command takes a caller out (``break_out``).
 
     :raises InvalidState: the caller is not waiting.
@@ -88,7 +88,7 @@ def taken(decision: Decision, caller_id: int) -> None:
     leave(decision, waiting_caller(decision, caller_id), LeavingReason.BREAK_OUT)
 
 
-def pressed_key(decision: Decision, caller_id: int, key: str) -> bool:
+def pressed_key(decision: QueueDecision, caller_id: int, key: str) -> bool:
     """Exit keys (10.4). False: the caller is not waiting, is being connected, or the key means nothing.
 
     :raises InvalidInput: there is no such key.
@@ -104,7 +104,7 @@ def pressed_key(decision: Decision, caller_id: int, key: str) -> bool:
     return True
 
 
-def music_failed(decision: Decision, caller_id: int) -> bool:
+def music_failed(decision: QueueDecision, caller_id: int) -> bool:
     """The caller hears silence; that is reported once until the settings change (10.1). False: nobody waits."""
     caller = decision.caller(caller_id)
     if caller is None:

@@ -11,7 +11,7 @@ from trunkline.events.catalogue import EventType
 from trunkline.queues import attempts
 from trunkline.queues.account import Queue
 from trunkline.queues.callers import MICROSECONDS, NEVER, Caller, after, exact, microseconds
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.index import QueueView
 from trunkline.queues.states import CallerState, LeavingReason
 
@@ -48,7 +48,7 @@ def is_over(queue: Queue, caller: Caller, now: Instant) -> bool:
     return limit is not None and now >= limit[0]
 
 
-def apply(decision: Decision, queue: Queue) -> None:
+def apply(decision: QueueDecision, queue: Queue) -> None:
     """Callers whose limit is reached leave, except while an offer rings for them."""
     over: list[tuple[Caller, LeavingReason]] = []
     for caller, due, reason in _by_limit(queue, decision.view(queue.queue_id)):
@@ -60,7 +60,7 @@ def apply(decision: Decision, queue: Queue) -> None:
         attempts.leave(decision, caller, reason)
 
 
-def discard(decision: Decision, queue: Queue) -> None:
+def discard(decision: QueueDecision, queue: Queue) -> None:
     """Remove abandoned callers that were kept long enough (11.2). One with an open callback is kept."""
     abandoned = decision.view(queue.queue_id).abandoned
     while abandoned:

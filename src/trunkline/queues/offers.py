@@ -9,7 +9,7 @@ from trunkline.core.errors import InvalidInput
 from trunkline.events.catalogue import EventType
 from trunkline.queues.agents import MAX_NO_ANSWER, Agent
 from trunkline.queues.callers import Caller, Offer, after, exact
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.effects import CancelOffer, Connect, StartOffer
 from trunkline.queues.settings import AgentSettings, QueueSettings
 from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome
@@ -56,7 +56,7 @@ def delay_after(outcome: OfferOutcome, settings: AgentSettings) -> int | None:
             return None
 
 
-def start(decision: Decision, caller: Caller, agent: Agent, *, is_reserved: bool = False) -> bool:
+def start(decision: QueueDecision, caller: Caller, agent: Agent, *, is_reserved: bool = False) -> bool:
     """Start an offer: reserve the agent and mark the caller in one step (2.5, 7.1).
 
     :param is_reserved: the agent was reserved for this callback or lead.
@@ -102,7 +102,7 @@ def start(decision: Decision, caller: Caller, agent: Agent, *, is_reserved: bool
     return True
 
 
-def ringing(decision: Decision, offer_id: int) -> bool:
+def ringing(decision: QueueDecision, offer_id: int) -> bool:
     """A device of the agent rings. False: the offer has ended."""
     found = find(decision, offer_id)
     if found is None:
@@ -113,7 +113,7 @@ def ringing(decision: Decision, offer_id: int) -> bool:
     return True
 
 
-def answered(decision: Decision, offer_id: int) -> bool:
+def answered(decision: QueueDecision, offer_id: int) -> bool:
     """The agent has answered: the first answer wins (7.2 step 1). False: the offer has ended."""
     found = find(decision, offer_id)
     if found is None:
@@ -130,7 +130,7 @@ def answered(decision: Decision, offer_id: int) -> bool:
     return True
 
 
-def connected(decision: Decision, offer_id: int) -> bool:
+def connected(decision: QueueDecision, offer_id: int) -> bool:
     """The two legs are connected (7.2 step 2). False: the offer has ended."""
     found = find(decision, offer_id)
     if found is None:
@@ -160,7 +160,7 @@ def connected(decision: Decision, offer_id: int) -> bool:
     return True
 
 
-def failed(decision: Decision, offer_id: int, outcome: OfferOutcome) -> bool:
+def failed(decision: QueueDecision, offer_id: int, outcome: OfferOutcome) -> bool:
     """The agent's leg has ended before it was connected (7.4). False: the offer has ended before.
 
     :raises InvalidInput: ``answered`` is no failure.
@@ -175,7 +175,7 @@ def failed(decision: Decision, offer_id: int, outcome: OfferOutcome) -> bool:
     return True
 
 
-def time_over(decision: Decision, offer_id: int) -> None:
+def time_over(decision: QueueDecision, offer_id: int) -> None:
     """The ring time is over (7.4f): nobody answered."""
     found = find(decision, offer_id)
     if found is not None and not found[1].is_answered and decision.now >= found[1].deadline:
@@ -184,13 +184,15 @@ def time_over(decision: Decision, offer_id: int) -> None:
         end(decision, caller, offer, OfferOutcome.NO_ANSWER)
 
 
-def cancel(decision: Decision, caller: Caller, offer: Offer, *, is_answered_elsewhere: bool = False) -> None:
+def cancel(
+    decision: QueueDecision, caller: Caller, offer: Offer, *, is_answered_elsewhere: bool = False
+) -> None:
     """Withdraw an offer in progress, with the outcome ``cancelled``."""
     decision.do(CancelOffer(offer.offer_id, offer.agent_id, is_answered_elsewhere))
     end(decision, caller, offer, OfferOutcome.CANCELLED)
 
 
-def cancel_of_agent(decision: Decision, agent: Agent, *, queue_id: int | None = None) -> None:
+def cancel_of_agent(decision: QueueDecision, agent: Agent, *, queue_id: int | None = None) -> None:
     """Withdraw the offer in progress to an agent, if there is one (3.5b, section 12).
 
     :param queue_id: only one of this queue.
@@ -203,13 +205,13 @@ def cancel_of_agent(decision: Decision, agent: Agent, *, queue_id: int | None = 
         cancel(decision, *found)
 
 
-def cancel_of_caller(decision: Decision, caller: Caller) -> None:
+def cancel_of_caller(decision: QueueDecision, caller: Caller) -> None:
     """Withdraw all offers for a caller (7.2 step 3, 11.1)."""
     for offer in list(caller.offers.values()):
         cancel(decision, caller, offer)
 
 
-def end(decision: Decision, caller: Caller, offer: Offer, outcome: OfferOutcome) -> None:
+def end(decision: QueueDecision, caller: Caller, offer: Offer, outcome: OfferOutcome) -> None:
     """An offer ends without a connection (7.3, 7.4)."""
     now, queue = decision.now, decision.state.queues[caller.queue_id]
     agent = decision.state.agents[offer.agent_id]
@@ -251,7 +253,7 @@ def end(decision: Decision, caller: Caller, offer: Offer, outcome: OfferOutcome)
             )
 
 
-def call_ended(decision: Decision, offer_id: int) -> bool:
+def call_ended(decision: QueueDecision, offer_id: int) -> bool:
     """The agent's own leg of a queue call has left (7.5). False: there is no such call."""
     agent_id = decision.index.agent_of.get(offer_id)
     agent = decision.state.agents.get(agent_id) if agent_id is not None else None
@@ -266,7 +268,7 @@ def call_ended(decision: Decision, offer_id: int) -> bool:
     return True
 
 
-def end_queue_call(decision: Decision, agent: Agent, *, parks: bool) -> None:
+def end_queue_call(decision: QueueDecision, agent: Agent, *, parks: bool) -> None:
     """The end of an agent's queue call: counters, wrap-up, tiers, state (7.5).
 
     :param parks: the agent is Idle then.
@@ -286,7 +288,7 @@ def end_queue_call(decision: Decision, agent: Agent, *, parks: bool) -> None:
     )
 
 
-def finish(decision: Decision, caller: Caller, ended_by: str) -> None:
+def finish(decision: QueueDecision, caller: Caller, ended_by: str) -> None:
     """The call of an answered caller has ended: the caller is removed (3.1).
 
     :param ended_by: ``caller``, ``agent`` or ``restart``.
@@ -303,7 +305,7 @@ def finish(decision: Decision, caller: Caller, ended_by: str) -> None:
     )
 
 
-def find(decision: Decision, offer_id: int) -> tuple[Caller, Offer] | None:
+def find(decision: QueueDecision, offer_id: int) -> tuple[Caller, Offer] | None:
     """An offer in progress and its caller."""
     found = decision.index.caller_of.get(offer_id)
     if found is None:
@@ -313,7 +315,7 @@ def find(decision: Decision, offer_id: int) -> tuple[Caller, Offer] | None:
     return caller, caller.offers[offer_id]
 
 
-def _about(decision: Decision, caller: Caller, type_: EventType, offer: Offer, **data: object) -> None:
+def _about(decision: QueueDecision, caller: Caller, type_: EventType, offer: Offer, **data: object) -> None:
     decision.emit_for_caller(
         caller.queue_id,
         caller.caller_id,

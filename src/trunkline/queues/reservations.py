@@ -11,7 +11,7 @@ from trunkline.queues import offers
 from trunkline.queues.account import AccountQueues
 from trunkline.queues.agents import Agent
 from trunkline.queues.callers import Caller
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.states import AgentState
 from trunkline.queues.strategies import choose
 
@@ -30,7 +30,7 @@ def _is_for(agent: Agent, reservation_id: int) -> bool:
     )
 
 
-def reserve(decision: Decision, queue_id: int, reservation_id: int) -> bool:
+def reserve(decision: QueueDecision, queue_id: int, reservation_id: int) -> bool:
     """Reserve the next agent by the strategy of the queue. False: none is free, or the reservation is there.
 
     :raises NotFound: there is no such queue.
@@ -50,7 +50,7 @@ def reserve(decision: Decision, queue_id: int, reservation_id: int) -> bool:
     return True
 
 
-def release(decision: Decision, reservation_id: int) -> bool:
+def release(decision: QueueDecision, reservation_id: int) -> bool:
     """The call does not come about: its agent is free. False: there is no such reservation."""
     agent = reserved_for(decision.state, reservation_id)
     if agent is None or agent.engagement is None:
@@ -61,7 +61,7 @@ def release(decision: Decision, reservation_id: int) -> bool:
     return True
 
 
-def take(decision: Decision, caller: Caller) -> None:
+def take(decision: QueueDecision, caller: Caller) -> None:
     """The call has joined: its agent is called."""
     agent = reserved_for(decision.state, caller.call_session_id)
     if agent is None or agent.engagement is None:

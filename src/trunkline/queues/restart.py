@@ -7,7 +7,7 @@ from trunkline.queues import attempts, callbacks, offers, reservations
 from trunkline.queues.account import Queue
 from trunkline.queues.agents import Agent
 from trunkline.queues.callers import Caller
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.effects import CancelOffer, Connect
 from trunkline.queues.inputs import LegState, Restarted
 from trunkline.queues.states import (
@@ -20,7 +20,7 @@ from trunkline.queues.states import (
 )
 
 
-def restarted(decision: Decision, given: Restarted) -> None:
+def restarted(decision: QueueDecision, given: Restarted) -> None:
     """Adopt what lives, close what has ended. Places, counters and timers are those of the events (13.1)."""
     for offer_id in given.legs:
         if offer_id not in decision.index.caller_of and offer_id not in decision.index.agent_of:
@@ -35,7 +35,7 @@ def restarted(decision: Decision, given: Restarted) -> None:
         _agent(decision, agent, given)
 
 
-def _caller(decision: Decision, caller: Caller, given: Restarted) -> None:
+def _caller(decision: QueueDecision, caller: Caller, given: Restarted) -> None:
     if caller.state is CallerState.ABANDONED:
         return
     is_alive = caller.call_session_id in given.calls
@@ -69,7 +69,7 @@ def _connect_again(queue: Queue, caller: Caller, offer_id: int, agent_id: int) -
     return Connect(offer_id, caller.caller_id, caller.call_session_id, agent_id, announcement)
 
 
-def _agent(decision: Decision, agent: Agent, given: Restarted) -> None:
+def _agent(decision: QueueDecision, agent: Agent, given: Restarted) -> None:
     calls = given.agent_calls.get(agent.agent_id, frozenset())
     for call in sorted(agent.external_calls - calls):
         decision.emit_for_agent(agent, EventType.AGENT_CALL_ENDED, call=call)

@@ -29,7 +29,7 @@ from trunkline.queues import inputs as i
 from trunkline.queues.account import AccountQueues
 from trunkline.queues.callers import exact
 from trunkline.queues.context import QueueContext
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.index import Index
 
 
@@ -44,14 +44,14 @@ class LiveQueues:
         self.index = Index(state, state.now)
 
 
-def decide(queues: LiveQueues, given: i.Input, context: QueueContext, at: Instant) -> Decision:
+def decide(queues: LiveQueues, given: i.Input, context: QueueContext, at: Instant) -> QueueDecision:
     """Apply one input.
 
     :param at: of the injected clock (2.1); a time before that of the last input counts as that.
     :raises Refused: a command that is not possible; nothing has changed then.
     """
     now = exact(max(at, queues.state.now))
-    decision = Decision(queues.state, queues.index, context, now)
+    decision = QueueDecision(queues.state, queues.index, context, now)
     if _RULES[type(given)](decision, given) is False:
         decision.ignore(given)
     queues.state.now = now
@@ -62,7 +62,7 @@ def decide(queues: LiveQueues, given: i.Input, context: QueueContext, at: Instan
     return decision
 
 
-def _time(decision: Decision) -> None:
+def _time(decision: QueueDecision) -> None:
     """What the passing of time does by itself: ring times, rests, callbacks, the wake-ups of queues."""
     index, now = decision.index, decision.now
     while index.ringing and index.ringing[0][0] <= now:
@@ -77,7 +77,7 @@ def _time(decision: Decision) -> None:
             index.touched.add(queue_id)
 
 
-def _settle(decision: Decision) -> None:
+def _settle(decision: QueueDecision) -> None:
     """Presence and limits of the queues in which something changed, then the evaluation (2.2)."""
     index = decision.index
     for queue_id in sorted(index.touched):
@@ -119,11 +119,11 @@ def _alarm(index: Index) -> Instant | None:
     return min((heap[0][0] for heap in heads if heap), default=None)
 
 
-def _elapsed(decision: Decision, given: i.Elapsed) -> None:
+def _elapsed(decision: QueueDecision, given: i.Elapsed) -> None:
     """Nothing but time has passed."""
 
 
-_RULES: Mapping[type, Callable[[Decision, Any], bool | None]] = MappingProxyType(
+_RULES: Mapping[type, Callable[[QueueDecision, Any], bool | None]] = MappingProxyType(
     {
         i.SetQueue: configuration.set_queue,
         i.RemoveQueue: configuration.remove_queue,

@@ -30,7 +30,7 @@ from trunkline.events.store import UNSTORABLE
 from trunkline.queues import inputs as i
 from trunkline.queues.account import AccountQueues
 from trunkline.queues.context import QueueContext
-from trunkline.queues.decision import Decision
+from trunkline.queues.decision import QueueDecision
 from trunkline.queues.effects import Effect
 from trunkline.queues.evolution import replay
 from trunkline.queues.rules import LiveQueues, decide
@@ -241,7 +241,7 @@ class QueueOwner:
         """The caller of a call that waits, or is connected with an agent."""
         return self._queues.index.caller_of_call.get(call_session_id) if self._queues is not None else None
 
-    def _arm(self, decision: Decision) -> None:
+    def _arm(self, decision: QueueDecision) -> None:
         if decision.alarm == self._alarm_at and self._alarm is not None:
             return
         if self._alarm is not None:
