@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from tests.notifications.receiver import Receiver
 from tests.notifications.rig import Rig, call_events, open_rig, worker
 from trunkline.core.clock import Instant
 from trunkline.core.errors import InvalidInput
+from trunkline.directory.model.limits import MAX_CONDITION_VALUES, MAX_TALK_SECONDS
+from trunkline.directory.subscriptions.form import ConditionsForm
 from trunkline.events import store
 from trunkline.events.catalogue import Event, EventType, call_stream, line_stream
 from trunkline.notifications.conditions import NO_CONDITIONS, Conditions, are_met, parse
@@ -109,6 +112,31 @@ def test_without_an_ended_talk_no_condition_on_its_length_is_met() -> None:
     facts = aggregate(call_events(1)[:3])
     assert not are_met(Conditions(talk_seconds_max=60), facts, None)
     assert are_met(NO_CONDITIONS, facts, None)
+
+
+async def test_a_subscription_that_cannot_be_read_does_not_stop_the_others(rig: Rig) -> None:
+    async with Receiver() as got:
+        bad = await rig.subscribe(got.url + "/bad", events=["call_finish"], key="bad")
+        await rig.subscribe(got.url + "/good", events=["call_finish"], key="good")
+        async with rig.db.connection() as connection:
+            await connection.execute(
+                "update subscriptions set conditions = '{\"colour\": 1}' where account_id = %s and subscription_id = %s",
+                (rig.account_id, bad),
+            )
+        async with worker(rig):
+            await rig.happened(*call_events(rig.account_id))
+            await rig.until_settled()
+        assert [one.path for one in got.received] == ["/hook/good"]
+
+
+def test_a_directory_file_has_the_same_bounds() -> None:
+    ConditionsForm(talk_seconds_max=MAX_TALK_SECONDS)
+    many = [f"12025{n:06}" for n in range(550000, 550000 + MAX_CONDITION_VALUES + 1)]
+    for given_ in ({"talk_seconds_max": MAX_TALK_SECONDS + 1}, {"tags": [f"t{n}" for n in range(101)]}):
+        with pytest.raises(ValidationError):
+            ConditionsForm.model_validate(given_)
+    with pytest.raises(ValidationError, match="at most 100"):
+        ConditionsForm.model_validate({"contacts": many})
 
 
 @pytest.mark.parametrize(

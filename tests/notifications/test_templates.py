@@ -199,7 +199,7 @@ def test_xml_has_the_values_whatever_they_are(first: Value, second: Value, third
 @pytest.mark.parametrize(
     "text",
     [
-        "<a>{{call_session_id}}",
+        "<?xml version='1.0'?><a>{{call_session_id}}",
         "<a><!-- {{call_session_id}} --></a>",
         "<{{direction}}/>",
         '<a {{direction}}="1"/>',
@@ -213,7 +213,13 @@ def test_xml_has_the_values_whatever_they_are(first: Value, second: Value, third
 )
 def test_xml_templates_that_a_value_could_break_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="no XML"):
-        parse_body(text)
+        parse_body(text, "application/xml")
+
+
+def test_text_in_angle_brackets_is_text() -> None:
+    template = parse_body("<p>{{direction}}<br>")
+    assert template.format is Format.TEXT
+    assert template.render({"direction": "in"}) == "<p>in<br>"
 
 
 @pytest.mark.parametrize("content_type", ["text/xml; charset=utf-8", "application/soap+xml"])

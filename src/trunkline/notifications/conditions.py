@@ -12,13 +12,10 @@ from typing import Any
 
 from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
+from trunkline.directory.model.limits import MAX_CONDITION_VALUES, MAX_TALK_SECONDS
 from trunkline.notifications.facts import CallFacts
 
-VALUES_MAX = 100
-"""Values of one condition."""
-
 _ID_MAX = 2**63 - 1
-_SECONDS_MAX = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class Conditions:
     :ivar direction: ``in`` or ``out``.
     :ivar virtual_phone_numbers: the company's number of the call, E.164 digits.
     :ivar contact_phone_numbers: the other party's number, E.164 digits.
-    :ivar employee_ids: one of them was called or called.
+    :ivar employee_ids: one of them took part: was called, or placed the call.
     :ivar tag_ids: the call has one of these tags.
     :ivar queue_ids: the contact has been in one of these queues.
     :ivar talk_seconds_min: the talk took so long or longer; met by no notification before the end of the talk.
@@ -120,8 +117,8 @@ def _is_long_enough(conditions: Conditions, talk_seconds: int | None) -> bool:
 def _list(given: Mapping[str, Any], name: str) -> list[Any]:
     value = given.get(name)
     listed = [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
-    if len(listed) > VALUES_MAX:
-        raise InvalidInput(f"{name} has more than {VALUES_MAX} values.", field="conditions")
+    if len(listed) > MAX_CONDITION_VALUES:
+        raise InvalidInput(f"{name} has more than {MAX_CONDITION_VALUES} values.", field="conditions")
     return listed
 
 
@@ -149,8 +146,8 @@ def _seconds(given: Mapping[str, Any], name: str) -> int | None:
     value = given.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _SECONDS_MAX:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TALK_SECONDS:
         raise InvalidInput(
-            f"{name} is a number of seconds, up to {_SECONDS_MAX}.", field="conditions", value=str(value)
+            f"{name} is a number of seconds, up to {MAX_TALK_SECONDS}.", field="conditions", value=str(value)
         )
     return value

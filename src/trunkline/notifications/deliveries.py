@@ -54,7 +54,9 @@ where account_id = %s and delivery_id = %s
 _REPLAY_MANY = """
 update deliveries set status = 'pending', round_started_at = now(), round_attempts = 0, delivered_at = null,
     next_attempt_at = now()
-where account_id = %(account_id)s and status <> 'pending'
+where account_id = %(account_id)s and delivery_id = any(array(
+    select delivery_id from deliveries
+    where account_id = %(account_id)s and status <> 'pending' and delivery_id > %(after)s
     and (%(subscription_id)s::bigint is null or subscription_id = %(subscription_id)s)
     and (%(mnemonic)s::text is null or mnemonic = %(mnemonic)s)
     and (%(status)s::text is null or status = %(status)s)
@@ -64,7 +66,11 @@ where account_id = %(account_id)s and status <> 'pending'
         select from subscriptions subscription
         where subscription.account_id = deliveries.account_id
             and subscription.subscription_id = deliveries.subscription_id and subscription.is_active))
+    order by delivery_id limit %(batch)s))
+returning delivery_id
 """
+_REPLAY_BATCH = 1000
+"""Deliveries that one transaction makes due again."""
 
 _TAKE = """
 with endpoint as (
@@ -324,20 +330,25 @@ async def replay_many(
     :param until: exclusive.
     :returns: how many.
     """
-    async with db.connection() as conn:
-        cursor = await conn.execute(
-            _REPLAY_MANY,
-            {
-                "account_id": account_id,
-                "subscription_id": subscription_id,
-                "mnemonic": mnemonic,
-                "status": status,
-                "since": since,
-                "until": until,
-            },
-        )
-        await conn.execute("select pg_notify(%s, '')", (CHANNEL,))
-        return cursor.rowcount
+    chosen = {
+        "account_id": account_id,
+        "subscription_id": subscription_id,
+        "mnemonic": mnemonic,
+        "status": status,
+        "since": since,
+        "until": until,
+        "batch": _REPLAY_BATCH,
+    }
+    count, last = 0, 0
+    while True:
+        async with db.connection() as conn:
+            cursor = await conn.execute(_REPLAY_MANY, {**chosen, "after": last})
+            ids = [int(row["delivery_id"]) for row in await cursor.fetchall()]
+            await conn.execute("select pg_notify(%s, '')", (CHANNEL,))
+        count += len(ids)
+        if len(ids) < _REPLAY_BATCH:
+            return count
+        last = max(ids)
 
 
 class EndpointKind(StrEnum):

@@ -9,12 +9,16 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from trunkline.core.clock import to_datetime
+from trunkline.core.errors import InvalidInput
+from trunkline.core.log import get_logger
 from trunkline.events import store
 from trunkline.events.catalogue import Event, call_stream
 from trunkline.notifications import call_center, catalogue, conditions
 from trunkline.notifications.catalogue import Background, Links
 from trunkline.notifications.deliveries import make
 from trunkline.notifications.facts import CallFacts, aggregate
+
+_log = get_logger("notifications")
 
 LinksOf = Callable[[int, str, str], Links]
 """``(call_session_id, recording_id, kind)``: where that recording can be fetched."""
@@ -108,7 +112,19 @@ async def _subscriptions(conn: AsyncConnection[Any], accounts: set[int]) -> _ByA
     cursor = await conn.execute(_WHO, (list(accounts),))
     found: dict[int, list[dict[str, Any]]] = {account_id: [] for account_id in accounts}
     for row in await cursor.fetchall():
-        found[row["account_id"]].append({**row, "conditions": conditions.parse(row["conditions"])})
+        try:
+            wanted = conditions.parse(row["conditions"])
+        except InvalidInput as error:
+            _log.error(
+                "subscription_not_readable",
+                account_id=row["account_id"],
+                subscription_id=row["subscription_id"],
+                error=str(error),
+                consequence="this subscription gets no notifications; all others do",
+                remedy="run trunkline notification add for it again, or trunkline apply",
+            )
+            continue
+        found[row["account_id"]].append({**row, "conditions": wanted})
     return found
 
 

@@ -75,8 +75,8 @@ class Template:
 
 
 def format_of(text: str, content_type: str | None) -> Format:
-    """What a body template is: by its Content-Type header when there is one, else JSON or XML if it begins like
-    that."""
+    """What a body template is: by its Content-Type header when there is one, else JSON if it begins like
+    that, or XML by its declaration."""
     if content_type:
         bare = content_type.partition(";")[0].strip().lower()
         if bare == "application/json" or bare.endswith("+json"):
@@ -84,8 +84,9 @@ def format_of(text: str, content_type: str | None) -> Format:
         if bare in ("application/xml", "text/xml") or bare.endswith("+xml"):
             return Format.XML
         return Format.FORM if bare == "application/x-www-form-urlencoded" else Format.TEXT
-    first = text.lstrip()[:1]
-    return Format.JSON if first in ("{", "[") else Format.XML if first == "<" else Format.TEXT
+    if text.startswith("<?xml"):
+        return Format.XML
+    return Format.JSON if text.lstrip()[:1] in ("{", "[") else Format.TEXT
 
 
 def parse_body(text: str, content_type: str | None = None, *, field: str = "body_template") -> Template:

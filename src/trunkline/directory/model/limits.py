@@ -13,6 +13,12 @@ MIN_DIAL_SECONDS, MAX_DIAL_SECONDS = 1, 100
 MIN_EXTENSION, MAX_EXTENSION = 2, 5
 """Digits of a short number."""
 
+MAX_CONDITION_VALUES = 100
+"""Values of one condition of a subscription."""
+
+MAX_TALK_SECONDS = 7 * 86_400
+"""Of a condition on the length of a talk."""
+
 MAX_NAME = 255
 
 

@@ -19,22 +19,32 @@ from trunkline.directory.forms.entity import (
     column_names,
 )
 from trunkline.directory.forms.fields import Item, Key, Name, Phone, Secret, distinct
+from trunkline.directory.model.limits import MAX_CONDITION_VALUES, MAX_TALK_SECONDS
 
 if TYPE_CHECKING:
     from trunkline.directory.forms.write_context import WriteContext
+
+
+_Few = Field(max_length=MAX_CONDITION_VALUES)
 
 
 class ConditionsForm(Item):
     """Of which calls it gets notifications: values of one are alternatives, and all that are given must be met."""
 
     direction: Literal["in", "out"] | None = None
-    numbers: Annotated[tuple[Phone, ...], AfterValidator(distinct), Column("virtual_phone_numbers")] = ()
-    contacts: Annotated[tuple[Phone, ...], AfterValidator(distinct), Column("contact_phone_numbers")] = ()
-    employees: Annotated[tuple[Key, ...], AfterValidator(distinct), Refers("employees", "employee_ids")] = ()
-    tags: Annotated[tuple[Key, ...], AfterValidator(distinct), Refers("tags", "tag_ids")] = ()
-    queues: Annotated[tuple[Key, ...], AfterValidator(distinct), Refers("queues", "queue_ids")] = ()
-    talk_seconds_min: Annotated[int, Field(ge=0, le=7 * 86_400)] | None = None
-    talk_seconds_max: Annotated[int, Field(ge=0, le=7 * 86_400)] | None = None
+    numbers: Annotated[
+        tuple[Phone, ...], AfterValidator(distinct), _Few, Column("virtual_phone_numbers")
+    ] = ()
+    contacts: Annotated[
+        tuple[Phone, ...], AfterValidator(distinct), _Few, Column("contact_phone_numbers")
+    ] = ()
+    employees: Annotated[
+        tuple[Key, ...], AfterValidator(distinct), _Few, Refers("employees", "employee_ids")
+    ] = ()
+    tags: Annotated[tuple[Key, ...], AfterValidator(distinct), _Few, Refers("tags", "tag_ids")] = ()
+    queues: Annotated[tuple[Key, ...], AfterValidator(distinct), _Few, Refers("queues", "queue_ids")] = ()
+    talk_seconds_min: Annotated[int, Field(ge=0, le=MAX_TALK_SECONDS)] | None = None
+    talk_seconds_max: Annotated[int, Field(ge=0, le=MAX_TALK_SECONDS)] | None = None
 
     @model_validator(mode="after")
     def _talk_is_possible(self) -> Self:
