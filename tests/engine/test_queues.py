@@ -25,7 +25,7 @@ from trunkline.runtime import postgres, secrets
 
 pytestmark = [
     pytest.mark.engine,
-    pytest.mark.xdist_group("setup"),
+    pytest.mark.xdist_group("setup of queues"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
 ]
