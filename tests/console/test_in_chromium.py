@@ -1,0 +1,109 @@
+"""The pages in a real Chromium: nothing in its console, nothing wider than the screen, updates of an open page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from playwright.async_api import BrowserContext, Page
+
+from tests.apis.call_center.test_live import as_json
+from tests.chromium import Messages, browser
+from tests.console.calls import SCRIPT, add_call, add_calls, add_employees, noon
+from tests.console.conftest import PASSWORD, Office
+from trunkline.calls.switch.queue_commands import LIST_LIVE
+from trunkline.console import queues_live
+from trunkline.console.queues_live import LiveQueues
+
+pytestmark = [pytest.mark.phones, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+async def context() -> AsyncIterator[BrowserContext]:
+    async with browser() as context:
+        yield context
+
+
+async def _sign_in(page: Page, office: Office) -> None:
+    """By the keyboard alone."""
+    await page.goto(f"{office.origin}/")
+    await page.locator("#login:focus").wait_for()
+    await page.keyboard.type("captain")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/console/")
+
+
+async def test_every_page_in_every_form(office: Office, context: BrowserContext) -> None:
+    await add_employees(office)
+    await add_calls(office, noon(), count=60)
+    hostile = [
+        {"tag_id": 1, "tag_name": SCRIPT, "tag_type": "manual", "tag_change_time": "2026-01-01T00:00:00Z"}
+    ]
+    call_id = await add_call(
+        office, noon() + timedelta(hours=9), contact_full_name=SCRIPT, scenario_name=SCRIPT, tags=hostile
+    )
+    office.switch.answers[LIST_LIVE] = as_json()
+    page = await context.new_page()
+    messages, dialogs = Messages(page), []
+    page.on("dialog", lambda one: dialogs.append(one.message))
+    await _sign_in(page, office)
+    paths = ("", "calls?when=yesterday&column=tags&column=contact&column=scenario", f"calls/{call_id}", "contacts",
+             "employees", "lines", "queues", "me", "search?words=mira")  # fmt: skip
+    wide: list[str] = []
+    for language, scheme, width in (
+        ("en", "light", 1280),
+        ("ru", "dark", 1280),
+        ("ar", "light", 390),
+        ("en", "dark", 390),
+    ):
+        await page.set_viewport_size({"width": width, "height": 844})
+        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        await page.click(f'footer button[value="{language}"]')
+        for path in paths:
+            response = await page.goto(f"{office.origin}/console/{path}")
+            assert response is not None
+            assert response.status == 200, path
+            assert await page.evaluate("document.documentElement.lang") == language
+            if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                wide.append(f"{path} in {language}, {width}")
+        await page.goto(f"{office.origin}/console/")
+    assert not messages.errors
+    assert not dialogs
+    assert not wide
+
+
+async def test_an_open_page_shows_what_changes_in_queues(
+    office: Office, context: BrowserContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues_live, "_live", LiveQueues())
+    monkeypatch.setattr(queues_live, "STREAM_SECONDS", 3)
+    monkeypatch.setattr(queues_live, "RETRY_MS", 200)
+    first = as_json()
+    office.switch.answers[LIST_LIVE] = first
+    page = await context.new_page()
+    messages = Messages(page)
+    await _sign_in(page, office)
+    await page.goto(f"{office.origin}/console/queues")
+    await page.get_by_role("heading", name="Support").wait_for()
+    for name in ("Renamed", "Again"):  # the second one after the stream has ended and begun again
+        office.switch.answers[LIST_LIVE] = {**first, "queues": [{**first["queues"][0], "name": name}]}
+        await page.get_by_role("heading", name=name).wait_for()
+        await page.wait_for_timeout(4000)
+    assert not messages.errors
+
+
+async def test_pages_without_scripts(office: Office) -> None:
+    await add_calls(office, noon(), count=60)
+    async with browser() as some:
+        assert some.browser is not None
+        context = await some.browser.new_context(java_script_enabled=False)
+        page = await context.new_page()
+        await _sign_in(page, office)
+        await page.goto(f"{office.origin}/console/calls?when=yesterday")
+        await page.get_by_role("link", name="Older").click()
+        await page.get_by_text("Page 2 of 2").wait_for()
+        await page.locator("tbody th a").first.click()
+        await page.get_by_role("heading", name="The call", exact=True).wait_for()
