@@ -21,7 +21,7 @@ _VALUES = (
     "", "0", "1", "-1", "1e9", "9" * 15, "9" * 30, "٣", "²", "x", "'", '"', "\\", "%", "_", "(", "[", "(?i)", "*" * 60, "\0",
     "a\0b", "\r\nX: y", "😀" * 50, "\u202e", "a" * 3000, "None", "nan", "true", "2026-02-30", "9999-12-31", "2000-01-01",
     "24:00", "12:00:00+99:00", "23:59", "in", "lost", "not_called_back", "period", "last_week", "missed", "time", "offline",
-    "{{7*7}}", "%s", "%(who)s", "<b>", "javascript:alert(1)", "//evil.example", "/console/calls",
+    "12:00+02:00", "23:59Z", "{{7*7}}", "%s", "%(who)s", "<b>", "javascript:alert(1)", "//evil.example", "/console/calls",
 )  # fmt: skip
 
 
@@ -40,6 +40,13 @@ async def test_random_addresses(office: Office, seed: int) -> None:
         assert page.url.path.startswith("/console/"), path
         assert "<b>" not in page.text, path
         assert page.text.strip() != "49", path
+
+
+@pytest.mark.parametrize("until", ["12:00+02:00", "12:00:00.5", "23:59Z"])
+async def test_a_time_of_another_zone_is_refused(office: Office, until: str) -> None:
+    browser = await office.browser("captain")
+    page = await browser.get(f"/console/calls?until={quote(until)}")
+    assert page.status == (200 if "." in until else 400)
 
 
 @pytest.mark.parametrize("raw", ["%", "%ff", "%ed%a0%80", "a=%ff&words=%c3%28", "words=%00", "page=%d9%a3"])

@@ -11,6 +11,7 @@ import pytest
 from tests.console.browser import Browser
 from tests.console.conftest import PASSWORD, Office
 from trunkline.accounts.administration import Administration
+from trunkline.accounts.login_throttle import FREE_FAILURES
 from trunkline.accounts.model import Api
 from trunkline.accounts.second_factor import STEP_SECONDS, step_of
 from trunkline.accounts.service import Accounts
@@ -71,10 +72,30 @@ async def test_apis_refuse_the_password_of_such_a_user(office: Office) -> None:
     accounts = Accounts(office.db)
     await accounts.login("captain", PASSWORD, Api.DATA_API)
     await _set_up(office, await office.browser("captain"))
-    with pytest.raises(AuthenticationFailed, match="use a key"):
+    texts = set()
+    for password in (PASSWORD, "another password", "no user"):
+        login = "nobody" if password == "no user" else "captain"
+        with pytest.raises(AuthenticationFailed) as caught:
+            await accounts.login(login, password, Api.DATA_API)
+        texts.add(caught.value.message)
+    assert texts == {"login or password is wrong"}, "nobody finds out that the password is right"
+    for _ in range(FREE_FAILURES):
+        with pytest.raises(AuthenticationFailed):
+            await accounts.login("captain", PASSWORD, Api.DATA_API)
+    with pytest.raises(AuthenticationFailed, match="too many"):
         await accounts.login("captain", PASSWORD, Api.DATA_API)
-    with pytest.raises(AuthenticationFailed, match="is wrong"):
-        await accounts.login("captain", "another password", Api.DATA_API)
+
+
+async def test_codes_cannot_be_guessed_to_turn_them_off(office: Office) -> None:
+    browser = await office.browser("captain")
+    secret = await _set_up(office, browser)
+    page = await browser.get(_ME)
+    for _ in range(FREE_FAILURES):
+        page = await browser.send(page, f"{_ME}/codes/remove", code="000000")
+        assert "not the present code" in page.words
+    page = await browser.send(page, f"{_ME}/codes/remove", code=pyotp.TOTP(secret).now())
+    assert "too many wrong codes" in page.words
+    assert await _try(office, "") == (403, False), "the codes are still in use"
 
 
 async def test_codes_are_turned_off_with_a_code_or_by_the_administrator(office: Office) -> None:

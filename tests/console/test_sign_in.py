@@ -200,6 +200,14 @@ async def test_pages_have_the_language_of_the_browser_until_another_is_chosen(of
     assert '<html lang="ru" dir="ltr">' in page.text
 
 
+async def test_the_language_can_be_chosen_after_a_session_has_ended(office: Office) -> None:
+    browser = await office.browser("captain")
+    await office.db.execute("update login_sessions set expires_at = now() - interval '1 minute'")
+    page = await browser.get(_SIGN_IN)
+    page = await browser.send(page, "/console/language", language="ru", next="/console/")
+    assert '<html lang="ru" dir="ltr">' in page.text
+
+
 async def test_the_style_sheet_may_be_kept_for_as_long_as_it_does_not_change(office: Office) -> None:
     browser = await office.browser()
     page = await browser.get(_SIGN_IN)

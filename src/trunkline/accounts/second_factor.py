@@ -10,13 +10,18 @@ from typing import Protocol
 
 import pyotp
 
+from trunkline.accounts import login_throttle
 from trunkline.core.clock import to_datetime
-from trunkline.core.errors import InvalidInput
+from trunkline.core.errors import AuthenticationFailed, InvalidInput
+from trunkline.core.failures import FORGOTTEN_AFTER
+from trunkline.core.log import get_logger
 from trunkline.db.pool import Database
 
 ISSUER = "Trunkline"
 
 STEP_SECONDS = 30
+
+_log = get_logger("accounts")
 
 _DRIFT = 1
 """Steps by which the clock of a phone may differ."""
@@ -111,9 +116,39 @@ class SecondFactors:
         )
         return used == 1
 
-    async def remove(self, account_id: int, user_id: int) -> None:
-        """The user signs in with the password alone."""
+    async def remove(self, account_id: int, user_id: int, code: str, now: float) -> bool:
+        """The user signs in with the password alone from now on; False: this is not the present code.
+
+        :raises AuthenticationFailed: too many codes were wrong; says in how many seconds the next may be tried.
+        """
+        await self._check_wait(account_id, user_id, now)
+        if not await self.fits(account_id, user_id, code, now):
+            await self._db.execute(
+                "update second_factors set failures = %s + case when last_failed_at < %s then 0 else failures end,"
+                " last_failed_at = %s where account_id = %s and user_id = %s",
+                (1, to_datetime(now - FORGOTTEN_AFTER), to_datetime(now), account_id, user_id),
+            )
+            _log.warning(
+                "code_refused",
+                account_id=account_id,
+                user_id=user_id,
+                consequence="the codes of the user stay in use; many failures delay the next attempts",
+            )
+            return False
         await remove_second_factor(self._db, account_id, user_id)
+        return True
+
+    async def _check_wait(self, account_id: int, user_id: int, now: float) -> None:
+        row = await self._db.fetch_one(
+            "select failures, last_failed_at from second_factors where account_id = %s and user_id = %s"
+            " and last_failed_at is not null",
+            (account_id, user_id),
+        )
+        if row is None:
+            return
+        wait = login_throttle.remaining_wait(row["failures"], row["last_failed_at"].timestamp(), now)
+        if wait > 0:
+            raise AuthenticationFailed(f"too many wrong codes; try again in {wait:.0f} s")
 
     async def _pending(self, account_id: int, user_id: int) -> str | None:
         row = await self._db.fetch_one(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from trunkline.accounts import login_throttle, passwords, tokens
+from trunkline.accounts import login_failures, login_throttle, passwords, tokens
 from trunkline.accounts.access import check_account
 from trunkline.accounts.model import Api, Login, Status
 from trunkline.accounts.networks import network_of
@@ -17,7 +17,7 @@ from trunkline.core.errors import AuthenticationFailed, LimitExceeded
 from trunkline.core.failures import FORGOTTEN_AFTER
 from trunkline.core.log import get_logger
 from trunkline.core.storable_text import storable
-from trunkline.db.pool import Connection, Database, Row
+from trunkline.db.pool import Database, Row
 
 LIFETIME = timedelta(hours=1)
 
@@ -79,24 +79,24 @@ class Sessions:
         network = network_of(address or "")
         subject = login_throttle.subject(login, network)
         async with self._place(network, now):
-            await self._check_throttle(subject, now)
+            await login_failures.check_wait(self._db, subject, now)
             row = await self._find(login)
             stored = row["password_hash"] if row is not None else None
             fits = await passwords.fits(password, stored)
-            if fits and row is not None and row["has_second_factor"]:
-                if api != Api.CONSOLE:
-                    raise AuthenticationFailed(
-                        "this user logs in with codes of an app, which is possible in the console only: use a key"
-                    )
-                fits = await self._code_fits(row, code, now)
+            has_codes = fits and row is not None and row["has_second_factor"]
+            if (
+                has_codes and row is not None
+            ):  # codes are entered in the console only; elsewhere such a user needs a key
+                fits = api == Api.CONSOLE and await self._code_fits(row, code, now)
             if row is None or stored is None or not fits or row["user_status"] != Status.ACTIVE:
                 self._note_refusal(network, now)
-                await self._note_failure(subject, now)
+                await login_failures.note(self._db, subject, now)
                 _log.warning(
                     "login_refused",
                     login=login[:200],
                     address=address,
                     api=api,
+                    has_codes=has_codes,
                     consequence="the login is refused; many failures delay the next attempts from this address",
                 )
                 raise AuthenticationFailed(_WRONG_WITH_CODE if api == Api.CONSOLE else _WRONG)
@@ -184,35 +184,3 @@ class Sessions:
                     (new_hash, *who),
                 )
         return Login(token, expires_at, *who)
-
-    async def _check_throttle(self, subject: str, now: float) -> None:
-        async with self._db.connection() as connection:
-            failures, last = await _failures(connection, subject)
-        wait = login_throttle.remaining_wait(failures, last, now)
-        if wait > 0:
-            raise AuthenticationFailed(f"too many failed log-ins; try again in {wait:.0f} s")
-
-    async def _note_failure(self, subject: str, now: float) -> None:
-        async with self._db.connection() as connection:
-            await connection.execute(
-                """
-                insert into login_failures as f (subject, failures, last_failed_at)
-                values (%(subject)s, 1, %(now)s)
-                on conflict (subject) do update set
-                    failures = case when f.last_failed_at < %(forgotten)s then 1 else f.failures + 1 end,
-                    last_failed_at = greatest(f.last_failed_at, excluded.last_failed_at)
-                """,
-                {
-                    "subject": subject,
-                    "now": to_datetime(now),
-                    "forgotten": to_datetime(now - FORGOTTEN_AFTER),
-                },
-            )
-
-
-async def _failures(connection: Connection, subject: str) -> tuple[int, float]:
-    cursor = await connection.execute(
-        "select failures, last_failed_at from login_failures where subject = %s", (subject,)
-    )
-    row = await cursor.fetchone()
-    return (row["failures"], row["last_failed_at"].timestamp()) if row is not None else (0, 0.0)

@@ -186,6 +186,14 @@ class CallFilter:
         return f"{PATH}?{urlencode(query)}" if query else PATH
 
 
+def _time_of_day(text: str) -> time:
+    """:raises ValueError: it is none, or one of another time zone."""
+    found = time.fromisoformat(text)
+    if found.tzinfo is not None:
+        raise ValueError(f"{text} has a time zone")
+    return found.replace(microsecond=0)
+
+
 def parse(query: Mapping[str, str]) -> CallFilter:
     """The filter of a page's address.
 
@@ -204,7 +212,7 @@ def parse(query: Mapping[str, str]) -> CallFilter:
     try:
         when = When(query.get("when") or (When.PERIOD if first or last else When.TODAY))
         outcome, part = Outcome(query.get("outcome", "")), Part(query.get("part", ""))
-        until = time.fromisoformat(query["until"]) if query.get("until") else None
+        until = _time_of_day(query["until"]) if query.get("until") else None
     except ValueError as error:
         raise _wrong("when") from error
     internal = query.get("internal", "")

@@ -18,7 +18,7 @@ from trunkline.console.call_filter import PATH, CallFilter, Outcome, Part, When,
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
 from trunkline.console.visit import Visit, page_number
-from trunkline.core.errors import PermissionDenied
+from trunkline.core.errors import PermissionDenied, TrunklineError
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.tags.listing import TAGS
 from trunkline.reports.calls import CALLS_FOR_PEOPLE, calls_for_people
@@ -166,6 +166,7 @@ async def _export(visit: Visit) -> web.StreamResponse:
         raise PermissionDenied(_("You may not export calls: an admin of the account can permit it."))
     chosen = parse(visit.request.query)
     first, last = chosen.moments(visit.today)
+    last = min(last, f"{visit.now:%Y-%m-%d %H:%M:%S}")  # calls that begin meanwhile would move the others
     params = {
         "date_from": first,
         "date_till": last,
@@ -189,9 +190,18 @@ async def _export(visit: Visit) -> web.StreamResponse:
     while rows:
         await response.write(_lines([_cells(one) for one in rows]))
         offset += EXPORT_STEP
-        if len(rows) < EXPORT_STEP or offset > EXPORT_MAX:
+        if len(rows) < EXPORT_STEP:
             break
-        rows = orjson.loads((await calls_for_people(visit.reader, {**params, "offset": offset})).rows)
+        if offset >= EXPORT_MAX:
+            text = visit.language.texts.gettext(_("There are more calls: choose a shorter period."))
+            await response.write(_lines([[text]]))
+            break
+        try:
+            rows = orjson.loads((await calls_for_people(visit.reader, {**params, "offset": offset})).rows)
+        except TrunklineError:
+            if visit.request.transport is not None:
+                visit.request.transport.abort()  # so that the browser reports that the file is not complete
+            raise
     await response.write_eof()
     return response
 
@@ -214,7 +224,7 @@ def _cells(call: Mapping[str, Any]) -> list[Any]:
 
 def _harmless(text: str) -> str:
     """A text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") or text[:1] in ("\t", "\r", "\n") else text
 
 
 def _path(chosen: CallFilter, shown: list[str], page: int) -> str:

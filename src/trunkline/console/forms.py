@@ -35,10 +35,13 @@ def form_token(secret: str) -> str:
     return hmac.new(secret.encode("utf-8", "surrogatepass"), b"trunkline console form", "sha256").hexdigest()
 
 
-async def read_form(request: web.Request, secret: str, seconds: float) -> Mapping[str, str]:
+async def read_form(
+    request: web.Request, secret: str, seconds: float, *, or_secret: str = ""
+) -> Mapping[str, str]:
     """The fields of a form; of several of one name the last.
 
     :param secret: of the browser; empty: it has none.
+    :param or_secret: another one that it may have instead.
     :param seconds: within which the body must arrive.
     :raises PermissionDenied: it was not sent by a page of the console for this browser.
     :raises InvalidInput: it cannot be read.
@@ -59,7 +62,9 @@ async def read_form(request: web.Request, secret: str, seconds: float) -> Mappin
     except (BodyError, ValueError) as error:
         raise InvalidInput(_("the form is too large or cannot be read")) from error
     sent = fields.pop(FIELD, "")
-    if not secret or not hmac.compare_digest(sent.encode(), form_token(secret).encode()):
+    if not any(
+        one and hmac.compare_digest(sent.encode(), form_token(one).encode()) for one in (secret, or_secret)
+    ):
         raise _foreign()
     return fields
 

@@ -13,7 +13,7 @@ from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
 from trunkline.console.page import Page
 from trunkline.console.visit import Visit
-from trunkline.core.errors import InvalidInput
+from trunkline.core.errors import AuthenticationFailed, InvalidInput
 
 PATH = "/console/me"
 
@@ -45,11 +45,15 @@ async def _confirm(visit: Visit) -> web.StreamResponse:
 
 async def _remove(visit: Visit) -> web.StreamResponse:
     fields, caller, factors = await visit.form(), visit.caller, _factors(visit)
-    if not await factors.fits(visit.account_id, caller.user_id, fields.get("code", ""), time.time()):
+    code = fields.get("code", "")[:20]
+    try:
+        removed = await factors.remove(visit.account_id, caller.user_id, code, time.time())
+    except AuthenticationFailed as error:
+        return await _page(visit, problem=error.message)
+    if not removed:
         return await _page(
             visit, problem=_("this is not the present code: enter the one that the app shows now")
         )
-    await factors.remove(visit.account_id, caller.user_id)
     raise visit.back(PATH)
 
 

@@ -118,6 +118,7 @@ async def _values(visit: Visit) -> dict[str, Any]:
     agents = {
         queue["queue_id"]: [one for one in found.agents if queue["queue_id"] in one.queue_ids]
         for queue in found.queues
+        if visit.may(READ_AGENTS)
     }
     return {"queues": found.queues, "agents": agents, "problem": None}
 

@@ -133,8 +133,9 @@ class SignIn:
 
     async def choose_language(self, request: web.Request) -> web.StreamResponse:
         """Remember the language of this browser."""
-        secret = request.cookies.get(SESSION_COOKIE) or request.cookies.get(_BROWSER_COOKIE, "")
-        fields = await read_form(request, secret, self._body_seconds)
+        # A page has the token of its session; the sign-in page, also after a session has ended, that of the browser.
+        session, browser = (request.cookies.get(name, "") for name in (SESSION_COOKIE, _BROWSER_COOKIE))
+        fields = await read_form(request, session, self._body_seconds, or_secret=browser)
         response = web.HTTPSeeOther(_target(fields.get("next", "")))
         if fields.get("language") in LANGUAGES:
             response.set_cookie(

@@ -78,7 +78,7 @@ class Visit:
     def only_employee(self) -> int | None:
         """Whose calls the pages of calls show: None: those of all.
 
-        :raises PermissionDenied: none: the user may not read reports and is no employee.
+        :raises PermissionDenied: the user may not read reports and is no employee.
         """
         if self.may(READ_REPORTS):
             return None
