@@ -13,6 +13,8 @@ import pytest
 from tests.console.calls import SCRIPT, add_call, add_calls, add_employees, add_events, noon
 from tests.console.conftest import Office
 from trunkline.accounts.permissions import Role
+from trunkline.console.call_page import is_for_supervisors
+from trunkline.reports.story import Step
 
 _PERSON = [{"employee_id": 4001, "employee_full_name": "Stone Mira", "is_answered": True, "is_talked": True}]
 _OTHER = [{"employee_id": 4002, "employee_full_name": "Okafor Ben", "is_answered": True, "is_talked": True}]
@@ -342,6 +344,20 @@ async def test_an_operator_sees_the_own_calls_without_recordings(office: Office)
     )
     path = f"/system/media/talk/{made['first']}/{recording['recording_id']}/"
     assert (await browser.get(path)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("step", "hidden"),
+    [
+        (Step(noon(), "notification", data={"target": "crm"}), True),
+        (Step(noon(), "coach_joined", "Okafor", "coach"), True),
+        (Step(noon(), "leg_started", "Okafor", "coach"), True),
+        (Step(noon(), "leg_answered", "Ruiz", "employee"), False),
+        (Step(noon(), "session_finished"), False),
+    ],
+)
+def test_coaches_and_receivers_are_for_who_sees_all_calls(step: Step, hidden: bool) -> None:
+    assert is_for_supervisors(step) is hidden
 
 
 async def test_a_supervisor_may_listen(office: Office) -> None:

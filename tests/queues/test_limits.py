@@ -13,7 +13,7 @@ from trunkline.queues import inputs as i
 from trunkline.queues.account import RECENT_WAITS
 from trunkline.queues.announcements import expected_minutes
 from trunkline.queues.effects import (
-    UNSAID,
+    NOTHING_TO_SAY,
     LeaveQueue,
     PlaceInQueue,
     PlayAnnouncement,
@@ -307,7 +307,7 @@ def test_a_better_score_is_a_better_position() -> None:
 def test_the_expected_wait_is_the_mean_of_the_last_who_were_connected() -> None:
     simulation = QueueSimulation().queue(announce_wait=True, join_announce=3).agent(ANN)
     simulation.join()
-    assert simulation.done(PlayJoinAnnouncement)[-1].place == UNSAID, "nobody was connected yet"
+    assert simulation.done(PlayJoinAnnouncement)[-1].place == NOTHING_TO_SAY, "nobody was connected yet"
     simulation.at(1100).answer(ANN)
     simulation.at(1101).join()
     assert simulation.done(PlayJoinAnnouncement)[-1].place == PlaceInQueue(minutes=2), "100 s are rounded up"

@@ -16,13 +16,14 @@ from trunkline.console.story_texts import reason_of, sentence
 from trunkline.console.visit import Visit
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.directory.tags.listing import TAGS
+from trunkline.events.catalogue import EventType
 from trunkline.reports.call_explanation import explain
 from trunkline.reports.calls import CALLS_FOR_PEOPLE
 from trunkline.reports.comments import MAX_LENGTH, Author, add_comment, comments_of
 from trunkline.reports.communications import Kind
 from trunkline.reports.legs import LEGS
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
-from trunkline.reports.story import read_story
+from trunkline.reports.story import Step, read_story
 from trunkline.tagging import communications as tagged
 from trunkline.tagging.changes import Named, TagChanges
 
@@ -93,8 +94,12 @@ async def _show(visit: Visit) -> web.StreamResponse:
     return visit.page(
         "call.html",
         call=call,
-        legs=orjson.loads(legs.rows),
-        story=await read_story(visit.db, visit.account_id, call_id),
+        legs=[one for one in orjson.loads(legs.rows) if may_listen or not one["is_coach"]],
+        story=[
+            one
+            for one in await read_story(visit.db, visit.account_id, call_id)
+            if may_listen or not is_for_supervisors(one)
+        ],
         sentence=sentence,
         reason_of=reason_of,
         explanation=await explain(visit.db, visit.account_id, call_id) if is_over else None,
@@ -111,6 +116,11 @@ async def _show(visit: Visit) -> web.StreamResponse:
         tags=tags,
         comment_max=MAX_LENGTH,
     )
+
+
+def is_for_supervisors(step: Step) -> bool:
+    """Coaches may listen without being noticed; where notifications go is configuration."""
+    return step.role == "coach" or step.kind in ("notification", EventType.COACH_JOINED)
 
 
 async def _set_tag(visit: Visit) -> web.StreamResponse:

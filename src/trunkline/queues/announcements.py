@@ -13,7 +13,7 @@ from trunkline.queues import overview
 from trunkline.queues.account import Queue
 from trunkline.queues.callers import Caller
 from trunkline.queues.decision import QueueDecision
-from trunkline.queues.effects import UNSAID, PlaceInQueue, PlayAnnouncement, PlayJoinAnnouncement
+from trunkline.queues.effects import NOTHING_TO_SAY, PlaceInQueue, PlayAnnouncement, PlayJoinAnnouncement
 
 
 def joined(decision: QueueDecision, caller: Caller) -> None:
@@ -21,7 +21,7 @@ def joined(decision: QueueDecision, caller: Caller) -> None:
     queue = decision.state.queues[caller.queue_id]
     media_id = queue.settings.join_announce
     place = _place(queue, caller, _positions(decision, queue))
-    if media_id is not None or place != UNSAID:
+    if media_id is not None or place != NOTHING_TO_SAY:
         decision.do(PlayJoinAnnouncement(caller.caller_id, caller.call_session_id, media_id, place))
 
 
@@ -41,7 +41,7 @@ def play_due(decision: QueueDecision) -> None:
             positions[queue.queue_id] = _positions(decision, queue)
         place = _place(queue, caller, positions[queue.queue_id])
         media_id = queue.settings.announce_id
-        if (media_id is not None or place != UNSAID) and not caller.is_being_connected:
+        if (media_id is not None or place != NOTHING_TO_SAY) and not caller.is_being_connected:
             is_playing = caller_id in index.announcing
             index.announcing.add(caller_id)
             decision.do(PlayAnnouncement(caller_id, caller.call_session_id, media_id, is_playing, place))

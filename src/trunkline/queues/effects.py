@@ -91,7 +91,7 @@ class PlaceInQueue:
     minutes: int | None = None
 
 
-UNSAID = PlaceInQueue()
+NOTHING_TO_SAY = PlaceInQueue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class PlayJoinAnnouncement:
     caller_id: int
     call_session_id: int
     media_id: int | None
-    place: PlaceInQueue = UNSAID
+    place: PlaceInQueue = NOTHING_TO_SAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class PlayAnnouncement:
     call_session_id: int
     media_id: int | None
     is_restart: bool
-    place: PlaceInQueue = UNSAID
+    place: PlaceInQueue = NOTHING_TO_SAY
 
 
 @dataclass(frozen=True, slots=True)
