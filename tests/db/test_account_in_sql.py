@@ -50,6 +50,7 @@ ALLOWED = {
     ): "a number that is offered to anybody is nobody's own",
     ("directory/media/spoken_retention.py", "media_files"): EVERYBODY + "files that nobody has",
     ("dialer/store.py", "dial_campaigns"): EVERYBODY + "a switch runs the campaigns of its accounts",
+    ("events/retention.py", "hubspot_objects"): EVERYBODY + "a month is dropped for all or for nobody",
     ("events/retention.py", "recordings"): EVERYBODY + "a month is dropped for all or for nobody",
     ("events/retention.py", "{}"): EVERYBODY + "a month is dropped for all or for nobody",
     ("events/relay.py", "outbox"): EVERYBODY + "one worker empties it in the order of what happened",

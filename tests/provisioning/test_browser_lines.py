@@ -11,9 +11,11 @@ from cryptography.fernet import Fernet
 
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.secrets import Cipher
-from trunkline.core.errors import NotFound
+from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Database
-from trunkline.directory.lines.changes import change_password
+from trunkline.db.rows import one_at_a_time
+from trunkline.directory.lines.changes import change_password, set_password
+from trunkline.provisioning import browser_lines
 from trunkline.provisioning.browser_lines import CHANNELS, BrowserLine, browser_line, end_expired
 
 
@@ -116,6 +118,45 @@ async def test_an_ended_credential_registers_nothing(scene: Scene) -> None:
     assert await end_expired(scene.db) == 0
     third = await scene.line()
     assert (await scene.row())["ha1_md5"] == third.ha1 != first.ha1
+
+
+async def test_a_credential_that_is_renewed_meanwhile_stays(scene: Scene) -> None:
+    await scene.line()
+    await scene.lasts("-1 minute")
+    async with scene.db.connection() as page:
+        await one_at_a_time(page, scene.account_id)
+        ending = asyncio.create_task(end_expired(scene.db))
+        await asyncio.sleep(0.3)  # it reads, and waits for the lock of the page that renews
+        row = await browser_lines._row(page, scene.account_id, scene.employee_id)
+        assert row is not None
+        await browser_lines._renew(page, scene.cipher, scene.account_id, scene.employee_id, row)
+    assert await ending == 0
+    line = await scene.line()
+    assert not line.is_new
+    assert (await scene.row())["ha1_md5"] == line.ha1
+
+
+async def test_a_line_that_fails_delays_no_other(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await scene.line()
+    await scene.db.execute(
+        "insert into employees (account_id, employee_id, key, last_name) values (%s, 990, 'x990', 'Ruiz')",
+        (scene.account_id,),
+    )
+    second = await browser_line(scene.db, scene.cipher, scene.account_id, 990)
+    await scene.lasts("-1 minute")
+    await scene.db.execute(
+        "update browser_lines set expires_at = now() - interval '2 minutes' where employee_id = 990"
+    )
+    change = set_password
+
+    async def fails(connection: object, account_id: int, line_id: int, login: str) -> object:
+        if login == second.login:
+            raise InvalidInput("The line cannot be changed.")
+        return await change(connection, account_id, line_id, login)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(browser_lines, "set_password", fails)
+    assert await end_expired(scene.db) == 1
+    assert (await scene.row())["ha1_md5"] != first.ha1
 
 
 async def test_an_employee_of_another_account_is_unknown(scene: Scene) -> None:

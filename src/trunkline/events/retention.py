@@ -46,8 +46,18 @@ _RELATED = (
     "call_legs",
     "call_events",
     "call_streams",
+    "hubspot_calls",
 )
 """Tables with rows of a call, those first that refer to others."""
+
+_OBJECTS_OF_CALLS = """
+delete from hubspot_objects where account_id = %s and kind in ('call', 'task') and key = any(%s)
+"""
+
+_OBJECTS_OF_PERIOD = """
+delete from hubspot_objects where kind in ('call', 'task') and case when kind in ('call', 'task')
+    then key::bigint >= %s and key::bigint < %s end
+"""
 
 
 async def remove_calls(db: Database, before: Mapping[int, float | None], now: datetime) -> int:
@@ -75,6 +85,7 @@ async def _remove_rows(db: Database, account_id: int, before: int) -> int:
             for table in (*_RELATED, "call_sessions"):
                 statement = sql.SQL("delete from {} where account_id = %s and call_session_id = any(%s)")
                 await conn.execute(statement.format(sql.Identifier(table)), (account_id, calls))
+            await conn.execute(_OBJECTS_OF_CALLS, (account_id, [str(call) for call in calls]))
         count += len(calls)
         if len(calls) < BATCH:
             return count
@@ -140,13 +151,14 @@ async def _may_go(conn: Connection, month: Month, passed: bool) -> bool:
 
 async def _drop(conn: Connection, month: Month) -> None:
     span = (month.first_id, month.plus(1).first_id)
-    for table in ("call_analyses", "recordings", "unrated_calls"):
+    for table in ("call_analyses", "recordings", "unrated_calls", "hubspot_calls"):
         await conn.execute(
             sql.SQL("delete from {} where call_session_id >= %s and call_session_id < %s").format(
                 sql.Identifier(table)
             ),
             span,
         )
+    await conn.execute(_OBJECTS_OF_PERIOD, span)
     for table in partitions.TABLES:
         name = sql.Identifier(partitions.partition_name(table, month))
         await conn.execute(sql.SQL("drop table if exists {}").format(name))

@@ -125,15 +125,15 @@ delete from hubspot_calls h where h.noted_at < now() - interval '1 day' and not 
 
 _PRUNE_OBJECTS = """
 delete from hubspot_objects o where case o.kind
-    when 'contact' then o.asked_at < now() - interval '30 days'
+    when 'contact' then coalesce(o.asked_at, '-infinity') < now() - interval '30 days'
     else coalesce(o.asked_at, '-infinity') < now() - interval '1 day' and not exists (select from call_sessions s
         where s.account_id = o.account_id and s.call_session_id = o.key::bigint) end
 """
 
 
 async def prune(db: Database) -> None:
-    """Remove what is about calls that were removed, and the numbers of contacts that were created 30 days ago: a search
-    finds these."""
+    """Remove what is about calls that were removed, and the numbers of contacts that were created 30 days ago or not
+    created: a search finds these."""
     await db.execute(_PRUNE)
     await db.execute(_PRUNE_OBJECTS)
 

@@ -2,12 +2,13 @@
 
 The request is written to the object's row before it is sent. While its outcome is unknown (no response, a killed worker),
 the object is searched for by our own unique value, and only after the time in which searches find new objects; if it is
-not there, it is created again. Then a later search deletes a second one, in case the first request was carried out late.
+not there, it is created again. A refusal of a later request says nothing about the earlier one, whose outcome stays
+unknown. After each such case a later search deletes a second object, because a request may be carried out late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,23 +37,18 @@ class Made:
     is_new: bool = False
 
 
-_NOTE = """
-insert into hubspot_objects (account_id, kind, key) values (%(account_id)s, %(kind)s, %(key)s)
-on conflict do nothing
-"""
-
 _READ = """
-select hubspot_id, extract(epoch from now() - asked_at)::float8 as asked_ago from hubspot_objects
+select hubspot_id, asked_at, extract(epoch from now() - asked_at)::float8 as asked_ago from hubspot_objects
 where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s
 """
 
 _ASKED = """
-update hubspot_objects set asked_at = now()
-where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s and hubspot_id is null
+insert into hubspot_objects as o (account_id, kind, key, asked_at) values (%(account_id)s, %(kind)s, %(key)s, now())
+on conflict (account_id, kind, key) do update set asked_at = excluded.asked_at where o.hubspot_id is null
 """
 
-_NOT_ASKED = """
-update hubspot_objects set asked_at = null
+_REFUSED = """
+update hubspot_objects set asked_at = %(asked_at)s
 where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s and hubspot_id is null
 """
 
@@ -62,15 +58,21 @@ where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s
 """
 
 _GONE = """
-update hubspot_objects set hubspot_id = null, asked_at = null, verify_at = null
+update hubspot_objects set hubspot_id = null, verify_at = null, asked_at = case when verify_at is not null then asked_at end
 where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s and hubspot_id = %(hubspot_id)s
 """
 
 _VERIFY = """
-select o.account_id, o.kind, o.key, o.hubspot_id
-from hubspot_objects o join hubspot_connections c on c.account_id = o.account_id
-where o.verify_at <= now() and c.is_active and (c.paused_until is null or c.paused_until <= now())
-order by o.verify_at limit %(most)s
+select due.account_id, due.kind, due.key, due.hubspot_id
+from hubspot_connections c cross join lateral (
+    select o.account_id, o.kind, o.key, o.hubspot_id, o.verify_at from hubspot_objects o
+    where o.account_id = c.account_id and o.verify_at <= now() and not exists (
+        select from unnest(%(accounts)s::bigint[], %(kinds)s::text[], %(keys)s::text[]) as w (account_id, kind, key)
+        where w.account_id = o.account_id and w.kind = o.kind and w.key = o.key)
+    order by o.verify_at limit %(most)s
+) due
+where c.is_active and (c.paused_until is null or c.paused_until <= now())
+order by due.verify_at
 """
 
 _VERIFIED = """
@@ -94,6 +96,7 @@ class Once:
     def __init__(self, db: Database, search_delay: float, timeout: float) -> None:
         self._db = db
         self._search_delay = search_delay + timeout
+        self._verify_after = self._search_delay * VERIFY_AFTER
 
     async def make(self, account_id: int, kind: Kind, key: str, find: Find, create: Create) -> Made:
         """The object of a key, created if there is none. One caller at a time for a key.
@@ -102,20 +105,22 @@ class Once:
         :raises HubSpotError: as ``find`` and ``create``.
         """
         values: dict[str, Any] = {"account_id": account_id, "kind": kind.value, "key": key}
-        await self._db.execute(_NOTE, values)
-        row = await self._db.fetch_one(_READ, values)
-        assert row is not None
+        row = await self._db.fetch_one(_READ, values) or {
+            "hubspot_id": None,
+            "asked_at": None,
+            "asked_ago": None,
+        }
         if row["hubspot_id"] is not None:
             return Made(row["hubspot_id"])
-        is_doubtful = row["asked_ago"] is not None
-        if is_doubtful:
+        is_unknown = row["asked_ago"] is not None
+        if is_unknown:
             wait = self._search_delay - row["asked_ago"]
             if wait > 0:
                 raise TryLater("the outcome of the request before is looked for when searches have it", wait)
             found = await find()
             if found:
                 _log.info("hubspot_object_found", **values, hubspot_id=found[0], count=len(found))
-                seconds = 0.0 if len(found) > 1 else None
+                seconds = 0.0 if len(found) > 1 else self._verify_after
                 await self._db.execute(_KNOWN, {**values, "hubspot_id": found[0], "seconds": seconds})
                 return Made(found[0])
         await self._db.execute(_ASKED, values)
@@ -123,11 +128,12 @@ class Once:
             object_id = await create()
         except OutcomeUnknown as error:
             raise TryLater(error.message, self._search_delay) from error
-        except HubSpotError:  # it was refused, or not sent; after any other error its outcome is unknown
-            await self._db.execute(_NOT_ASKED, values)
+        except HubSpotError:
+            # This request was refused or not sent. That settles nothing about an earlier one whose outcome is unknown.
+            await self._db.execute(_REFUSED, {**values, "asked_at": row["asked_at"]})
             raise
-        seconds = self._search_delay * VERIFY_AFTER if is_doubtful else None
-        await self._db.execute(_KNOWN, {**values, "hubspot_id": object_id, "seconds": seconds})
+        verify_after = self._verify_after if is_unknown else None
+        await self._db.execute(_KNOWN, {**values, "hubspot_id": object_id, "seconds": verify_after})
         return Made(object_id, is_new=True)
 
     async def known(self, account_id: int, kind: Kind, key: str) -> str | None:
@@ -142,14 +148,27 @@ class Once:
             _GONE, {"account_id": account_id, "kind": kind.value, "key": key, "hubspot_id": object_id}
         )
 
-    async def to_verify(self, most: int) -> list[dict[str, Any]]:
-        """Objects of which a second one is to be looked for: ``account_id``, ``kind``, ``key``, ``hubspot_id``."""
-        return await self._db.fetch_all(_VERIFY, {"most": most})
+    async def to_verify(
+        self, most: int, without: Collection[tuple[int, str, str]] = ()
+    ) -> list[dict[str, Any]]:
+        """Objects of which a second one is to be looked for: ``account_id``, ``kind``, ``key``, ``hubspot_id``.
+
+        :param most: of an account.
+        :param without: account, kind and key of objects that are left out.
+        """
+        left_out = list(without)
+        values = {
+            "most": most,
+            "accounts": [one[0] for one in left_out],
+            "kinds": [one[1] for one in left_out],
+            "keys": [one[2] for one in left_out],
+        }
+        return await self._db.fetch_all(_VERIFY, values)
 
     async def verified(self, row: dict[str, Any], again_after: float | None = None) -> None:
         """It was looked for.
 
-        :param again_after: seconds after which it is looked for again, because HubSpot did not respond.
+        :param again_after: seconds after which it is looked for again, because the search was not completed.
         """
         if again_after is None:
             await self._db.execute(_VERIFIED, row)

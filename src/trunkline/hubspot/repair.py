@@ -33,9 +33,11 @@ where h.account_id = %(account_id)s and h.call_session_id = any(%(calls)s)
 """
 
 _FORGET = """
-update hubspot_objects set hubspot_id = null, asked_at = null, verify_at = null
+update hubspot_objects set hubspot_id = null, verify_at = null,
+    asked_at = case when hubspot_id is null or verify_at is not null then asked_at end
 where account_id = %(account_id)s and kind = 'call' and key = any(%(keys)s)
 """
+"""``asked_at`` stays while a request may still be carried out: so the worker searches before it creates."""
 
 _VERIFY = """
 insert into hubspot_objects as o (account_id, kind, key, hubspot_id, verify_at)
@@ -48,7 +50,8 @@ _ADOPT = """
 insert into hubspot_objects as o (account_id, kind, key, hubspot_id)
 select %(account_id)s, 'call', u.key, u.hubspot_id
 from unnest(%(keys)s::text[], %(ids)s::text[]) as u (key, hubspot_id)
-on conflict (account_id, kind, key) do update set hubspot_id = excluded.hubspot_id
+on conflict (account_id, kind, key) do update set hubspot_id = excluded.hubspot_id, verify_at = coalesce(o.verify_at,
+    case when o.hubspot_id is null and o.asked_at is not null then now() + interval '15 minutes' end)
 """
 
 _AGAIN = """

@@ -22,7 +22,8 @@ _BUSY_PAUSE = 5.0
 
 
 class HubSpotError(Unavailable):
-    """A request to HubSpot without the wanted result. Unless it is :class:`OutcomeUnknown`, nothing was changed there."""
+    """A request to HubSpot without the wanted result. Unless it is :class:`OutcomeUnknown`, this request
+    changed nothing there; an earlier one whose outcome is unknown may still do."""
 
 
 class OutcomeUnknown(HubSpotError):  # noqa: N818 - reads as what it is

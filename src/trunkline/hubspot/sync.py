@@ -55,6 +55,9 @@ _PROBLEM_PAUSE = 300.0
 
 _UNKNOWN_PAUSE = 60.0
 
+_VERIFY_REFUSALS = 12
+"""Refused searches for a second object after which it is no longer searched for: some three hours."""
+
 _log = get_logger("hubspot")
 
 
@@ -77,6 +80,7 @@ class Sync:
         self._wake = asyncio.Event()
         self._at_work: dict[int, int] = {}
         self._verifying: set[tuple[int, str, str]] = set()
+        self._verify_failures: Counter[tuple[int, str, str]] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -226,9 +230,11 @@ class Sync:
         )
 
     async def _begin_verifying(self) -> None:
-        for row in await self._once.to_verify(PER_ACCOUNT):
+        running = Counter(key[0] for key in self._verifying)
+        for row in await self._once.to_verify(PER_ACCOUNT, self._verifying):
             key = (row["account_id"], row["kind"], row["key"])
-            if key not in self._verifying:
+            if running[key[0]] < PER_ACCOUNT:
+                running[key[0]] += 1
                 self._verifying.add(key)
                 item_task(self._verify(row, key), name="hubspot-verify", among=self._tasks)
 
@@ -241,10 +247,56 @@ class Sync:
                 await self._pusher.verify(connection, row)
             except NotThere:
                 pass
-            except (TryLater, OutcomeUnknown, ConnectionProblem, TokenExpired) as error:
-                again = error.seconds if isinstance(error, TryLater) else _UNKNOWN_PAUSE
-                await self._once.verified(row, again)
+            except (psycopg.Error, DatabaseUnavailable):
+                raise
+            except Exception as error:
+                await self._not_verified(row, key, error)
                 return
+            self._verify_failures.pop(key, None)
             await self._once.verified(row)
+        except NotFound:
+            self._verify_failures.pop(key, None)  # it was disconnected meanwhile
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            _log.warning(
+                "hubspot_verification_not_settled",
+                account_id=row["account_id"],
+                kind=row["kind"],
+                key=row["key"],
+                cause=log_cause(error),
+                error=str(error),
+                consequence="the search for a second object is repeated",
+            )
+            await asyncio.sleep(1.0)
         finally:
             self._verifying.discard(key)
+
+    async def _not_verified(self, row: Row, key: tuple[int, str, str], error: Exception) -> None:
+        """Search again after a pause that grows; a search that HubSpot refuses each time ends."""
+        names = {"account_id": row["account_id"], "kind": row["kind"], "key": row["key"]}
+        if isinstance(error, TryLater | ConnectionProblem | TokenExpired):
+            again = error.seconds if isinstance(error, TryLater) else _UNKNOWN_PAUSE
+            await self._once.verified(row, again)
+            return
+        self._verify_failures[key] += 1
+        failures = self._verify_failures[key]
+        if not isinstance(error, OutcomeUnknown) and failures >= _VERIFY_REFUSALS:
+            del self._verify_failures[key]
+            await self._once.verified(row)
+            _log.error(
+                "hubspot_verification_given_up",
+                **names,
+                error=repr(error),
+                consequence="a second object may be in HubSpot",
+                remedy="remove the cause in error, then run trunkline hubspot repair --fix",
+            )
+            return
+        seconds = HUBSPOT.pause(failures)
+        await self._once.verified(row, seconds)
+        _log.warning(
+            "hubspot_verification_waits",
+            **names,
+            error=repr(error),
+            seconds=round(seconds, 1),
+            consequence="the search for a second object is repeated later",
+            exc_info=not isinstance(error, HubSpotError),
+        )

@@ -12,12 +12,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import psycopg
+
 from trunkline.accounts.secrets import Cipher
-from trunkline.core.errors import NotFound
-from trunkline.db.pool import Connection, Database
+from trunkline.core.errors import DatabaseUnavailable, NotFound, TrunklineError
+from trunkline.core.log import get_logger
+from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.db.rows import one_at_a_time, transaction
 from trunkline.directory.lines.changes import add_line, set_password
 from trunkline.directory.lines.digest import REALM, ha1
+
+_log = get_logger("provisioning.browser_lines")
 
 HOURS = 12
 """For which a new credential is good."""
@@ -95,23 +100,42 @@ async def browser_line(db: Database, cipher: Cipher, account_id: int, employee_i
 
 
 async def end_expired(db: Database) -> int:
-    """Give lines whose credential has ended a password that nobody has; how many."""
+    """Give lines whose credential has ended a password that nobody has; how many. One that fails delays no other."""
     rows = await db.fetch_all(
         """select account_id, employee_id from browser_lines
-           where account_id >= 0 and expires_at < now() and expires_at > 'epoch' order by expires_at limit 500"""
+           where account_id >= 0 and expires_at < now() and expires_at > 'epoch' order by expires_at"""
     )
+    count = 0
     for row in rows:
-        async with transaction(db) as connection:
-            found = await _row(connection, row["account_id"], row["employee_id"])
-            if found is None or found["is_good"]:
-                continue
-            await set_password(connection, row["account_id"], found["sip_line_id"], found["login"])
-            await connection.execute(
-                """update browser_lines set expires_at = 'epoch'
-                   where account_id = %s and employee_id = %s""",
-                (row["account_id"], row["employee_id"]),
+        try:
+            count += await _end(db, row["account_id"], row["employee_id"])
+        except DatabaseUnavailable:
+            raise
+        except (TrunklineError, psycopg.Error) as error:
+            _log.warning(
+                "browser_line_not_ended",
+                account_id=row["account_id"],
+                employee_id=row["employee_id"],
+                cause=log_cause(error) if isinstance(error, psycopg.Error) else None,
+                error=repr(error),
+                consequence="the credential of this line is still accepted; it is tried again",
             )
-    return len(rows)
+    return count
+
+
+async def _end(db: Database, account_id: int, employee_id: int) -> bool:
+    async with transaction(db) as connection:
+        # A page that renews the credential holds the same lock: what it has renewed is seen here and stays.
+        await one_at_a_time(connection, account_id)
+        found = await _row(connection, account_id, employee_id)
+        if found is None or found["is_good"]:
+            return False
+        await set_password(connection, account_id, found["sip_line_id"], found["login"])
+        await connection.execute(
+            "update browser_lines set expires_at = 'epoch' where account_id = %s and employee_id = %s",
+            (account_id, employee_id),
+        )
+    return True
 
 
 async def _make(connection: Connection, cipher: Cipher, account_id: int, employee_id: int) -> None:
