@@ -8,6 +8,8 @@ import itertools
 import pytest
 
 from trunkline.accounts import passwords
+from trunkline.accounts.administration import Administration
+from trunkline.accounts.model import Api
 from trunkline.accounts.service import Accounts
 from trunkline.core.errors import AuthenticationFailed, LimitExceeded
 from trunkline.db.pool import Database
@@ -90,3 +92,24 @@ async def test_addresses_that_were_refused_come_after_others(
         assert "other" in slow.checked
         await slow.check(25)
         await asyncio.gather(other, *guesses)
+
+
+async def test_an_address_from_which_somebody_logged_in_comes_first(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await Database.open(database) as db:
+        row = await db.fetch_one("insert into accounts (name) values ('Sample Ltd') returning account_id")
+        assert row is not None
+        await Administration(db).users.create(
+            row["account_id"], "mira", "correct horse battery", apis=[Api.CALL_API]
+        )
+        accounts = Accounts(db)
+        await accounts.login("mira", "correct horse battery", "call_api", "192.0.2.200")
+        slow = SlowPasswords(monkeypatch)
+        guesses = await _begin(*((accounts, "guess", f"198.51.100.{n}") for n in range(1, 60)))
+        [known] = await _begin((accounts, "known", "192.0.2.200"))
+        await slow.check(5)
+        assert "known" in slow.checked
+        await slow.check(55)
+        assert await known == "auth_error"
+        await asyncio.gather(*guesses)

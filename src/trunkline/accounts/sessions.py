@@ -39,8 +39,8 @@ _WAIT_MAX = 20.0
 _REFUSED_SECONDS = 60.0
 """For which an address comes after others, once a log-in from it was refused."""
 
-_REFUSED_MAX = 10_000
-"""Addresses that are remembered for it; the oldest are forgotten first."""
+_REMEMBERED_MAX = 10_000
+"""Addresses that are remembered for it, and of log-ins that were right; the oldest are forgotten first."""
 
 _WRONG = "login or password is wrong"
 _WRONG_WITH_CODE = "login, password or code is wrong"
@@ -52,8 +52,9 @@ _log = get_logger("accounts")
 class Sessions:
     """Opens and closes sessions.
 
-    A password takes a tenth of a second of a processor. Addresses take turns, those whose log-ins were refused a short
-    time ago after the others, so that guesses, from however many addresses, do not keep others from logging in.
+    A password takes a tenth of a second of a processor. Addresses take turns: those from which somebody has logged in
+    come before the others, those whose log-ins were refused a short time ago after them. So guesses, from however many
+    addresses, do not keep others from logging in.
     """
 
     def __init__(self, db: Database, second_factors: SecondFactors | None = None) -> None:
@@ -61,6 +62,8 @@ class Sessions:
         self._db = db
         self._second_factors = second_factors
         self._refused: dict[Hashable, float] = {}
+        self._known: dict[Hashable, float] = {}
+        """From where somebody has logged in since the process started."""
         self._now = 0.0
         self._hashing = ConcurrencyLimit(
             "log-ins",
@@ -68,7 +71,7 @@ class Sessions:
             per_account=_HASHING_AT_ONCE,
             queue=_WAITING_MAX,
             wait=_WAIT_MAX,
-            yields=self._was_refused,
+            rank=self._rank,
         )
 
     async def open(
@@ -89,7 +92,7 @@ class Sessions:
             ):  # codes are entered in the console only; elsewhere such a user needs a key
                 fits = api == Api.CONSOLE and await self._code_fits(row, code, now)
             if row is None or stored is None or not fits or row["user_status"] != Status.ACTIVE:
-                self._note_refusal(network, now)
+                _remember(self._refused, network, now)
                 await login_failures.note(self._db, subject, now)
                 _log.warning(
                     "login_refused",
@@ -101,6 +104,7 @@ class Sessions:
                 )
                 raise AuthenticationFailed(_WRONG_WITH_CODE if api == Api.CONSOLE else _WRONG)
             new_hash = await passwords.hash_of(password) if passwords.needs_rehash(stored) else None
+        _remember(self._known, network, now)
         check_account(row)
         return await self._open(row, api, subject, new_hash, to_datetime(now))
 
@@ -124,15 +128,11 @@ class Sessions:
         finally:
             await place.__aexit__(None, None, None)
 
-    def _was_refused(self, network: Hashable) -> bool:
+    def _rank(self, network: Hashable) -> int:
+        if network in self._known:
+            return 0
         at = self._refused.get(network)
-        return at is not None and self._now < at + _REFUSED_SECONDS
-
-    def _note_refusal(self, network: str, now: float) -> None:
-        self._refused.pop(network, None)
-        self._refused[network] = now
-        if len(self._refused) > _REFUSED_MAX:
-            del self._refused[next(iter(self._refused))]
+        return 2 if at is not None and self._now < at + _REFUSED_SECONDS else 1
 
     async def close(self, token: str) -> None:
         """End the session with that token; a key or an unknown token is left as it is."""
@@ -184,3 +184,10 @@ class Sessions:
                     (new_hash, *who),
                 )
         return Login(token, expires_at, *who)
+
+
+def _remember(addresses: dict[Hashable, float], network: str, now: float) -> None:
+    addresses.pop(network, None)
+    addresses[network] = now
+    if len(addresses) > _REMEMBERED_MAX:
+        del addresses[next(iter(addresses))]

@@ -100,6 +100,9 @@ def hung_up(side: Side) -> Reason:
     return Reason.OPERATOR_DISCONNECTS if side is Side.OPERATOR else Reason.CALLER_DISCONNECTS
 
 
+REDIRECTED = 23
+"""Q.850: redirection to new destination; Asterisk has it of a device whose redirection is not followed."""
+
 _CAUSE_FOR = {
     ConnectResult.BUSY: USER_BUSY,
     ConnectResult.NO_ANSWER: NO_ANSWER,
@@ -111,6 +114,8 @@ _CAUSE_FOR = {
 
 def cause_for_result(result: ConnectResult, cause: int) -> int:
     """The cause for the calling phone when its target was not reached."""
+    if cause == REDIRECTED:  # the phone would get a redirection in place of a refusal
+        return USER_BUSY
     return _CAUSE_FOR.get(result) or cause or SUBSCRIBER_ABSENT
 
 

@@ -222,9 +222,12 @@ def _cells(call: Mapping[str, Any]) -> list[Any]:
     return row
 
 
+_FORMULA = frozenset("=+-@＝＋－＠")
+
+
 def _harmless(text: str) -> str:
     """A text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") or text[:1] in ("\t", "\r", "\n") else text
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA or text[:1] in ("\t", "\r", "\n") else text
 
 
 def _path(chosen: CallFilter, shown: list[str], page: int) -> str:

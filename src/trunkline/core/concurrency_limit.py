@@ -16,7 +16,7 @@ class ConcurrencyLimit:
     :param workload: what they are, named in the error.
     :param queue: requests of one account that may wait.
     :param wait: seconds that a request may wait.
-    :param yields: whether the waiting requests of an account come after those of others; they have every fourth place.
+    :param rank: the waiting requests of accounts with a lower one come first, except for every fourth place.
     """
 
     def __init__(
@@ -27,14 +27,14 @@ class ConcurrencyLimit:
         per_account: int,
         queue: int,
         wait: float,
-        yields: Callable[[Hashable], bool] | None = None,
+        rank: Callable[[Hashable], int] | None = None,
     ) -> None:
         self._workload = workload
         self._total = total
         self._per_account = min(per_account, total)
         self._queue = queue
         self._wait = wait
-        self._yields = yields
+        self._rank = rank
         self._admitted = 0
         self._running: Counter[Hashable] = Counter()
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
@@ -104,8 +104,8 @@ class ConcurrencyLimit:
     def _in_turn(self) -> list[Hashable]:
         waiting = list(self._waiting)
         self._admitted += 1
-        if self._yields is not None and self._admitted % 4:
-            waiting.sort(key=self._yields)
+        if self._rank is not None and self._admitted % 4:
+            waiting.sort(key=self._rank)
         return waiting
 
     def _forget(self, account_id: Hashable, turn: asyncio.Future[None]) -> None:
