@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -148,8 +149,56 @@ async def test_on_a_full_disk_the_database_is_waited_for_instead(
     files.put(events, POSITION, 20)
     assert await files.kept(20)
     assert is_usable(files) is True
-    assert left(tmp_path) == [events]
+    assert left(tmp_path) == [events, events]  # what failed is there, too, before what followed it
     await files.stop()
+
+
+async def test_no_position_is_taken_after_a_hole(tmp_path: Path) -> None:
+    events = tuple(talk().events)
+    await kept(tmp_path, events[:2], events[2:4], events[4:])
+    [file] = tmp_path.iterdir()
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(lines[0] + lines[2])
+    assert [one.position for one in UnwrittenEvents(tmp_path).load()] == [POSITION, None]
+
+
+async def test_while_no_next_file_can_be_reserved_the_present_one_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bool:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(unwritten_events, "FILE_BYTES", 1_000)
+    monkeypatch.setattr(unwritten_events, "reserve_space", full)
+    events = tuple(talk().events)
+    files = UnwrittenEvents(tmp_path)
+    files.load()
+    files.start()
+    for number in range(1, 6):
+        files.put(events, POSITION, number * len(events))
+        assert await files.kept(number * len(events))
+    await files.stop()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert left(tmp_path) == [events] * 5
+
+
+async def test_no_append_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_released = threading.Event()
+    monkeypatch.setattr(unwritten_events, "SYNC_SECONDS", 0.01)
+    monkeypatch.setattr(os, "fdatasync", lambda _: is_released.wait(10))
+    files = UnwrittenEvents(tmp_path)
+    files.load()
+    files.start()
+    try:
+        files.put(tuple(talk().events), POSITION, 10)
+        assert await files.kept(10)
+        await asyncio.sleep(0.1)
+        files.put(tuple(talk().events), POSITION, 20)
+        async with asyncio.timeout(2):
+            assert await files.kept(20)
+    finally:
+        is_released.set()
+        await files.stop()
 
 
 async def test_a_folder_that_cannot_be_made_keeps_no_switch_from_its_start(tmp_path: Path) -> None:

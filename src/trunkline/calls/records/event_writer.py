@@ -39,8 +39,7 @@ from trunkline.events.store import UNSTORABLE, Fence, call_events, check_lease, 
 
 GATHER_SECONDS = 0.02
 """Seconds from the first event of a batch to its write, unless :meth:`EventWriter.flush` is called; the interval between
-writes can extend it. If the process is killed, unwritten events are lost; recovery makes them again from the engine's
-log."""
+writes can extend it. If the process is killed, the next switch writes them from the file."""
 WRITE_INTERVAL_SECONDS = 0.05
 """Time between the beginnings of two writes, while no caller waits: the first event after a pause goes soon, a stream of
 them in larger batches."""

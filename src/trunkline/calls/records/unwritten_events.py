@@ -86,6 +86,11 @@ class UnwrittenEvents:
         """Count of the last event that is in a file, or could not be put there."""
         self._failed_until = 0
         """Count of the last event that could not be put there."""
+        self._refused_until = 0
+        """Count of the last event that has no line, because a value of it cannot be stored."""
+        self._left: deque[tuple[bytes, int]] = deque()
+        """Lines that are not in a file yet, with their counts, without those that PostgreSQL has: no more than the buffer
+        of the writer has."""
         self.is_usable = True
         """Whether the last events are in a file."""
 
@@ -145,7 +150,7 @@ class UnwrittenEvents:
     async def kept(self, count: int) -> bool:
         """Wait until the first ``count`` events are in a file.
 
-        :returns: False: one of the last could not be put there.
+        :returns: False: one of those that PostgreSQL does not have could not be put there.
         """
         assert self._loop is not None
         done: asyncio.Future[bool] = self._loop.create_future()
@@ -175,12 +180,17 @@ class UnwrittenEvents:
             given, is_over = self._next(file)
             puts = [one for one in given if isinstance(one, _Put)]
             written = max((one.count for one in given if isinstance(one, _Written)), default=0)
-            lines = [line for one in puts if (line := _line(one)) is not None]
-            if written:
-                lines.append(_framed({"w": written}))
+            for one in puts:
+                line = _line(one)
+                if line is None:
+                    self._refused_until = one.count
+                else:
+                    self._left.append((line, one.count))
+            while self._left and self._left[0][1] <= written:
+                self._left.popleft()
             with contextlib.suppress(OSError):
                 file.written(written)
-            self._append(file, lines, puts[-1].count if puts else 0)
+            self._append(file, puts[-1].count if puts else 0)
             if is_over:
                 file.close()
                 return
@@ -189,7 +199,7 @@ class UnwrittenEvents:
         """What was given since the last time, and whether it is the end."""
         given: list[_Put | _Written] = []
         try:
-            one = self._inbox.get(timeout=file.sync_after)
+            one = self._inbox.get(timeout=SYNC_SECONDS if self._left else file.sync_after)
             while one is not None and len(given) < _AT_ONCE:
                 given.append(one)
                 one = self._inbox.get_nowait()
@@ -199,9 +209,10 @@ class UnwrittenEvents:
         except queue.Empty:
             return given, False
 
-    def _append(self, file: _File, lines: Sequence[bytes], count: int) -> None:
+    def _append(self, file: _File, count: int) -> None:
+        """Append all lines that are not in a file, the oldest first: a stream has no hole."""
         try:
-            file.append(lines, count)
+            file.append([line for line, _ in self._left], self._left[-1][1] if self._left else 0)
         except OSError as error:
             self._failed_until = max(self._failed_until, count)
             if self.is_usable:
@@ -214,7 +225,9 @@ class UnwrittenEvents:
                     remedy="check the disk and the permissions of the data folder",
                 )
         else:
-            if count and not self.is_usable:
+            self._left.clear()
+            self._failed_until = self._refused_until
+            if not self.is_usable:
                 self.is_usable = True
                 _log.info("events_kept_again", file=str(file.path))
         if count:
@@ -240,6 +253,11 @@ class _File:
         self._last = 0
         """Count of the last event in the file."""
         self._written = 0
+        self._marked = 0
+        """Count of the written events that the file states."""
+        self._next_file_at = 0.0
+        """Seconds of ``time.monotonic()`` before which no next file is tried."""
+        self._syncing: threading.Thread | None = None
         self._unsynced_since: float | None = None
         """Seconds of ``time.monotonic()``."""
         self.path: Path | None = None
@@ -253,17 +271,30 @@ class _File:
 
     def append(self, lines: Sequence[bytes], count: int) -> None:
         """:raises OSError: not all of them are in the file."""
-        if lines:
+        mark = self._written
+        if lines or mark > self._marked:
             if self._descriptor is None or self._size > FILE_BYTES:
                 self._open_next()
             assert self._descriptor is not None
-            self._write(self._descriptor, b"".join(lines))
+            marks = [_framed({"w": mark})] if mark > self._marked else []
+            self._write(self._descriptor, b"".join([*lines, *marks]))
+            self._marked = mark
             if count:
                 self._last = count
                 self._unsynced_since = self._unsynced_since or time.monotonic()
         if self.sync_after == 0.0 and self._descriptor is not None:
-            self._unsynced_since = None
-            os.fdatasync(self._descriptor)
+            self._begin_sync(self._descriptor)
+
+    def _begin_sync(self, descriptor: int) -> None:
+        """Bring the file to the disk in a thread of its own: no append waits for the disk."""
+        if self._syncing is not None and self._syncing.is_alive():
+            self._unsynced_since = time.monotonic()  # the next one begins after this one
+            return
+        self._unsynced_since = None
+        self._syncing = threading.Thread(
+            target=_sync, args=(os.dup(descriptor),), name="unwritten-events-sync", daemon=True
+        )
+        self._syncing.start()
 
     def written(self, count: int) -> None:
         """PostgreSQL has the first ``count`` events."""
@@ -274,7 +305,7 @@ class _File:
             self._unsynced_since = None
             if self._descriptor is not None and self._size > EMPTIED_BYTES:
                 os.ftruncate(self._descriptor, 0)
-                self._size, self._is_torn = 0, False
+                self._size, self._is_torn, self._marked = 0, False, 0
                 _reserve(self._descriptor)
 
     def close(self) -> None:
@@ -287,14 +318,30 @@ class _File:
             os.close(self._descriptor)
 
     def _open_next(self) -> None:
+        """Go on in a new file, or in the present one while no space can be reserved for another: it has its own."""
+        if self._descriptor is not None and time.monotonic() < self._next_file_at:
+            return
         path = self._folder / f"{self._run}-{self._number:06}{_SUFFIX}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                reserve_space(descriptor, RESERVED_BYTES)
+            except OSError:
+                if self._descriptor is not None:
+                    os.close(descriptor)
+                    path.unlink(missing_ok=True)
+                    raise
+        except OSError:
+            if self._descriptor is None:
+                raise
+            self._next_file_at = time.monotonic() + SYNC_SECONDS
+            return
         if self._descriptor is not None and self.path is not None:
             os.close(self._descriptor)
             self._full.append((self._last, self.path))
         self._number += 1
         self._descriptor, self.path, self._size, self._is_torn = descriptor, path, 0, False
-        _reserve(descriptor)
+        self._marked = 0
 
     def _write(self, descriptor: int, content: bytes) -> None:
         if self._is_torn:
@@ -306,6 +353,20 @@ class _File:
             self._size += done
             left = left[done:]
         self._is_torn = False
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fdatasync(descriptor)
+    except OSError as error:
+        _log.error(
+            "events_not_synced",
+            error=str(error),
+            consequence="events that PostgreSQL does not have yet are lost if the machine stops now",
+            remedy="check the disk of the data folder",
+        )
+    finally:
+        os.close(descriptor)
 
 
 def _reserve(descriptor: int) -> None:
@@ -351,7 +412,21 @@ def _load_run(files: Sequence[Path]) -> list[Decided]:
             lines=bad,
             consequence="what these lines had is made again from Asterisk and its CEL log as far as these have it",
         )
-    return [decided for count, decided in found if count > written]
+    return _without_hole(found, written)
+
+
+def _without_hole(found: Sequence[tuple[int, Decided]], written: int) -> list[Decided]:
+    """What is not written, each once. After the first event that is missing no position is taken: the log of Asterisk is
+    to be read from there."""
+    result: list[Decided] = []
+    last, has_hole = written, False
+    for count, decided in found:
+        if count <= last:
+            continue  # written, or again after a write that was cut off
+        has_hole = has_hole or count - len(decided.events) > last
+        result.append(Decided(decided.events, None) if has_hole else decided)
+        last = count
+    return result
 
 
 def _content(line: bytes) -> dict[str, Any] | None:
