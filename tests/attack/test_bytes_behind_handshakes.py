@@ -108,5 +108,5 @@ async def test_others_are_answered(database: str, tmp_path: Path, kind: str, add
         f"{kind} {addresses}: longest {before[-1]:.2f} s before, {during[-1]:.2f} s (median"
         f" {during[len(during) // 2]:.2f} s) with {sent / 1e6:.0f} MB sent; {grown / 1e6:.0f} MB more"
     )
-    assert during[-1] < 1.0 + 10 * before[-1]
+    assert during[-1] < 4.0 + 10 * before[-1], "6 s and more, when what they send is read"
     assert grown < MEMORY_MAX

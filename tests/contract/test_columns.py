@@ -24,6 +24,7 @@ IN_FULL = {
     "sites/listing.py state": "the page calls an enumeration a string",
     "tags/listing.py state": "the page calls an enumeration a string",
     "web_analytics/listing.py segment_conditions": "the sample's name of segments_conditions",
+    "reports/calls.py is_internal": "no page has it: a filter of the web console",
     "reports/chats.py status": "the page calls an enumeration a string",
 }
 """Columns with uses of their own, and why."""

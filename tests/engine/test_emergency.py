@@ -48,7 +48,7 @@ async def test_a_locked_account(setup: Setup) -> None:
         async with asyncio.timeout(20):
             while True:  # until the switch has taken the change
                 customer = await setup.customer()
-                customer.on_call(Answer(after=0.2))
+                customer.on_call(Answer(after=0.2, hang_up_after=0.2))
                 phone = await setup.anna.dial(customer.name)
                 await phone.ended()
                 if not customer.calls:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.billing.mail_server import MailServer
 from tests.engine.setup import period
+from tests.patience import PATIENCE
 from trunkline.core.settings import MailSecurity, MailSettings
 from trunkline.demo import tones
 from trunkline.demo.installation import Account, Installation, settings_on_free_ports
@@ -65,9 +66,13 @@ PHONES = [
 ]
 
 
-def first_account(installation: Installation) -> Account:
-    """The account that the first start makes, by the file with its login and keys."""
-    text = (installation.settings.secrets_dir / "first-account.txt").read_text()
+async def first_account(installation: Installation) -> Account:
+    """The account that the first start makes, by the file with its login and keys; the end of the start writes it."""
+    file = installation.settings.secrets_dir / "first-account.txt"
+    async with asyncio.timeout(PATIENCE):
+        while not file.exists() or not file.read_text().endswith("\n"):
+            await asyncio.sleep(0.1)
+    text = file.read_text()
     number, login, password = (
         found[1]
         for name in ("account", "login", "password")
@@ -130,7 +135,7 @@ async def test_from_an_empty_folder_to_the_same_calls_elsewhere(
         )
         settings = settings_on_free_ports(tmp_path / "one" / "data").model_copy(update={"mail": mail})
         async with Installation(tmp_path / "one", settings) as pbx:
-            account = first_account(pbx)
+            account = await first_account(pbx)
             (tmp_path / "company.yaml").write_text(COMPANY)
             environment = {"CARRIER_HOST": ports.carrier_address, "CARRIER_PORT": str(ports.carrier)}
             await pbx.apply(account, tmp_path / "company.yaml", environment)

@@ -143,7 +143,8 @@ def _text(found: Mapping[str, Any]) -> str:
 
 def _names(found: Mapping[str, Any]) -> frozenset[str]:
     names: set[str] = set()
-    for error in found.get("errors") or ():
+    errors = found.get("errors")
+    for error in errors if isinstance(errors, list) else ():
         if isinstance(error, dict):
             context = error.get("context") or {}
             for values in context.values() if isinstance(context, dict) else ():

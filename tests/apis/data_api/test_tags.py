@@ -480,10 +480,11 @@ async def test_subscribers_hear_of_a_tag_on_a_finished_call(client: DataApiClien
     )
     assert [(row["seq"], row["type"]) for row in rows] == [(8, "tag_unset"), (9, "tag_set")]
     reported = await client.db.fetch_all(
-        "select seq, type, data from outbox where account_id = %s", (ACCOUNT,)
+        "select seq, type, data from outbox where account_id = %s order by seq", (ACCOUNT,)
     )
     assert [(row["seq"], row["type"], row["data"]["tag_name"]) for row in reported] == [
-        (9, "tag_set", "Important")
+        (8, "tag_unset", "Important"),
+        (9, "tag_set", "Important"),
     ]
 
 
