@@ -87,9 +87,8 @@ class Sessions:
             stored = row["password_hash"] if row is not None else None
             fits = await passwords.fits(password, stored)
             has_codes = fits and row is not None and row["has_second_factor"]
-            if (
-                has_codes and row is not None
-            ):  # codes are entered in the console only; elsewhere such a user needs a key
+            if has_codes and row is not None:
+                # Codes are entered in the console only; elsewhere such a user needs a key.
                 fits = api == Api.CONSOLE and await self._code_fits(row, code, now)
             if row is None or stored is None or not fits or row["user_status"] != Status.ACTIVE:
                 _remember(self._refused, network, now)

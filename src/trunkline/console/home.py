@@ -7,9 +7,8 @@ from datetime import date, datetime, timedelta
 
 from aiohttp import web
 
-from trunkline.accounts.permissions import READ_REPORTS
-from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.call_filter import CallFilter, Outcome, Part, When
+from trunkline.console.calls import may_see_calls
 from trunkline.console.formats import midnight
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
@@ -57,7 +56,7 @@ class Chart:
 
 
 async def _show(visit: Visit) -> web.StreamResponse:
-    if not _may_see_calls(visit.caller):
+    if not may_see_calls(visit.caller):
         return visit.page("no_calls.html")
     day = _day(visit.request.query.get("day", ""), visit.today)
     is_today = day == visit.today
@@ -148,10 +147,6 @@ def _chart(now: Overview, before: Overview, chosen: CallFilter) -> Chart:
             )
         )
     return Chart(tuple(columns), most, _MARGIN + _COLUMN * len(columns))
-
-
-def _may_see_calls(caller: CallerLike) -> bool:
-    return caller.may(*READ_REPORTS) or caller.employee_id is not None
 
 
 PAGES = (Page(HOME, _show),)

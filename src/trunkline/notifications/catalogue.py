@@ -153,6 +153,17 @@ _ALWAYS: dict[EventType, tuple[Mnemonic, ...]] = {
     EventType.SCENARIO_NOTIFICATION: (Mnemonic.SCENARIO_NOTIFICATION,),
 }
 
+_OF_ROWS = {
+    EventType.ROW_LEFT_OUT: Mnemonic.ROW_LEFT_OUT,
+    EventType.SIP_PASSWORD_WEAK: Mnemonic.SIP_PASSWORD_WEAK,
+    EventType.LOGIN_GUESSING: Mnemonic.LOGIN_GUESSING,
+    EventType.LOGIN_BANNED: Mnemonic.LOGIN_BANNED,
+    EventType.OUTGOING_LIMIT_REACHED: Mnemonic.LIMIT_REACHED,
+    EventType.TRUNK_LOST: Mnemonic.TRUNK_LOST,
+    EventType.TRUNK_RESTORED: Mnemonic.TRUNK_RESTORED,
+}
+"""Events of one row of the account's configuration."""
+
 _SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
     EventType.SESSION_STARTED: (Mnemonic.IN_CALL_SESSION, Mnemonic.OUT_CALL_SESSION),
     EventType.LEG_RINGING: (Mnemonic.CALL_WAITING_ANSWER,),
@@ -167,25 +178,8 @@ _SOMETIMES: dict[EventType, tuple[Mnemonic, ...]] = {
     EventType.CALL_FORWARDED: (Mnemonic.CALL_FORWARDED,),
     EventType.LINE_LOST: (Mnemonic.LINE_LOST,),
     EventType.LINE_REGISTERED: (Mnemonic.LINE_RESTORED,),
-    EventType.ROW_LEFT_OUT: (Mnemonic.ROW_LEFT_OUT,),
-    EventType.SIP_PASSWORD_WEAK: (Mnemonic.SIP_PASSWORD_WEAK,),
-    EventType.LOGIN_GUESSING: (Mnemonic.LOGIN_GUESSING,),
-    EventType.LOGIN_BANNED: (Mnemonic.LOGIN_BANNED,),
-    EventType.OUTGOING_LIMIT_REACHED: (Mnemonic.LIMIT_REACHED,),
-    EventType.TRUNK_LOST: (Mnemonic.TRUNK_LOST,),
-    EventType.TRUNK_RESTORED: (Mnemonic.TRUNK_RESTORED,),
+    **{type_: (mnemonic,) for type_, mnemonic in _OF_ROWS.items()},
 }
-
-_OF_ROWS = {
-    EventType.ROW_LEFT_OUT: Mnemonic.ROW_LEFT_OUT,
-    EventType.SIP_PASSWORD_WEAK: Mnemonic.SIP_PASSWORD_WEAK,
-    EventType.LOGIN_GUESSING: Mnemonic.LOGIN_GUESSING,
-    EventType.LOGIN_BANNED: Mnemonic.LOGIN_BANNED,
-    EventType.OUTGOING_LIMIT_REACHED: Mnemonic.LIMIT_REACHED,
-    EventType.TRUNK_LOST: Mnemonic.TRUNK_LOST,
-    EventType.TRUNK_RESTORED: Mnemonic.TRUNK_RESTORED,
-}
-"""Events of one row of the account's configuration."""
 
 
 def possible(type_: EventType) -> frozenset[Mnemonic]:
