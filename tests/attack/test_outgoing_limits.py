@@ -12,6 +12,7 @@ from tests.calls.company import company, number_of
 from tests.calls.restarted_node import Node
 from tests.calls.simulation import CallSimulation
 from trunkline.calls.flows.outgoing_limits import MINUTE, LimitKind, LimitReached, OutgoingUsage
+from trunkline.calls.session import LegState
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.core.clock import Instant
 from trunkline.core.errors import LimitExceeded
@@ -87,12 +88,18 @@ def test_money(who: int) -> None:
     later = call(account, simulation, c.KNOWN, 1)
     assert called_out(later) == []  # 7 + 2.5 + 1
     assert later.end["finish_reason"] == "limit_exceeded"
-    # Once the charge of the first is written, it is no longer counted in addition.
+    # It counts until its end is stored, however long that takes: PostgreSQL may be down.
+    later = call(account, later, c.KNOWN, 3600)
+    assert called_out(later) == []
+    # Once a reading includes the first, it is no longer counted in addition.
+    outgoing = later.presence.outgoing
+    assert outgoing.over() == [(account.account_id, simulation.session.call_session_id)]
+    outgoing.stored(outgoing.over())
     charged = 8.0
     assert called_out(call(account, later, c.KNOWN, 60)) == [c.KNOWN]
 
 
-def test_calls_that_are_charged_take_no_memory() -> None:
+def test_calls_that_are_stored_take_no_memory() -> None:
     """Also of accounts whose money is not limited."""
     simulation = None
     for _ in range(5):
@@ -100,7 +107,26 @@ def test_calls_that_are_charged_take_no_memory() -> None:
         simulation.answer(c.CUSTOMER)
         simulation.hang_up()
     assert simulation is not None
-    assert [len(one) for one in simulation.presence.outgoing._uncharged.values()] == [1, 1]
+    outgoing = simulation.presence.outgoing
+    assert [len(one) for one in outgoing._answered.values()] == [5, 5]
+    outgoing.stored(outgoing.over())
+    assert not outgoing._answered
+    assert not outgoing._answered_of
+
+
+def test_a_restarted_switch_counts_the_calls_of_sessions_that_go_on() -> None:
+    """Also those that are over: nothing is charged before their session is."""
+    simulation = CallSimulation(limited(money_per_day=10.0))
+    simulation.dial(c.BORIS_LINE, c.CUSTOMER)
+    simulation.at(1).answer(c.CUSTOMER)
+    [leg] = [one for one in simulation.session.legs.values() if one.leaves]
+    leg.state, leg.ended_at = LegState.ENDED, Instant(simulation.clock + 150.5)
+    usage, counted = OutgoingUsage(), []
+    usage.restore(simulation.session)
+    usage.account_limits = OutgoingLimits(money_per_day=10.0)
+    usage.spent = lambda _account, _line, calls: counted.append(calls) or 0.0  # type: ignore[func-returns-value]
+    usage.obstacle(company(), None, c.KNOWN, Instant(simulation.clock + 3600))
+    assert counted == [[(c.CUSTOMER, 150), (c.KNOWN, 60)]]
 
 
 def test_an_event_once_a_window() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from tests.billing.company import give_plan
 from tests.calls import company as c
 from tests.calls.company import company
 from trunkline.accounts.administration import Administration
+from trunkline.billing.rating import BillingListener, Rater
 from trunkline.billing.spending import PERIOD_SECONDS, Spending, watching
 from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.core.errors import NotFound
@@ -20,19 +22,20 @@ from trunkline.core.ids import IdGenerator
 from trunkline.db.partitions import ensure_for
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory, OutgoingLimits
+from trunkline.events.relay import relay_batch
 
 pytestmark = pytest.mark.attack
 
 ACCOUNT, OTHER_ACCOUNT = c.ACCOUNT, 1002
 
 
-async def charge(db: Database, call: int, account_id: int, login: str, money: str, at: datetime) -> None:
+async def charge(db: Database, call: int, account_id: int, line: int, money: str, at: datetime) -> None:
     async with db.connection() as connection:
         await ensure_for(connection, call)
         await connection.execute(
             "insert into call_legs (account_id, call_session_id, leg_id, start_time, direction,"
-            " calling_phone_number, is_operator) values (%s, %s, 1, %s, 'in', %s, true)",
-            (account_id, call, at, login),
+            " limited_line_id, is_operator) values (%s, %s, 2, %s, 'out', %s, false)",
+            (account_id, call, at, line),
         )
         await connection.execute(
             "insert into leg_charges (account_id, call_session_id, leg_id, start_time, direction, source,"
@@ -50,10 +53,10 @@ async def test_money_of_today(db: Database) -> None:
         )
     await give_plan(db, ACCOUNT)
     ids, now = IdGenerator(1, lambda: int(time.time() * 1000)), datetime.now(UTC)
-    await charge(db, ids.next(), ACCOUNT, c.ANNA_LINE, "1.5", now)
-    await charge(db, ids.next(), ACCOUNT, c.BORIS_LINE, "2.25", now)
-    await charge(db, ids.next(), ACCOUNT, c.BORIS_LINE, "100", now - timedelta(days=2))
-    await charge(db, ids.next(), OTHER_ACCOUNT, c.BORIS_LINE, "50", now)
+    await charge(db, ids.next(), ACCOUNT, 1, "1.5", now)
+    await charge(db, ids.next(), ACCOUNT, 2, "2.25", now)
+    await charge(db, ids.next(), ACCOUNT, 2, "100", now - timedelta(days=2))
+    await charge(db, ids.next(), OTHER_ACCOUNT, 2, "50", now)
     account = company()
     directory = Directory(
         {ACCOUNT: account, OTHER_ACCOUNT: replace(account, account_id=OTHER_ACCOUNT, lines={})}
@@ -65,6 +68,75 @@ async def test_money_of_today(db: Database) -> None:
     assert spending.spent(OTHER_ACCOUNT, None, []) == 0.0
     # Two minutes that are not charged yet cost as much more as the plan says.
     assert spending.spent(ACCOUNT, None, [(c.CUSTOMER, 120)]) > 3.75
+
+
+async def _ended_call(db: Database, call: int, seconds: int) -> None:
+    """A call of Boris to the customer, as the switch stores its end."""
+    async with db.connection() as connection:
+        await ensure_for(connection, call)
+        await connection.execute(
+            "insert into call_streams (account_id, call_session_id, version, is_open) values (%s, %s, 9, false)",
+            (ACCOUNT, call),
+        )
+        await connection.execute(
+            "insert into call_sessions (account_id, call_session_id, node, start_time, finish_time, direction, source)"
+            " values (%s, %s, 1, now(), now(), 'out', 'sip')",
+            (ACCOUNT, call),
+        )
+        await connection.execute(
+            "insert into call_legs (account_id, call_session_id, leg_id, start_time, finish_time, direction,"
+            " called_phone_number, trunk_id, limited_line_id, duration, is_operator)"
+            " values (%s, %s, 2, now(), now(), 'out', %s, 1, 2, %s, false)",
+            (ACCOUNT, call, c.CUSTOMER, seconds),
+        )
+        await connection.execute(
+            "insert into outbox (account_id, stream, seq, type, occurred_at, data)"
+            " values (%s, 'call:' || %s::bigint, 9, 'session_finished', now(), '{}')",
+            (ACCOUNT, call),
+        )
+
+
+class _Failing:
+    """A listener that fails on everything."""
+
+    name = "billing"
+
+    async def on_events(self, conn: object, events: object) -> None:
+        raise RuntimeError("this event")
+
+
+@pytest.mark.parametrize("is_failed", [False, True])
+async def test_a_call_counts_once_however_late_it_is_charged(db: Database, is_failed: bool) -> None:
+    """From its answer on: in the switch, in the outbox, as a failed event or a note, and in the charges."""
+    directory = await _limited_account(db)
+    call = IdGenerator(1, lambda: int(time.time() * 1000)).next()
+    counted = [(ACCOUNT, call)]
+
+    def stored(calls: Iterable[tuple[int, int]]) -> None:
+        for one in calls:
+            counted.remove(one)
+
+    def spent() -> list[float]:
+        calls = [(c.CUSTOMER, 120)] * len(counted)
+        return [spending.spent(ACCOUNT, line, calls) for line in (None, 2)]
+
+    spending = Spending(db, lambda: directory, lambda _: [ACCOUNT], lambda: counted, stored)
+    await spending.refresh()
+    price = spending.spent(ACCOUNT, None, [(c.CUSTOMER, 120)])
+    assert price > 0
+    assert counted  # its end is not stored
+    await _ended_call(db, call, 120)
+    await spending.refresh()
+    assert not counted
+    assert spent() == [price, price]
+    async with db.connection() as connection:
+        await relay_batch(connection, [_Failing() if is_failed else BillingListener()])
+    await spending.refresh()
+    assert spent() == [price, price]
+    if not is_failed:
+        assert await Rater(db).rate_waiting() == 1
+        await spending.refresh()
+        assert spent() == [price, price]
 
 
 async def test_limits_are_set_by_the_operator(db: Database) -> None:

@@ -176,6 +176,11 @@ class Leg:
         return self.state is not LegState.ENDED
 
     @property
+    def leaves(self) -> bool:
+        """Whether it is an outgoing call over a trunk."""
+        return self.trunk_id is not None and self.direction == "out" and bool(self.channel)
+
+    @property
     def rang(self) -> bool:
         """Whether the called side reported ringing or sent sound."""
         return self.ringing_at is not None or self.has_early_media
@@ -415,6 +420,16 @@ class Session:
     def initiator(self) -> Leg | None:
         """The leg that started the session."""
         return next(iter(self.legs.values()), None)
+
+    def limited_line(self, of_leg: int | None) -> int | None:
+        """The line whose limits an outgoing call counts for; None: those of the account only.
+
+        :param of_leg: the line that forwards the call; None: the one that began the session, if a line did.
+        """
+        if of_leg is not None:
+            return of_leg
+        first = self.initiator
+        return first.sip_line_id if first is not None and first.direction == "in" else None
 
     @property
     def connecting_channel(self) -> Channel | None:

@@ -206,7 +206,9 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         )
         last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
         await stack.enter_async_context(reading_last_talks(last_talks))
-        spending = Spending(db, lambda: snapshot.current, outgoing.limited_by_money)
+        spending = Spending(
+            db, lambda: snapshot.current, outgoing.limited_by_money, outgoing.over, outgoing.stored
+        )
         outgoing.spent = spending.spent
         snapshot.prepare_with(spending.prepare)
         await stack.enter_async_context(watching(spending))

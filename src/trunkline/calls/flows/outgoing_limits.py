@@ -5,13 +5,16 @@ they were dialled; those of a line belong to sessions that this line began. Emer
 
 A call counts from the decision to place it: it is granted within this decision (:class:`Granted`), and reserved until the
 engine reports its channel (:meth:`OutgoingUsage.reserve`). So calls that begin together count as if they began in turn.
+
+What a call costs counts here from its answer until its end is stored; from then on the sums that are read from the database
+have it, charged or not (:mod:`trunkline.billing.spending`).
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -52,14 +55,17 @@ class LimitReached:
 
 
 Spent = Callable[[int, int | None, list[tuple[str, int]]], float]
-"""Money of today in the account's currency: account, line (None = all), and calls that are not charged yet, each a number
+"""Money of today in the account's currency: account, line (None = all), and calls whose end is not stored yet, each a number
 and its seconds. 0 where nothing has a price. From memory."""
 
-CHARGED_AFTER = 30.0
-"""Seconds after the end of a call from which its charge counts as written."""
+DAY = 86400.0
+"""Seconds after the end of a call from which it is of no day whose money is limited: its end could not be stored."""
 
 Who = tuple[int, int | None]
 """Account and line; None = the whole account."""
+
+CallKey = tuple[int, int]
+"""Account and call session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class _Reserved:
 
 
 @dataclass(slots=True)
-class _Uncharged:
+class _Answered:
     number: str
     answered_at: float
     ended_at: float | None = None
@@ -113,9 +119,12 @@ class OutgoingUsage:
         """By session."""
         self._reserved_of: dict[int, set[int]] = defaultdict(set)
         """Sessions with reserved calls by account."""
-        self._uncharged: dict[Who, dict[int, _Uncharged]] = defaultdict(dict)
-        self._ended: deque[tuple[float, Who, int]] = deque()
-        """Uncharged legs that have ended, and when."""
+        self._answered: dict[Who, dict[int, _Answered]] = defaultdict(dict)
+        """By leg: the answered calls whose session is not over, or its end not stored."""
+        self._answered_of: dict[CallKey, list[tuple[Who, int]]] = defaultdict(list)
+        """Keys of ``_answered`` by session."""
+        self._over: dict[CallKey, Instant] = {}
+        """Sessions of ``_answered_of`` that are over, and since when; the oldest first."""
         self._noticed_at: dict[tuple[Who, LimitKind], float] = {}
 
     # --- counting
@@ -123,43 +132,67 @@ class OutgoingUsage:
     def restore(self, session: Session) -> None:
         """Count the calls of a session that was rebuilt from its events: the living ones, and all of the last minute.
 
-        Calls of sessions that have ended are not known any more. Nor are calls that were reserved: the engine opens their
-        channels milliseconds after it has the command, so a switch that starts finds them as channels; what was not
-        commanded is decided again.
+        Calls of sessions that have ended are not known any more; what they cost is read from the database. Calls that were
+        reserved are not known either: the engine opens their channels milliseconds after it has the command, so a switch
+        that starts finds them as channels; what was not commanded is decided again.
         """
         for leg in session.legs.values():
-            if _leaves(leg):
-                for who in _of(session, leg):
-                    insort(self._begun[who], leg.started_at)
-        for leg in session.living:
-            if _leaves(leg):
-                for who in _of(session, leg):
+            if not leg.leaves:
+                continue
+            for who in _of(session, leg):
+                insort(self._begun[who], leg.started_at)
+                if leg.alive:
                     self._living[who][leg.leg_id] = leg.called_phone_number or ""
-                    if leg.answered_at is not None:
-                        number = leg.called_phone_number or ""
-                        self._uncharged[who][leg.leg_id] = _Uncharged(number, leg.answered_at)
+                if leg.answered_at is not None:
+                    self._note_answer(session, who, leg, leg.answered_at, leg.ended_at)
 
     def count(self, session: Session, event: Event) -> None:
+        if event.type is EventType.SESSION_FINISHED:
+            self._session_over(session, event.at)
+            return
         if event.type not in (EventType.LEG_STARTED, EventType.LEG_ANSWERED, EventType.LEG_ENDED):
             return
         leg = session.legs[event.data["leg_id"]]
-        if not _leaves(leg):
+        if not leg.leaves:
             return
         for who in _of(session, leg):
             if event.type is EventType.LEG_STARTED:
                 self._living[who][leg.leg_id] = leg.called_phone_number or ""
                 self._begun[who].append(event.at)
             elif event.type is EventType.LEG_ANSWERED:
-                number = leg.called_phone_number or ""
-                self._uncharged[who][leg.leg_id] = _Uncharged(number, event.at)
+                self._note_answer(session, who, leg, event.at, None)
             else:
                 self._living[who].pop(leg.leg_id, None)
                 if not self._living[who]:
                     del self._living[who]
-                if (open_one := self._uncharged[who].get(leg.leg_id)) is not None:
-                    open_one.ended_at = event.at
-                    self._ended.append((event.at, who, leg.leg_id))
-        self._forget_charged(event.at)
+                if (answered := self._answered.get(who, {}).get(leg.leg_id)) is not None:
+                    answered.ended_at = event.at
+
+    def _note_answer(
+        self, session: Session, who: Who, leg: Leg, answered_at: Instant, ended_at: Instant | None
+    ) -> None:
+        self._answered[who][leg.leg_id] = _Answered(leg.called_phone_number or "", answered_at, ended_at)
+        self._answered_of[session.account_id, session.call_session_id].append((who, leg.leg_id))
+
+    def _session_over(self, session: Session, at: Instant) -> None:
+        call = (session.account_id, session.call_session_id)
+        if call in self._answered_of:
+            self._over[call] = at
+        old = [one for one, ended_at in self._over.items() if at - ended_at > DAY]
+        self.stored(old)
+
+    def over(self) -> list[CallKey]:
+        """Calls that are over and still counted here: whether their end is stored is to be read."""
+        return list(self._over)
+
+    def stored(self, calls: Iterable[CallKey]) -> None:
+        """The ends of these calls are stored, and the sums that :attr:`spent` returns from now on include them."""
+        for call in calls:
+            self._over.pop(call, None)
+            for who, leg_id in self._answered_of.pop(call, ()):
+                self._answered[who].pop(leg_id, None)
+                if not self._answered[who]:
+                    del self._answered[who]
 
     def reserve(self, session: Session) -> None:
         """Reserve the calls of a session that are to begin, instead of those that were: after each of its decisions.
@@ -176,7 +209,7 @@ class OutgoingUsage:
             calls = [
                 Granted(
                     target.leg["trunk_id"],
-                    _line_of(session, target.leg.get("limited_line_id")),
+                    session.limited_line(target.leg.get("limited_line_id")),
                     target.leg.get("called_phone_number") or "",
                 )
                 for target in connect.targets
@@ -250,25 +283,17 @@ class OutgoingUsage:
             return LimitReached(account_id, line, LimitKind.CALLS_PER_MINUTE, limits.calls_per_minute, now)
         if limits.money_per_day:
             unanswered = [*self._unanswered(who), *to_begin, number]
-            calls = [*self._calls_not_charged(who, now), *((one, int(MINUTE)) for one in unanswered)]
+            calls = [*self._answered_calls(who, now), *((one, int(MINUTE)) for one in unanswered)]
             if self.spent(account_id, line, calls) <= limits.money_per_day:
                 return None
             return LimitReached(account_id, line, LimitKind.MONEY_PER_DAY, limits.money_per_day, now)
         return None
 
-    def _calls_not_charged(self, who: Who, now: Instant) -> list[tuple[str, int]]:
-        self._forget_charged(now)
-        return [(one.number, one.seconds(now)) for one in self._uncharged.get(who, {}).values()]
-
-    def _forget_charged(self, now: float) -> None:
-        while self._ended and now - self._ended[0][0] > CHARGED_AFTER:
-            _, who, leg_id = self._ended.popleft()
-            self._uncharged[who].pop(leg_id, None)
-            if not self._uncharged[who]:
-                del self._uncharged[who]
+    def _answered_calls(self, who: Who, now: Instant) -> list[tuple[str, int]]:
+        return [(one.number, one.seconds(now)) for one in self._answered.get(who, {}).values()]
 
     def _unanswered(self, who: Who) -> list[str]:
-        answered = self._uncharged.get(who, {})
+        answered = self._answered.get(who, {})
         return [number for leg_id, number in self._living.get(who, {}).items() if leg_id not in answered]
 
     def _in_last_minute(self, who: Who, now: Instant) -> int:
@@ -290,21 +315,8 @@ class OutgoingUsage:
         self.reached.append(found)
 
 
-def _leaves(leg: Leg) -> bool:
-    """Whether a leg is an outgoing call over a trunk."""
-    return leg.trunk_id is not None and leg.direction == "out" and bool(leg.channel)
-
-
 def _of(session: Session, leg: Leg) -> tuple[Who, ...]:
     """The keys that a call counts for: the account, and the line that forwards the call or began it."""
-    line = _line_of(session, leg.limited_line_id)
+    line = session.limited_line(leg.limited_line_id)
     account = (session.account_id, None)
     return (account,) if line is None else (account, (session.account_id, line))
-
-
-def _line_of(session: Session, limited_line_id: int | None) -> int | None:
-    """The line that forwards a call, or began its session."""
-    if limited_line_id is not None:
-        return limited_line_id
-    first = session.initiator
-    return first.sip_line_id if first is not None and first.direction == "in" else None
