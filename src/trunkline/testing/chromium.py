@@ -80,11 +80,10 @@ def _private(root: Path) -> Chromium | None:
     program = next((root / one for one in _PROGRAMS if (root / one).is_file()), None)
     if program is None:
         return None
-    folders = [
-        *root.glob("usr/lib/*-linux-*"),
-        *root.glob("lib/*-linux-*"),
-        *root.glob("usr/lib/*-linux-*/nss"),
-    ]
+    # Also those below (nss, pulseaudio): libraries look for each other there by absolute paths, which are not the copy's.
+    folders = sorted(
+        {file.parent for top in ("usr/lib", "lib") for file in root.glob(f"{top}/*-linux-*/**/lib*.so*")}
+    )
     fonts = root / "fonts.conf"
     return Chromium(program, {"LD_LIBRARY_PATH": ":".join(map(str, folders)), "FONTCONFIG_FILE": str(fonts)})
 
