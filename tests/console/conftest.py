@@ -19,6 +19,7 @@ from trunkline.accounts.permissions import Role
 from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.apis.service.request_context import Services
+from trunkline.apis.service.request_log import MemoryRequestLog
 from trunkline.apis.web import build_app
 from trunkline.console import application
 from trunkline.core.settings import Settings
@@ -37,6 +38,7 @@ def quick(quick_passwords: None) -> None:
 class Office:
     """Two companies and their console.
 
+    :ivar log: of requests.
     :ivar users: ``user_id`` by log-in: one of each role, named like it, and ``captain``, the owner.
     """
 
@@ -45,6 +47,7 @@ class Office:
     account_id: int
     other_id: int
     switch: NotedSwitch
+    log: MemoryRequestLog
     users: dict[str, int] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -82,11 +85,11 @@ async def office(shared_offices: SharedDatabase, tmp_path: Path) -> AsyncIterato
         switch = NotedSwitch()
         cipher = Cipher(Fernet.generate_key())
         services = Services(Accounts(db, cipher=cipher), switch, settings, db, cipher=cipher)
-        app = build_app(services, routes=application.routes(services))
+        log = MemoryRequestLog()
+        app = build_app(services, request_log=log, routes=application.routes(services))
         server = await stack.enter_async_context(TestServer(app))
-        office = Office(
-            db, str(server.make_url("")).rstrip("/"), made[0].account_id, made[1].account_id, switch
-        )
+        origin = str(server.make_url("")).rstrip("/")
+        office = Office(db, origin, made[0].account_id, made[1].account_id, switch, log)
         office.users = {"captain": made[0].user_id, "rival": made[1].user_id}
         for role in (Role.ADMIN, Role.SUPERVISOR, Role.OPERATOR, Role.INTEGRATOR, Role.MEMBER):
             office.users[role] = await administration.users.create(

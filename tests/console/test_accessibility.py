@@ -14,6 +14,7 @@ from tests.console.calls import add_call, add_calls, add_employees, noon
 from tests.console.conftest import Office
 from tests.console.texts import FOLDER
 from trunkline.calls.switch.queue_commands import LIST_LIVE
+from trunkline.console.setup.menu import ENTITIES
 
 _CONTRAST = 4.5
 """Of normal text, by WCAG 2 level AA."""
@@ -37,6 +38,9 @@ async def _pages(office: Office) -> list[Seen]:
         "lines",
         "queues",
         "me",
+        "setup",
+        "setup/tags",
+        *(f"{one.path.removeprefix('/console/')}/new" for one in ENTITIES),
         "nothing",
     )
     return [

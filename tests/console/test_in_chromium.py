@@ -51,7 +51,8 @@ async def test_every_page_in_every_form(office: Office, context: BrowserContext)
     page.on("dialog", lambda one: dialogs.append(one.message))
     await _sign_in(page, office)
     paths = ("", "calls?when=yesterday&column=tags&column=contact&column=scenario", f"calls/{call_id}", "contacts",
-             "employees", "lines", "queues", "me", "search?words=haddad")  # fmt: skip
+             "employees", "lines", "queues", "me", "search?words=haddad",
+             "setup", "setup/tags", "setup/tags/new", "setup/blacklist/new")  # fmt: skip
     wide: list[str] = []
     for language, scheme, width in (
         ("en", "light", 1280),

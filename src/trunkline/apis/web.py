@@ -33,7 +33,7 @@ from trunkline.apis.request_share import request_share
 from trunkline.apis.service.body_allowance import AllowanceExceeded
 from trunkline.apis.service.check_limit import CheckLimit
 from trunkline.apis.service.request_context import Services
-from trunkline.apis.service.request_log import DatabaseRequestLog, MemoryRequestLog, RequestLog
+from trunkline.apis.service.request_log import REQUEST_LOG, DatabaseRequestLog, MemoryRequestLog, RequestLog
 from trunkline.apis.sparse import Sparse
 from trunkline.apis.stored_bytes import StoredBytes
 from trunkline.apis.tls import ReloadedCertificate
@@ -95,6 +95,7 @@ def build_app(
     app.on_response_prepare.append(cors.set_headers)
     if request_log is None:
         request_log = _own_request_log(app, services)
+    app[REQUEST_LOG] = request_log
     web_settings = services.settings.web
     for service_spec in SERVICE_SPECS:
         others = [one for one in SERVICE_SPECS if one is not service_spec]

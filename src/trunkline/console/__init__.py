@@ -21,5 +21,6 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``lists``         contacts, employees, lines
 ``queues_live``   queues as they are now
 ``me``            the own user: codes of an app
+``setup``         set-up: pages that write what the account has
 ``search``        contacts, employees and calls by a name or number
 """

@@ -17,6 +17,7 @@ from trunkline.console import call_page, calls, home, lists, me, phone, queues_l
 from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, choose, translatable
 from trunkline.console.page import Entry, Page
+from trunkline.console.setup import menu
 from trunkline.console.sign_in import SignIn
 from trunkline.console.static_files import StaticFiles
 from trunkline.console.visit import HOME, LANGUAGE_COOKIE, SIGN_IN, Visit
@@ -57,6 +58,7 @@ PAGES: tuple[Page, ...] = (
     *me.PAGES,
     *search.PAGES,
     *phone.PAGES,
+    *menu.PAGES,
 )
 ENTRIES: tuple[Entry, ...] = (
     *home.ENTRIES,
@@ -64,6 +66,7 @@ ENTRIES: tuple[Entry, ...] = (
     *phone.ENTRIES,
     *queues_live.ENTRIES,
     *lists.ENTRIES,
+    *menu.ENTRIES,
 )
 
 
@@ -127,7 +130,9 @@ class Console:
                 chosen,
                 self._services.serving(page.workload).for_account(caller.account_id),
                 self._frame,
+                self._sign_in.address_of(request),
                 tuple((entry.path, entry.title) for entry in ENTRIES if entry.is_visible(caller)),
+                tuple((entry.path, entry.title) for entry in menu.MENU if entry.is_visible(caller)),
             )
             try:
                 if page.needs is not None and not visit.may(page.needs):

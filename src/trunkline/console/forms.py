@@ -25,7 +25,8 @@ FIELD = "form_token"
 BODY_MAX = 64 * 1024
 """Bytes of a form."""
 
-FIELDS_MAX = 200
+FIELDS_MAX = 2500
+"""A list of employees or groups has a field for each."""
 
 _SAME = frozenset({"same-origin", "none"})
 
@@ -38,7 +39,15 @@ def form_token(secret: str) -> str:
 async def read_form(
     request: web.Request, secret: str, seconds: float, *, or_secret: str = ""
 ) -> Mapping[str, str]:
-    """The fields of a form; of several of one name the last.
+    """The fields of a form; of several of one name the last. Parameters and errors as of :func:`read_form_lists`."""
+    lists = await read_form_lists(request, secret, seconds, or_secret=or_secret)
+    return {name: values[-1] for name, values in lists.items()}
+
+
+async def read_form_lists(
+    request: web.Request, secret: str, seconds: float, *, or_secret: str = ""
+) -> Mapping[str, list[str]]:
+    """The fields of a form, each with all its values.
 
     :param secret: of the browser; empty: it has none.
     :param or_secret: another one that it may have instead.
@@ -56,12 +65,15 @@ async def read_form(
         raise InvalidInput(_("a form is sent as application/x-www-form-urlencoded"))
     try:
         body = await read_body(request, limit=BODY_MAX, seconds=seconds)
-        fields = dict(
-            parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, strict_parsing=False)
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, strict_parsing=False
         )
     except (BodyError, ValueError) as error:
         raise InvalidInput(_("the form is too large or cannot be read")) from error
-    sent = fields.pop(FIELD, "")
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    sent = fields.pop(FIELD, [""])[-1]
     if not any(
         one and hmac.compare_digest(sent.encode(), form_token(one).encode()) for one in (secret, or_secret)
     ):

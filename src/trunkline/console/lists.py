@@ -51,8 +51,11 @@ class ListPage:
     numbers: tuple[str, ...] = ()
     states: Mapping[str, tuple[str, str, Any]] = field(default_factory=dict)
 
-    async def show(self, visit: Visit) -> web.StreamResponse:
-        """The page of the list."""
+    async def show(self, visit: Visit, **more: Any) -> web.StreamResponse:
+        """The page of the list.
+
+        :param more: values of the template.
+        """
         words = visit.request.query.get("words", "").strip().replace("\0", "")[:_WORDS_MAX]
         chosen = visit.request.query.get("state", "")
         number = page_number(visit.request)
@@ -76,6 +79,7 @@ class ListPage:
             list_path=self.path,
             page_path=path,
             REGISTERED=REGISTERED,
+            **more,
         )
 
     def params(self, words: str, state: str, limit: int, offset: int) -> dict[str, Any]:

@@ -53,6 +53,10 @@ class SignIn:
         self._is_secure = is_secure
         self._body_seconds = body_seconds
 
+    def address_of(self, request: web.Request) -> str:
+        """The client's address."""
+        return self._address_of(request)
+
     async def caller_of(self, request: web.Request) -> CallerLike | None:
         """Who is signed in in this browser.
 

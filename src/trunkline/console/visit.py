@@ -15,7 +15,7 @@ from trunkline.accounts.permissions import READ_REPORTS, Permission
 from trunkline.apis.request_share import CHECK
 from trunkline.apis.service.request_context import CallerLike, Services
 from trunkline.console.formats import Formats
-from trunkline.console.forms import form_token, read_form
+from trunkline.console.forms import form_token, read_form, read_form_lists
 from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, translatable
 from trunkline.core.errors import PermissionDenied
@@ -35,6 +35,7 @@ class Visit:
     """A request of somebody who is signed in.
 
     :ivar services: on the connections of reports, restricted to the account.
+    :ivar navigation, setup_menu: paths and titles of the pages that the visitor may see.
     """
 
     request: web.Request
@@ -43,7 +44,9 @@ class Visit:
     language: Language
     services: Services
     frame: Frame
+    client_ip: str
     navigation: tuple[tuple[str, str], ...] = ()
+    setup_menu: tuple[tuple[str, str], ...] = ()
 
     @property
     def account_id(self) -> int:
@@ -105,6 +108,10 @@ class Visit:
         """
         return await read_form(self.request, self.token, self.services.settings.web.body_timeout)
 
+    async def form_lists(self) -> Mapping[str, list[str]]:
+        """As :meth:`form`, each field with all its values."""
+        return await read_form_lists(self.request, self.token, self.services.settings.web.body_timeout)
+
     def page(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """A page for the visitor."""
         return self.frame.page(template, self.language, {**self._values, **values}, status=status)
@@ -120,6 +127,7 @@ class Visit:
             "caller": self.caller,
             "form_token": form_token(self.token),
             "navigation": self.navigation,
+            "setup_menu": self.setup_menu,
             "path": self.request.path,
             "show": formats,
             "now": self.now,

@@ -20,6 +20,14 @@ def check_access(service_spec: ServiceSpec, method: Method, caller: CallerLike) 
         or ``method_component_disabled``.
     """
     _check_api(service_spec, caller)
+    check_rights(method, caller)
+
+
+def check_rights(method: Method, caller: CallerLike) -> None:
+    """Whether this user of this account may do what the method does, through whatever interface.
+
+    :raises RpcError: as :func:`check_access`, but for the API.
+    """
     _check_components(method, caller)
     _check_permissions(method, caller)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
+from aiohttp import web
 
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import DatabaseUnavailable
@@ -115,6 +116,10 @@ class RequestLog(Protocol):
     def write(self, entry: Entry) -> None:
         """Take a line; returns at once."""
         ...
+
+
+REQUEST_LOG: web.AppKey[RequestLog] = web.AppKey("request_log", RequestLog)
+"""Of the application of the web role, for endpoints that come as routes."""
 
 
 class MemoryRequestLog:

@@ -1,0 +1,37 @@
+"""What selects of forms offer: rows of listings by their names."""
+
+from __future__ import annotations
+
+import orjson
+
+from trunkline.accounts.permissions import Permission
+from trunkline.console.setup.controls import Choice, ReadChoices
+from trunkline.console.visit import Visit
+from trunkline.db.query import Listing
+
+MOST = 2000
+"""Rows that a select offers."""
+
+
+def rows_of(listing: Listing, needs: Permission, value: str, title: str, *, order: str = "") -> ReadChoices:
+    """The rows of a listing as choices; nothing for a user who may not read it.
+
+    :param value: the field that is sent.
+    :param title: the field that is shown.
+    """
+
+    async def read(visit: Visit) -> list[Choice]:
+        if not visit.may(needs):
+            return []
+        fields = list(dict.fromkeys((value, title)))
+        page = await visit.reader.list(
+            listing,
+            {"fields": fields, "sort": [{"field": order or title, "order": "asc"}], "limit": MOST},
+        )
+        return [
+            Choice(str(row[value]), str(row[title] or row[value]))
+            for row in orjson.loads(page.rows)
+            if row[value] is not None
+        ]
+
+    return read

@@ -1,0 +1,36 @@
+"""The first page of the set-up, and the entities in its menu."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from trunkline.apis.service.request_context import CallerLike
+from trunkline.console.languages import translatable
+from trunkline.console.page import Entry, Page
+from trunkline.console.setup.blacklist import BLACKLIST
+from trunkline.console.setup.entity import PATH, SetupEntity
+from trunkline.console.setup.tags import TAGS
+from trunkline.console.visit import Visit
+from trunkline.core.errors import PermissionDenied
+
+_ = translatable
+
+ENTITIES: tuple[SetupEntity, ...] = (BLACKLIST, TAGS)
+"""In the order of the menu."""
+
+
+def is_visible(caller: CallerLike) -> bool:
+    """Whether the caller may write anything of the set-up."""
+    return any(one.is_visible(caller) and one.may_write(caller) for one in ENTITIES)
+
+
+async def _show(visit: Visit) -> web.StreamResponse:
+    seen = [one for one in ENTITIES if one.is_visible(visit.caller)]
+    if not is_visible(visit.caller):
+        raise PermissionDenied(_("You may not see this page: an admin of the account can permit it."))
+    return visit.page("setup/home.html", entities=seen)
+
+
+PAGES = (Page(PATH, _show), *(page for one in ENTITIES for page in one.all_pages()))
+ENTRIES = (Entry(PATH, _("Set-up"), is_visible),)
+MENU = tuple(Entry(one.path, one.title, one.is_visible) for one in ENTITIES)
