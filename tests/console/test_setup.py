@@ -1,4 +1,4 @@
-"""Pages of the set-up: who may see and write what, faults beside their fields, and what is written."""
+"""Pages of the set-up: who may see and write what, problems beside their fields, and what is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trunkline.apis.service.request_context import Api
 from trunkline.console.forms import FIELD
 from trunkline.console.setup.controls import Control, Kind, version
 from trunkline.console.setup.entity import PATH, SetupEntity
-from trunkline.console.setup.faults import EMPTY, fault_of
+from trunkline.console.setup.problems import EMPTY, problem_of
 from trunkline.console.setup.menu import ENTITIES
 from trunkline.console.setup.tags import TAGS
 from trunkline.console.setup.writer import method
@@ -153,7 +153,7 @@ async def test_names_are_shown_as_text(office: Office) -> None:
         assert "<img src=x" not in page.text
 
 
-async def test_a_fault_is_beside_its_field_and_what_was_typed_stays(office: Office) -> None:
+async def test_a_problem_is_beside_its_field_and_what_was_typed_stays(office: Office) -> None:
     browser = await office.browser("captain")
     await make(browser, "tags", name="Order")
     twice = await make(browser, "tags", name="Order")
@@ -161,7 +161,7 @@ async def test_a_fault_is_beside_its_field_and_what_was_typed_stays(office: Offi
     assert "Another one has this already." in twice.words
     assert twice.form(f"{PATH}/tags/new").fields["name"] == "Order"
     assert 'aria-invalid="true"' in twice.text
-    assert 'aria-describedby="f-name-fault"' in twice.text
+    assert 'aria-describedby="f-name-problem"' in twice.text
     empty = await make(browser, "tags", name="  ")
     assert "Fill this in." in empty.words
     number = await make(browser, "blacklist", phone_number="12", add_comment="Kept")
@@ -247,20 +247,20 @@ def test_an_order_that_means_nothing_is_no_change() -> None:
     assert version([lines], {"x": ["a", "b"]}) != version([lines], {"x": ["b", "a"]})
 
 
-def test_faults() -> None:
+def test_problems() -> None:
     params = method("create.group_employees").params
     names = ("name", "channels_count", "members")
 
     def text(mnemonic: str, field: str, value: object) -> str:
         error = rpc_error(Api.DATA, mnemonic, field=field, value=value)
-        fault = fault_of(error, names, params)
-        return f"{fault.control}: {fault.text % fault.values}"
+        problem = problem_of(error, names, params)
+        return f"{problem.control}: {problem.text % problem.values}"
 
     assert text("required_parameter_missed", "name", None) == f"name: {EMPTY}"
     assert text("invalid_parameter_value", "name", " ") == "name: This cannot be used."
     assert text("invalid_parameter_value", "name", "x" * 1000).startswith("name: At most ")
     assert text("data_type_error", "channels_count", "x").startswith("channels_count: Write a whole number")
-    inner = fault_of(InvalidInput("wrong", field="members.id"), names)
+    inner = problem_of(InvalidInput("wrong", field="members.id"), names)
     assert (inner.control, inner.detail) == ("members", "wrong")
-    assert fault_of(Duplicate("twice", field="name"), names).text == "Another one has this already."
-    assert fault_of(InUse("used", field="id"), names).control == ""
+    assert problem_of(Duplicate("twice", field="name"), names).text == "Another one has this already."
+    assert problem_of(InUse("used", field="id"), names).control == ""

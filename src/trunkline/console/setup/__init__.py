@@ -4,7 +4,7 @@ A page writes by a method of the Data API (its checks, its permission, its write
 owns the entity, and has no rules of its own. Each change is a row of the request log (``get.api_requests``).
 
 ``controls``   controls of a form: from a row to the form and from the form to parameters; pure
-``faults``     an error of a method beside the field that it is about, in plain words; pure
+``problems``     an error of a method beside the field that it is about, in plain words; pure
 ``writer``     what makes, changes and removes an entity
 ``entity``     list, form and confirmation of an entity, from its declaration
 ``menu``       the first page of the set-up, and the entities in its menu

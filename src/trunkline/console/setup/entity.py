@@ -10,7 +10,7 @@
     )
 
 and its line in :data:`trunkline.console.setup.menu.ENTITIES`. ``GET`` shows, ``POST`` writes and redirects; a form that is
-refused is shown again with what was typed, and the fault beside its field.
+refused is shown again with what was typed, and the problem beside its field.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trunkline.console.languages import translatable
 from trunkline.console.lists import ListPage
 from trunkline.console.page import Page
 from trunkline.console.setup.controls import Choice, Control, Kind, Row, Texts, version
-from trunkline.console.setup.faults import EMPTY, Fault, fault_of
+from trunkline.console.setup.problems import EMPTY, Problem, problem_of
 from trunkline.console.setup.writer import Writer
 from trunkline.console.visit import Visit
 from trunkline.core.errors import NotFound, PermissionDenied, Refused
@@ -183,7 +183,7 @@ class SetupEntity:
         row: Row,
         *,
         typed: Mapping[str, Texts] | None = None,
-        fault: Fault | None = None,
+        problem: Problem | None = None,
         status: int = 200,
         **more: Any,
     ) -> web.Response:
@@ -197,7 +197,7 @@ class SetupEntity:
             visit,
             controls,
             shown,
-            fault,
+            problem,
             status,
             action="update",
             heading=row[self.named] or "–",
@@ -236,7 +236,7 @@ class SetupEntity:
         try:
             made = await self.writer.create(visit, values)
         except (RpcError, Refused) as error:
-            return await self._new_form(visit, typed, self._fault(error, "create"))
+            return await self._new_form(visit, typed, self._problem(error, "create"))
         raise visit.back(f"{self.path}/{made}?done=created" if self.stays else f"{self.path}?done=created")
 
     async def _show_one(self, visit: Visit) -> web.StreamResponse:
@@ -253,7 +253,7 @@ class SetupEntity:
         typed = {one.name: one.sent(fields) for one in changeable}
         if fields.get(VERSION, [""])[-1] != version(controls, row):
             text = _("Somebody has changed this meanwhile. Compare, and save again to keep what you typed.")
-            return await self.show(visit, row, typed=typed, fault=Fault("", text), status=409)
+            return await self.show(visit, row, typed=typed, problem=Problem("", text), status=409)
         changed = {
             one.name: one.value(typed[one.name])
             for one in changeable
@@ -261,13 +261,13 @@ class SetupEntity:
         }
         empty = self._empty("update", {name: typed[name] for name in changed})
         if empty is not None:
-            return await self.show(visit, row, typed=typed, fault=empty, status=422)
+            return await self.show(visit, row, typed=typed, problem=empty, status=422)
         if changed:
             try:
                 await self.writer.update(visit, _id(visit), changed)
             except (RpcError, Refused) as error:
-                fault = self._fault(error, "update")
-                return await self.show(visit, row, typed=typed, fault=fault, status=422)
+                problem = self._problem(error, "update")
+                return await self.show(visit, row, typed=typed, problem=problem, status=422)
         raise visit.back(f"{self.path}/{_id(visit)}?done=saved")
 
     async def _confirm(self, visit: Visit) -> web.StreamResponse:
@@ -284,12 +284,12 @@ class SetupEntity:
         try:
             await self.writer.delete(visit, _id(visit))
         except (RpcError, Refused) as error:
-            return self._confirmation(visit, row, self._fault(error, "delete"))
+            return self._confirmation(visit, row, self._problem(error, "delete"))
         raise visit.back(f"{self.path}?done=deleted")
 
-    def _confirmation(self, visit: Visit, row: Row, fault: Fault | None = None) -> web.Response:
-        status = 200 if fault is None else 409
-        return visit.page("setup/delete.html", status=status, entity=self, row=row, fault=fault)
+    def _confirmation(self, visit: Visit, row: Row, problem: Problem | None = None) -> web.Response:
+        status = 200 if problem is None else 409
+        return visit.page("setup/delete.html", status=status, entity=self, row=row, problem=problem)
 
     def _may(self, visit: Visit, action: str, row: Row | None = None) -> bool:
         return self.writer.may(visit.caller, action) and (row is None or not self.is_fixed(row))
@@ -299,29 +299,29 @@ class SetupEntity:
         if not self._may(visit, action, row):
             raise PermissionDenied(_("You may not change this: an admin of the account can permit it."))
 
-    def _fault(self, error: RpcError | Refused, action: str) -> Fault:
+    def _problem(self, error: RpcError | Refused, action: str) -> Problem:
         """:raises PermissionDenied: the error is one."""
         if isinstance(error, PermissionDenied) and not error.field:
             raise error
-        return fault_of(error, (one.name for one in self.controls), self.writer.params(action).values())
+        return problem_of(error, (one.name for one in self.controls), self.writer.params(action).values())
 
-    def _empty(self, action: str, typed: Mapping[str, Texts]) -> Fault | None:
+    def _empty(self, action: str, typed: Mapping[str, Texts]) -> Problem | None:
         params = self.writer.params(action)
         for name, texts in typed.items():
             param = params.get(name)
             if param is not None and param.required and not param.nullable and not texts:
-                return Fault(name, EMPTY)
+                return Problem(name, EMPTY)
         return None
 
     async def _new_form(
-        self, visit: Visit, typed: Mapping[str, Texts], fault: Fault | None = None
+        self, visit: Visit, typed: Mapping[str, Texts], problem: Problem | None = None
     ) -> web.Response:
         return await self._form(
             visit,
             self.controls,
             typed,
-            fault,
-            200 if fault is None else 422,
+            problem,
+            200 if problem is None else 422,
             action="create",
             heading=None,
             action_path=f"{self.path}/new",
@@ -336,7 +336,7 @@ class SetupEntity:
         visit: Visit,
         controls: Sequence[Control],
         shown: Mapping[str, Texts],
-        fault: Fault | None,
+        problem: Problem | None,
         status: int,
         *,
         action: str,
@@ -353,7 +353,7 @@ class SetupEntity:
             shown=shown,
             choices=await _choices(visit, controls),
             params=params,
-            fault=fault,
+            problem=problem,
             Kind=Kind,
         )
 

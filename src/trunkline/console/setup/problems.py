@@ -18,7 +18,7 @@ _WRONG_VALUE = frozenset({"invalid_parameter_value", "data_type_error"})
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Problem:
     """What is wrong with a form.
 
     :ivar control: name of the control; empty: the form as a whole.
@@ -38,7 +38,9 @@ class Fault:
         return self.text, self.values
 
 
-def fault_of(error: RpcError | TrunklineError, names: Iterable[str], params: Iterable[Param] = ()) -> Fault:
+def problem_of(
+    error: RpcError | TrunklineError, names: Iterable[str], params: Iterable[Param] = ()
+) -> Problem:
     """What a page shows of an error.
 
     :param names: of the controls.
@@ -48,12 +50,12 @@ def fault_of(error: RpcError | TrunklineError, names: Iterable[str], params: Ite
     if isinstance(error, RpcError):
         return _of_parameter(error, control, params)
     if isinstance(error, NotFound) and control:
-        return Fault(control, _("This does not exist any more: choose another."), detail=error.message)
+        return Problem(control, _("This does not exist any more: choose another."), detail=error.message)
     if isinstance(error, Duplicate) or error.mnemonic == "already_in_use":
-        return Fault(control, _("Another one has this already."), detail=error.message)
+        return Problem(control, _("Another one has this already."), detail=error.message)
     if isinstance(error, InUse):
-        return Fault(control, _("Something else still uses this."), detail=error.message)
-    return Fault(control, _("This cannot be used."), detail=error.message)
+        return Problem(control, _("Something else still uses this."), detail=error.message)
+    return Problem(control, _("This cannot be used."), detail=error.message)
 
 
 def _control(dotted: str | None, names: frozenset[str]) -> str:
@@ -63,23 +65,25 @@ def _control(dotted: str | None, names: frozenset[str]) -> str:
     return next((one for one in (dotted, *dotted.split(".")) if one in names), "")
 
 
-def _of_parameter(error: RpcError, control: str, params: Iterable[Param]) -> Fault:
+def _of_parameter(error: RpcError, control: str, params: Iterable[Param]) -> Problem:
     if error.mnemonic == "required_parameter_missed":
-        return Fault(control, EMPTY)
+        return Problem(control, EMPTY)
     if error.mnemonic not in _WRONG_VALUE:
-        return Fault(control, _("This cannot be used."), detail=error.extended_helper or error.message)
+        return Problem(control, _("This cannot be used."), detail=error.extended_helper or error.message)
     if error.value in (None, "", []):
-        return Fault(control, EMPTY)
+        return Problem(control, EMPTY)
     param = next((one for one in params if one.name == (error.field or "").partition(".")[0]), None)
     if param is None or "." in (error.field or ""):
-        return Fault(control, _("This cannot be used."), detail=error.extended_helper or "")
+        return Problem(control, _("This cannot be used."), detail=error.extended_helper or "")
     low, high = str(param.minimum), str(param.maximum)
     if param.type is ParamType.NUMBER:
         if param.minimum is None or param.maximum is None:
-            return Fault(control, _("Write a whole number."))
-        return Fault(control, _("Write a whole number from %(low)s to %(high)s."), {"low": low, "high": high})
+            return Problem(control, _("Write a whole number."))
+        return Problem(
+            control, _("Write a whole number from %(low)s to %(high)s."), {"low": low, "high": high}
+        )
     if param.maximum is not None and isinstance(error.value, str) and len(error.value) > param.maximum:
-        return Fault(control, _("At most %(high)s characters."), {"high": high})
+        return Problem(control, _("At most %(high)s characters."), {"high": high})
     if param.minimum is not None and isinstance(error.value, str) and len(error.value) < param.minimum:
-        return Fault(control, _("At least %(low)s characters."), {"low": low})
-    return Fault(control, _("This cannot be used."), detail=error.extended_helper or "")
+        return Problem(control, _("At least %(low)s characters."), {"low": low})
+    return Problem(control, _("This cannot be used."), detail=error.extended_helper or "")
