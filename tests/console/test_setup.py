@@ -15,8 +15,8 @@ from trunkline.apis.service.request_context import Api
 from trunkline.console.forms import FIELD
 from trunkline.console.setup.controls import Control, Kind, version
 from trunkline.console.setup.entity import PATH, SetupEntity
-from trunkline.console.setup.problems import EMPTY, problem_of
 from trunkline.console.setup.menu import ENTITIES
+from trunkline.console.setup.problems import EMPTY, problem_of
 from trunkline.console.setup.tags import TAGS
 from trunkline.console.setup.writer import method
 from trunkline.core.errors import Duplicate, InUse, InvalidInput
