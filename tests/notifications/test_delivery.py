@@ -315,10 +315,16 @@ async def test_an_endpoint_is_left_alone_for_as_long_as_it_asks(rig: Rig) -> Non
         Receiver() as other,
         worker(rig, QUICK),
     ):
-        await rig.subscribe(receiver.url, "busy", events=["call_start"])
+        which = await rig.subscribe(receiver.url, "busy", events=["call_start"])
         await rig.subscribe(other.url, "other", events=["call_start"])
         await rig.happened(*call_events(rig.account_id)[:1])
         await receiver.wait_for(1)
+        async with asyncio.timeout(PATIENCE):  # until the worker has its answer
+            while not await rig.db.fetch_all(
+                "select from endpoint_states where account_id = %s and subscription_id = %s and suspended_until > now()",
+                (rig.account_id, which),
+            ):
+                await asyncio.sleep(0.02)
         receiver.answer = ok
         await rig.happened(*call_events(rig.account_id)[:1])
         await other.wait_for(2)

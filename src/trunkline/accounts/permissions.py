@@ -50,8 +50,8 @@ GROUPS: Mapping[Permission, str] = {
     DELETE_UPLOADS: "delete uploaded chats and messages",
     WATCH_CALLS: "list live calls and read their stream",
     CONTROL_CALLS: "start, hold, transfer, record, tag and end calls",
-    READ_ADMINISTRATION: "read the request log, the log of notifications, and contact persons",
-    CHANGE_ADMINISTRATION: "write to support",
+    READ_ADMINISTRATION: "read the request log, notifications with their log, and contact persons",
+    CHANGE_ADMINISTRATION: "change, test and repeat notifications, and write to support",
 }
 """Permissions of this installation, for methods for which the reference names none, and what each allows."""
 

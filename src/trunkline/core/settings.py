@@ -267,6 +267,8 @@ class LimitSettings(_Group):
     """Leads in the phone lists of an account."""
     account_leads_bytes: int = Field(default=1_073_741_824, ge=0)
     """Bytes of these leads."""
+    account_notifications: int = Field(default=200, ge=0)
+    """Subscriptions of an account that its users make."""
 
 
 class RecordingSettings(_Group):

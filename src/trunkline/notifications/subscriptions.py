@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,9 +14,10 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from trunkline.core.clock import to_datetime
-from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.core.errors import Duplicate, InvalidInput, NotFound, QuotaReached
 from trunkline.db.pool import Connection, Database
-from trunkline.notifications import catalogue
+from trunkline.db.rows import transaction
+from trunkline.notifications import catalogue, conditions
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.conditions import NO_CONDITIONS, Conditions
 from trunkline.notifications.deliveries import CHANNEL, make, remove_of
@@ -63,6 +64,22 @@ url = excluded.url, method = excluded.method,
 returning subscription_id
 """
 
+_CREATE = """
+insert into subscriptions (account_id, key, name, url, method, events, conditions, body_template, headers,
+secret_encrypted, is_active) values (%(account_id)s, %(key)s, %(name)s, %(url)s, %(method)s, %(events)s,
+%(conditions)s, %(body_template)s, %(headers)s, %(secret)s, %(is_active)s) returning subscription_id
+"""
+
+_CHANGE = """
+update subscriptions set key = %(key)s, name = %(name)s, url = %(url)s, method = %(method)s, events = %(events)s,
+    conditions = %(conditions)s, body_template = %(body_template)s, headers = %(headers)s, is_active = %(is_active)s,
+    switched_off_reason = case when %(is_active)s = is_active then switched_off_reason end,
+    secret_encrypted = case when %(sets_secret)s then %(secret)s else secret_encrypted end,
+    former_secret_encrypted = case when not %(sets_secret)s then former_secret_encrypted end,
+    former_secret_until = case when not %(sets_secret)s then former_secret_until end
+where account_id = %(account_id)s and subscription_id = %(subscription_id)s
+"""
+
 _LOG = """
 select delivery.delivery_id, delivery.subscription_id, delivery.stream, delivery.seq, delivery.mnemonic,
     delivery.status, delivery.attempts, delivery.occurred_at, delivery.created_at, delivery.delivered_at,
@@ -82,6 +99,7 @@ from deliveries delivery
 where delivery.account_id = %(account_id)s
     and (%(subscription_id)s::bigint is null or delivery.subscription_id = %(subscription_id)s)
     and (%(status)s::text is null or delivery.status = %(status)s)
+    and (%(before)s::bigint is null or delivery.delivery_id < %(before)s)
 order by delivery.delivery_id desc limit %(limit)s
 """
 
@@ -164,23 +182,8 @@ class Subscriptions:
         :raises NotFound: no such account.
         """
         check(draft)
-        encrypted = None if draft.secret is None else self._encrypted(draft.secret)
         try:
-            row = await self._db.fetch_one(
-                _SAVE,
-                {
-                    "account_id": account_id,
-                    "key": draft.key,
-                    "name": draft.name,
-                    "url": draft.url,
-                    "method": draft.method,
-                    "events": list(dict.fromkeys(draft.events)),
-                    "conditions": Jsonb(draft.conditions.as_json()),
-                    "body_template": draft.body_template,
-                    "headers": Jsonb(dict(draft.headers)),
-                    "secret": encrypted,
-                },
-            )
+            row = await self._db.fetch_one(_SAVE, self._values(account_id, draft))
         except psycopg.errors.ForeignKeyViolation as error:
             raise NotFound(f"There is no account {account_id}.", field="account_id") from error
         assert row is not None
@@ -189,6 +192,91 @@ class Subscriptions:
             await _forget_failures(connection, account_id, made)
             await _try_now(connection, account_id, made)
         return made
+
+    async def create(self, account_id: int, draft: Draft, *, is_active: bool = True, quota: int = 0) -> int:
+        """Make a subscription that did not exist; returns its id.
+
+        :param quota: how many an account may have; 0 = no limit.
+        :raises InvalidInput: with the field and, in a template, the place.
+        :raises Duplicate: the account has one with this key.
+        :raises QuotaReached: the account has as many as it may have.
+        """
+        check(draft)
+        async with transaction(self._db) as connection:
+            await connection.execute(
+                "select pg_advisory_xact_lock(hashtextextended('subscriptions', %s))", (account_id,)
+            )
+            cursor = await connection.execute(
+                "select count(*) as count from subscriptions where account_id = %s", (account_id,)
+            )
+            counted = await cursor.fetchone()
+            assert counted is not None
+            if quota and counted["count"] >= quota:
+                raise QuotaReached(
+                    f"An account may have {quota} subscriptions: delete one first.", params={"limit": quota}
+                )
+            try:
+                cursor = await connection.execute(
+                    _CREATE, {**self._values(account_id, draft), "is_active": is_active}
+                )
+            except psycopg.errors.UniqueViolation as error:
+                raise _taken(draft.key) from error
+            row = await cursor.fetchone()
+        assert row is not None
+        return int(row["subscription_id"])
+
+    async def change(self, account_id: int, subscription_id: int, changes: Mapping[str, Any]) -> None:
+        """Change what is given of a subscription; the rest stays. Its endpoint is tried again at once.
+
+        :param changes: any fields of :class:`Draft`, and ``is_active``. A new secret ends the former one at once
+            (:meth:`rotate` does not); None: unsigned.
+        :raises InvalidInput: with the field and, in a template, the place.
+        :raises Duplicate: another one has this key.
+        :raises NotFound: no such subscription.
+        """
+        async with transaction(self._db) as connection:
+            row = await _with_account(connection, account_id, subscription_id, lock=True)
+            present = Draft(
+                row["key"],
+                row["name"],
+                row["url"],
+                row["events"],
+                row["method"],
+                row["body_template"],
+                row["headers"],
+                conditions=conditions.parse(row["conditions"]),
+            )
+            draft = replace(
+                present, **{name: value for name, value in changes.items() if name != "is_active"}
+            )
+            check(draft)
+            values = {
+                **self._values(account_id, draft),
+                "subscription_id": subscription_id,
+                "sets_secret": "secret" in changes,
+                "is_active": changes.get("is_active", row["is_active"]),
+            }
+            try:
+                await connection.execute(_CHANGE, values)
+            except psycopg.errors.UniqueViolation as error:
+                raise _taken(draft.key) from error
+            await _forget_failures(connection, account_id, subscription_id)
+            await _try_now(connection, account_id, subscription_id)
+
+    def _values(self, account_id: int, draft: Draft) -> dict[str, Any]:
+        """Of a checked draft, as the columns have them."""
+        return {
+            "account_id": account_id,
+            "key": draft.key,
+            "name": draft.name,
+            "url": draft.url,
+            "method": draft.method,
+            "events": list(dict.fromkeys(draft.events)),
+            "conditions": Jsonb(draft.conditions.as_json()),
+            "body_template": draft.body_template,
+            "headers": Jsonb(dict(draft.headers)),
+            "secret": None if draft.secret is None else self._encrypted(draft.secret),
+        }
 
     async def all(self, account_id: int) -> list[Subscription]:
         """Subscriptions of an account, oldest first."""
@@ -299,15 +387,23 @@ class Subscriptions:
         *,
         subscription_id: int | None = None,
         status: str | None = None,
+        before: int | None = None,
         limit: int = 50,
     ) -> list[dict[str, Any]]:
         """Deliveries, newest first, each with its last attempt, its URL, and until when its endpoint is suspended.
 
         :param status: ``pending``, ``delivered`` or ``failed``.
+        :param before: only deliveries with smaller ids; for pages.
         """
         return await self._db.fetch_all(
             _LOG,
-            {"account_id": account_id, "subscription_id": subscription_id, "status": status, "limit": limit},
+            {
+                "account_id": account_id,
+                "subscription_id": subscription_id,
+                "status": status,
+                "before": before,
+                "limit": limit,
+            },
         )
 
 
@@ -318,8 +414,12 @@ where subscription.account_id = %s and subscription_id = %s
 """
 
 
-async def _with_account(connection: Connection, account_id: int, subscription_id: int) -> dict[str, Any]:
-    cursor = await connection.execute(_WITH_ACCOUNT, (account_id, subscription_id))
+async def _with_account(
+    connection: Connection, account_id: int, subscription_id: int, *, lock: bool = False
+) -> dict[str, Any]:
+    """:param lock: nobody else changes it until the transaction ends."""
+    query = f"{_WITH_ACCOUNT} for update of subscription" if lock else _WITH_ACCOUNT
+    cursor = await connection.execute(query, (account_id, subscription_id))
     row = await cursor.fetchone()
     if row is None:
         raise _missing(subscription_id)
@@ -399,6 +499,12 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             raise InvalidInput(
                 f"The header {name} is set by Trunkline; leave it out.", field="headers", value=name
             )
+
+
+def _taken(key: str) -> Duplicate:
+    return Duplicate(
+        f"There is a subscription with the key {key} already; change that one.", field="key", value=key
+    )
 
 
 def _missing(subscription_id: int) -> NotFound:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import aiohttp
+from cryptography.fernet import Fernet
 
 from tests.apis.support import NotedSwitch
 from trunkline.accounts.administration import AccountProfile, Administration
 from trunkline.accounts.model import Action, Api, NewAccount
 from trunkline.accounts.permissions import Role
+from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.web import build_app, serving
@@ -123,7 +125,8 @@ async def opened(dsn: str, port: int, settings: Settings | None = None, **web: A
             )
         switch = NotedSwitch()
         feed = await stack.enter_async_context(CallFeed(db))
-        app = build_app(Services(Accounts(db), switch, made, db), feed=feed)
+        cipher = Cipher(Fernet.generate_key())
+        app = build_app(Services(Accounts(db), switch, made, db, cipher=cipher), feed=feed)
         endpoints = await stack.enter_async_context(serving(app, made))
         assert endpoints.http is not None
         session = await stack.enter_async_context(aiohttp.ClientSession())

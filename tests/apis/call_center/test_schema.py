@@ -110,13 +110,20 @@ class _Known:
     def id_of(self, path: str) -> int:
         kind = path.split("/")[2]
         name = f"{kind}{next(_NUMBERS)}"
-        body: dict[str, Any] = {
+        bodies: dict[str, dict[str, Any]] = {
             "phone_list": {"name": name},
             "user": {**JOHN, "username": name},
             "cc_queue": {**SALES, "name": name},
             "pgroup": {"name": name},
-        }[kind]
-        made = self.session.post(f"{self.base}/api/{kind}", json=body, timeout=30).json()["data"]["id"]
+            "notification": {"key": name, "url": "https://crm.example/", "events": ["call_finish"]},
+        }
+        if kind == "notification_delivery":
+            subscription = self.id_of("/api/notification")
+            sample = f"{self.base}/api/notification/{subscription}/test"
+            return int(self.session.post(sample, json={}, timeout=30).json()["data"]["delivery_id"])
+        made = self.session.post(f"{self.base}/api/{kind}", json=bodies[kind], timeout=30).json()["data"][
+            "id"
+        ]
         if kind == "phone_list":
             lead = {"phone": "12025550110"}
             self.session.post(f"{self.base}/api/{kind}/{made}/lead", json=lead, timeout=30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trunkline.apis.call_center import (
     agents,
     live,
+    notifications,
     permission_groups,
     phone_lists,
     queues,
@@ -21,4 +22,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *queues.OPERATIONS,
     *recordings.OPERATIONS,
     *permission_groups.OPERATIONS,
+    *notifications.OPERATIONS,
 )
