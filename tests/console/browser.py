@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from types import TracebackType
@@ -13,14 +13,24 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+Fields = Mapping[str, str] | Sequence[tuple[str, str]]
+
 
 @dataclass
 class Form:
-    """A form of a page: where it goes, and its fields as they are."""
+    """A form of a page: where it goes, and its fields as they are.
+
+    :ivar lists: fields with all their values.
+    """
 
     action: str
     method: str
-    fields: dict[str, str] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The last value of each field."""
+        return {name: values[-1] for name, values in self.lists.items()}
 
 
 class _Reader(HTMLParser):
@@ -35,6 +45,8 @@ class _Reader(HTMLParser):
         self.scripts_inside = 0
         self.words: list[str] = []
         self._tags: list[str] = []
+        self._text_area: str | None = None
+        self._select: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attrs}
@@ -52,14 +64,35 @@ class _Reader(HTMLParser):
             self.forms.append(Form(found.get("action", ""), found.get("method", "get")))
         elif tag in {"input", "select", "textarea"}:
             self.controls.append({"tag": tag, **found})
-            if self.forms and found.get("name") and tag != "select":
-                self.forms[-1].fields[found["name"]] = found.get("value", "")
+            if not self.forms or not found.get("name") or "disabled" in found:
+                return
+            if tag == "textarea":
+                self._text_area = found["name"]
+                self._add(found["name"], "")
+            elif tag == "select":
+                self._select = found["name"]
+            elif found.get("type") not in {"checkbox", "radio"} or "checked" in found:
+                self._add(found["name"], found.get("value", ""))
+        elif tag == "option" and self._select is not None:
+            if "selected" in found:
+                self.forms[-1].lists[self._select] = [found.get("value", "")]
+            elif self._select not in self.forms[-1].lists:  # the first one, unless another is selected
+                self._add(self._select, found.get("value", ""))
+
+    def _add(self, name: str, value: str) -> None:
+        self.forms[-1].lists.setdefault(name, []).append(value)
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._text_area = None
+        elif tag == "select":
+            self._select = None
         while self._tags and self._tags.pop() != tag:
             pass
 
     def handle_data(self, data: str) -> None:
+        if self._text_area is not None:
+            self.forms[-1].lists[self._text_area][-1] += data
         if not self._tags or self._tags[-1] not in {"style", "script"}:
             self.words.append(data)
 
@@ -119,15 +152,13 @@ class Browser:
     async def get(self, path: str, *, follow: bool = True, **headers: str) -> Seen:
         return await self._ask("GET", path, None, follow, headers)
 
-    async def post(
-        self, path: str, fields: Mapping[str, str], *, follow: bool = True, **headers: str
-    ) -> Seen:
+    async def post(self, path: str, fields: Fields, *, follow: bool = True, **headers: str) -> Seen:
         return await self._ask("POST", path, fields, follow, headers)
 
     async def send(self, page: Seen, action: str, **fields: str) -> Seen:
         """Fill in a form of a page and send it."""
-        form = page.form(action)
-        return await self.post(action, {**form.fields, **fields})
+        lists = page.form(action).lists | {name: [value] for name, value in fields.items()}
+        return await self.post(action, [(name, one) for name, values in lists.items() for one in values])
 
     async def sign_in(self, login: str, password: str = "a long password") -> Seen:
         page = await self.get("/console/sign-in")
@@ -144,7 +175,7 @@ class Browser:
         self,
         method: str,
         path: str,
-        fields: Mapping[str, str] | None,
+        fields: Fields | None,
         follow: bool,
         headers: Mapping[str, str],
     ) -> Seen:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.console.browser import Browser, Seen
 from tests.console.calls import SCRIPT
 from tests.console.conftest import Office
+from tests.reports.lifelike import insert
 from trunkline.accounts.permissions import Role
 from trunkline.apis.jsonrpc.errors import rpc_error
 from trunkline.apis.service.request_context import Api
@@ -22,6 +25,10 @@ from trunkline.console.setup.writer import method
 from trunkline.core.errors import Duplicate, InUse, InvalidInput
 
 NEW: Mapping[str, dict[str, str]] = {
+    "employees": {"last_name": "Stone", "first_name": "Mira", "extension": "101", "voice_mail": "on"},
+    "groups": {"name": "Sales", "group_phone_number": "200"},
+    "lines": {"virtual_phone_number": ""},
+    "contacts": {"last_name": "Haddad", "phone_numbers": "+971 50 000 0010\n+971500000011"},
     "tags": {"name": "Complaint"},
     "blacklist": {"phone_number": "+971 50 000 0044", "add_comment": "Adverts"},
 }
@@ -29,19 +36,25 @@ NEW: Mapping[str, dict[str, str]] = {
 
 SEES: Mapping[Role, frozenset[str]] = {
     Role.ADMIN: frozenset(NEW),
-    Role.SUPERVISOR: frozenset({"tags", "blacklist"}),
-    Role.OPERATOR: frozenset({"tags"}),
-    Role.INTEGRATOR: frozenset({"tags"}),
+    Role.SUPERVISOR: frozenset({"tags", "blacklist", "employees", "groups", "lines", "contacts"}),
+    Role.OPERATOR: frozenset({"tags", "employees", "groups", "contacts"}),
+    Role.INTEGRATOR: frozenset({"tags", "employees", "groups", "contacts"}),
     Role.MEMBER: frozenset(),
 }
 MAKES: Mapping[Role, frozenset[str]] = {
     Role.ADMIN: frozenset(NEW),
-    Role.SUPERVISOR: frozenset({"blacklist"}),
+    Role.SUPERVISOR: frozenset({"blacklist", "contacts"}),
+    Role.INTEGRATOR: frozenset({"contacts"}),
 }
-DELETES = MAKES
+DELETES: Mapping[Role, frozenset[str]] = {
+    Role.ADMIN: frozenset(NEW),
+    Role.SUPERVISOR: frozenset({"blacklist"}),
+    Role.INTEGRATOR: frozenset({"contacts"}),
+}
 CHANGES: Mapping[Role, frozenset[str]] = {
     Role.ADMIN: frozenset(NEW) - {"blacklist"},
-    Role.SUPERVISOR: frozenset({"tags"}),
+    Role.SUPERVISOR: frozenset({"tags", "contacts"}),
+    Role.INTEGRATOR: frozenset({"contacts"}),
 }
 """Names of entities by role; a role that is missing has none."""
 
@@ -51,6 +64,7 @@ _NONE: frozenset[str] = frozenset()
 async def make(browser: Browser, name: str, /, **fields: str) -> Seen:
     """Send the form of a new one."""
     page = await browser.get(f"{PATH}/{name}/new")
+    assert page.status == 200, (name, page.words)
     return await browser.send(page, f"{PATH}/{name}/new", **{**NEW[name], **fields})
 
 
@@ -77,6 +91,7 @@ def test_every_entity_is_tested() -> None:
 
 async def test_each_is_made_changed_and_deleted(office: Office) -> None:
     browser = await office.browser("captain")
+    await make(browser, "employees", last_name="Owner", extension="150")  # of the line
     for entity in ENTITIES:
         before = await ids(browser, entity)
         row_id = await make_one(browser, entity)
@@ -97,6 +112,7 @@ async def test_each_is_made_changed_and_deleted(office: Office) -> None:
 async def test_by_role(office: Office) -> None:
     """By page and by direct request, with the token of another form of the same session."""
     captain = await office.browser("captain")
+    await make(captain, "employees", last_name="Owner", extension="150")  # of the line
     rows: dict[str, int] = {}
     for entity in ENTITIES:
         rows[entity.name] = await make_one(captain, entity)
@@ -264,3 +280,108 @@ def test_problems() -> None:
     assert (inner.control, inner.detail) == ("members", "wrong")
     assert problem_of(Duplicate("twice", field="name"), names).text == "Another one has this already."
     assert problem_of(InUse("used", field="id"), names).control == ""
+
+
+async def _line(browser: Browser) -> str:
+    """The path of a new line."""
+    await make(browser, "employees")
+    entity = next(one for one in ENTITIES if one.name == "lines")
+    return f"{entity.path}/{await make_one(browser, entity)}"
+
+
+async def test_the_password_of_a_line_is_shown_once(office: Office) -> None:
+    browser = await office.browser("captain")
+    await make(browser, "employees")
+    made = await make(browser, "lines")
+    [password] = re.findall(r'id="password">([^<]+)<', made.text)
+    [line] = await ids(browser, next(one for one in ENTITIES if one.name == "lines"))
+    path = f"{PATH}/lines/{line}"
+    page = await browser.get(path)
+    assert password not in page.text
+    renewed = await browser.send(page, f"{path}/password")
+    [other] = re.findall(r'id="password">([^<]+)<', renewed.text)
+    assert other != password
+    assert all(password not in str(one.request) for one in office.log.entries)
+    supervisor = await office.browser("supervisor")
+    token = {FIELD: (await supervisor.get(path)).form("/console/sign-out").fields[FIELD]}
+    for action in ("password", "phones", "phones/1/delete"):
+        assert (await supervisor.post(f"{path}/{action}", token)).status == 403, action
+
+
+async def test_a_phone_that_fetches_its_settings(office: Office) -> None:
+    browser = await office.browser("captain")
+    path = await _line(browser)
+    page = await browser.get(path)
+    app = await browser.send(page, f"{path}/phones", kind="linphone")
+    [link] = re.findall(r'id="link">([^<]+)<', app.text)
+    assert link.endswith("/linphone.xml")
+    assert "data:image/svg+xml" in app.text
+    assert link not in (await browser.get(path)).text
+    refused = await browser.send(page, f"{path}/phones", kind="yealink", mac="12")
+    assert refused.status == 422
+    assert "12 hexadecimal digits" in refused.words
+    assert "Fill this in." in (await browser.send(page, f"{path}/phones", kind="snom")).words
+    desk = await browser.send(page, f"{path}/phones", kind="yealink", mac="80:5E:C0:AA:BB:CC")
+    assert "/805ec0aabbcc.cfg" in desk.text
+    [removed] = [one for one in desk.reader.forms if one.action.endswith("/delete")][:1]
+    after = await browser.send(desk, removed.action)
+    assert after.text.count("/phones/") < desk.text.count("/phones/")
+
+
+async def test_devices_that_share_a_line(office: Office) -> None:
+    browser = await office.browser("captain")
+    path = await _line(browser)
+    assert "No device is registered now." in (await browser.get(path)).words
+    async with office.db.connection() as connection:
+        own = {"account_id": office.account_id, "sip_line_id": int(path.rpartition("/")[2])}
+        now = datetime.now(UTC)
+        await insert(
+            connection,
+            "registrations",
+            [
+                {**own, "contact_uri": f"sip:{port}", "ip": "192.0.2.7", "port": port, "transport": "udp",
+                 "user_agent": SCRIPT, "registered_at": now - timedelta(hours=2)}
+                for port in (5060, 5062)
+            ],
+        )  # fmt: skip
+    page = await browser.get(path)
+    assert "Several devices share this line" in page.words
+    assert "192.0.2.7:5062" in page.words
+    assert "2:00:0" in page.words
+    assert "<img src=x" not in page.text
+
+
+async def test_a_login_is_made_by_somebody_with_all_its_rights(office: Office) -> None:
+    captain = await office.browser("captain")
+    entity = next(one for one in ENTITIES if one.name == "employees")
+    path = f"{entity.path}/{await make_one(captain, entity)}"
+    page = await captain.get(path)
+    made = await captain.send(page, f"{path}/login", login="mira", role="supervisor")
+    [password] = re.findall(r'id="password">([^<]+)<', made.text)
+    person = await office.browser()
+    assert (await person.sign_in("mira", password)).url.path == "/console/"
+    token = {FIELD: (await person.get("/console/")).form("/console/sign-out").fields[FIELD]}
+    # a supervisor may neither make a login nor take one over
+    for action in ("login", "login/password", "login/off"):
+        sent = await person.post(f"{path}/{action}", {**token, "login": "other", "role": "admin"})
+        assert sent.status == 403, action
+    for action in ("insert", "update", "select"):
+        await office.db.execute(
+            "insert into user_permissions (account_id, user_id, resource, action)"
+            " select account_id, user_id, 'users', %s from users where account_id = %s and login = 'mira'",
+            (action, office.account_id),
+        )
+    other = f"{entity.path}/{await make_one(captain, entity, last_name='Second', extension='102')}"
+    page = await person.get(other)
+    assert "Admin: everything" not in page.words
+    refused = await person.post(f"{other}/login", {**token, "login": "boss", "role": "admin"})
+    assert refused.status == 403
+    await captain.send(await captain.get(other), f"{other}/login", login="boss", role="admin")
+    assert (await person.post(f"{other}/login/password", token)).status == 403
+    third = f"{entity.path}/{await make_one(captain, entity, last_name='Third', extension='103')}"
+    twice = await captain.send(await captain.get(third), f"{third}/login", login="mira", role="operator")
+    assert twice.status == 422
+    assert "mira" in twice.text
+    off = await captain.send(await captain.get(path), f"{path}/login/off")
+    assert "Switched off" in off.words
+    assert (await person.get("/console/", follow=False)).status == 303

@@ -13,5 +13,10 @@ owns the entity, and has no rules of its own. Each change is a row of the reques
 Entities:
 
 ``blacklist``  numbers whose calls are refused
+``contacts``   the address book
+``employees``  employees and their phones
+``groups``     groups of employees
+``lines``      SIP lines and their devices
+``logins``     logins of employees for the console
 ``tags``       marks on calls
 """

@@ -13,7 +13,7 @@ MOST = 2000
 """Rows that a select offers."""
 
 
-def rows_of(listing: Listing, needs: Permission, value: str, title: str, *, order: str = "") -> ReadChoices:
+def rows_of(listing: Listing, needs: Permission, value: str, title: str) -> ReadChoices:
     """The rows of a listing as choices; nothing for a user who may not read it.
 
     :param value: the field that is sent.
@@ -24,14 +24,12 @@ def rows_of(listing: Listing, needs: Permission, value: str, title: str, *, orde
         if not visit.may(needs):
             return []
         fields = list(dict.fromkeys((value, title)))
-        page = await visit.reader.list(
-            listing,
-            {"fields": fields, "sort": [{"field": order or title, "order": "asc"}], "limit": MOST},
-        )
-        return [
+        page = await visit.reader.list(listing, {"fields": fields, "limit": MOST})
+        found = [
             Choice(str(row[value]), str(row[title] or row[value]))
             for row in orjson.loads(page.rows)
             if row[value] is not None
         ]
+        return sorted(found, key=lambda one: one.title.casefold())
 
     return read

@@ -61,7 +61,7 @@ class Control:
     :ivar empty: title of "none of them" of a ``CHOICE``; empty: one must be chosen.
     :ivar usual: what a new one has.
     :ivar is_fixed: cannot be changed later.
-    :ivar only_new: is on the page of a new one only.
+    :ivar only_new, not_new: is on the page of a new one only, or only later.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Control:
     usual: Texts = ()
     is_fixed: bool = False
     only_new: bool = False
+    not_new: bool = False
     autocomplete: str = "off"
 
     def texts(self, row: Row) -> Texts:

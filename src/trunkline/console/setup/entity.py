@@ -113,6 +113,7 @@ class SetupEntity:
     :ivar order, texts, numbers, states: as of :class:`ListPage`.
     :ivar template: of the page of one; extends ``setup/form.html``.
     :ivar more: further values of this template.
+    :ivar once: values of its template that are shown only once, see :class:`~trunkline.console.setup.writer.Made`.
     :ivar stays: after it was made, its page is shown and not the list.
     :ivar pages: further pages, for what its page can do besides.
     """
@@ -136,6 +137,7 @@ class SetupEntity:
     states: Mapping[str, tuple[str, str, Any]] = field(default_factory=dict)
     template: str = "setup/form.html"
     more: Callable[[Visit, Row], Awaitable[Mapping[str, Any]]] = _nothing
+    once: tuple[str, ...] = ()
     stays: bool = False
     pages: tuple[Page, ...] = ()
 
@@ -206,7 +208,7 @@ class SetupEntity:
             row_version=version(controls, row),
             may_save=self._may(visit, "update", row),
             may_delete=self._may(visit, "delete", row),
-            **{**await self.more(visit, row), **more},
+            **{**dict.fromkeys(self.once), **await self.more(visit, row), **more},
         )
 
     async def _list(self, visit: Visit) -> web.StreamResponse:
@@ -223,21 +225,30 @@ class SetupEntity:
 
     async def _show_new(self, visit: Visit) -> web.StreamResponse:
         self._require(visit, "create")
-        return await self._new_form(visit, {one.name: one.usual for one in self.controls})
+        query = visit.request.query
+        typed = {
+            one.name: one.sent({one.name: [query[one.name]]}) if one.name in query else one.usual
+            for one in self._of_new
+        }
+        return await self._new_form(visit, typed)
 
     async def _create(self, visit: Visit) -> web.StreamResponse:
         fields = await visit.form_lists()
         self._require(visit, "create")
-        typed = {one.name: one.sent(fields) for one in self.controls}
+        typed = {one.name: one.sent(fields) for one in self._of_new}
         empty = self._empty("create", typed)
         if empty is not None:
             return await self._new_form(visit, typed, empty)
-        values = {one.name: one.value(typed[one.name]) for one in self.controls}
+        values = {one.name: one.value(typed[one.name]) for one in self._of_new}
         try:
             made = await self.writer.create(visit, values)
         except (RpcError, Refused) as error:
             return await self._new_form(visit, typed, self._problem(error, "create"))
-        raise visit.back(f"{self.path}/{made}?done=created" if self.stays else f"{self.path}?done=created")
+        if made.once:
+            row = await self.read(visit, made.entity_id)
+            return await self.show(visit, row, saved="created", **made.once)
+        path = f"{self.path}/{made.entity_id}" if self.stays else self.path
+        raise visit.back(f"{path}?done=created")
 
     async def _show_one(self, visit: Visit) -> web.StreamResponse:
         row = await self.read(visit, _id(visit))
@@ -264,7 +275,8 @@ class SetupEntity:
             return await self.show(visit, row, typed=typed, problem=empty, status=422)
         if changed:
             try:
-                await self.writer.update(visit, _id(visit), changed)
+                values = {one.name: one.value(typed[one.name]) for one in changeable}
+                await self.writer.update(visit, _id(visit), changed, values)
             except (RpcError, Refused) as error:
                 problem = self._problem(error, "update")
                 return await self.show(visit, row, typed=typed, problem=problem, status=422)
@@ -290,6 +302,10 @@ class SetupEntity:
     def _confirmation(self, visit: Visit, row: Row, problem: Problem | None = None) -> web.Response:
         status = 200 if problem is None else 409
         return visit.page("setup/delete.html", status=status, entity=self, row=row, problem=problem)
+
+    @property
+    def _of_new(self) -> list[Control]:
+        return [one for one in self.controls if not one.not_new]
 
     def _may(self, visit: Visit, action: str, row: Row | None = None) -> bool:
         return self.writer.may(visit.caller, action) and (row is None or not self.is_fixed(row))
@@ -318,7 +334,7 @@ class SetupEntity:
     ) -> web.Response:
         return await self._form(
             visit,
-            self.controls,
+            self._of_new,
             typed,
             problem,
             200 if problem is None else 422,

@@ -8,14 +8,25 @@ from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
 from trunkline.console.setup.blacklist import BLACKLIST
+from trunkline.console.setup.contacts import CONTACTS
+from trunkline.console.setup.employees import EMPLOYEES
 from trunkline.console.setup.entity import PATH, SetupEntity
+from trunkline.console.setup.groups import GROUPS
+from trunkline.console.setup.lines import LINES
 from trunkline.console.setup.tags import TAGS
 from trunkline.console.visit import Visit
 from trunkline.core.errors import PermissionDenied
 
 _ = translatable
 
-ENTITIES: tuple[SetupEntity, ...] = (BLACKLIST, TAGS)
+ENTITIES: tuple[SetupEntity, ...] = (
+    EMPLOYEES,
+    GROUPS,
+    LINES,
+    CONTACTS,
+    BLACKLIST,
+    TAGS,
+)
 """In the order of the menu."""
 
 

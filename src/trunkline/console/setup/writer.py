@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline.accounts.model import Api
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One that was made.
+
+    :ivar once: values that its page shows now and never again.
+    """
+
+    entity_id: int
+    once: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
 class Writer(Protocol):
     """What makes, changes and removes an entity. Errors: :class:`RpcError` for a parameter, else
     :class:`TrunklineError`."""
@@ -35,12 +46,16 @@ class Writer(Protocol):
         """What is known of the parameters, by their names."""
         ...
 
-    async def create(self, visit: Visit, values: Mapping[str, Any]) -> int:
-        """The id of a new one."""
+    async def create(self, visit: Visit, values: Mapping[str, Any]) -> Made:
+        """Make one of the values of all controls."""
         ...
 
-    async def update(self, visit: Visit, entity_id: int, values: Mapping[str, Any]) -> None:
-        """:param values: those that were changed."""
+    async def update(
+        self, visit: Visit, entity_id: int, changed: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> None:
+        """:param changed: what differs from the present state.
+        :param values: of all controls that can be changed.
+        """
         ...
 
     async def delete(self, visit: Visit, entity_id: int) -> None: ...
@@ -51,11 +66,15 @@ class MethodWriter:
     """Writes by methods of the Data API, which have the checks and permissions.
 
     :ivar create_name, update_name, delete_name: of the methods; empty: there is none.
+    :ivar sent: parameters of the values that are sent and of those of all controls; for methods with objects as parameters.
+    :ivar once: fields of the result of ``create`` that the page of the new one shows once.
     """
 
     create_name: str = ""
     update_name: str = ""
     delete_name: str = ""
+    sent: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] = lambda sent, values: sent
+    once: tuple[str, ...] = ()
 
     def may(self, caller: CallerLike, action: str) -> bool:
         name = self._name(action)
@@ -65,15 +84,19 @@ class MethodWriter:
         name = self._name(action)
         return {one.name: one for one in method(name).params} if name else {}
 
-    async def create(self, visit: Visit, values: Mapping[str, Any]) -> int:
+    async def create(self, visit: Visit, values: Mapping[str, Any]) -> Made:
         sent = {name: value for name, value in values.items() if value not in (None, [])}
-        made = await call(visit, self.create_name, sent)
-        return int(made["id"])
+        made = await call(visit, self.create_name, self.sent(sent, values))
+        return Made(int(made["id"]), {name: made[name] for name in self.once})
 
-    async def update(self, visit: Visit, entity_id: int, values: Mapping[str, Any]) -> None:
+    async def update(
+        self, visit: Visit, entity_id: int, changed: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> None:
         params = self.params("update")
-        sent = {name: _emptied(params[name]) if value is None else value for name, value in values.items()}
-        await call(visit, self.update_name, {"id": entity_id, **sent})
+        sent = {
+            name: emptied(params.get(name)) if value is None else value for name, value in changed.items()
+        }
+        await call(visit, self.update_name, {"id": entity_id, **self.sent(sent, values)})
 
     async def delete(self, visit: Visit, entity_id: int) -> None:
         await call(visit, self.delete_name, {"id": entity_id})
@@ -82,9 +105,9 @@ class MethodWriter:
         return {"create": self.create_name, "update": self.update_name, "delete": self.delete_name}[action]
 
 
-def _emptied(param: Param) -> Any:
+def emptied(param: Param | None) -> Any:
     """What a method takes for "nothing any more": null where it has a meaning, else an empty text, which is checked."""
-    if param.nullable:
+    if param is None or param.nullable:
         return None
     return [] if param.type is ParamType.ARRAY else ""
 

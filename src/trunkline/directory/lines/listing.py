@@ -20,12 +20,12 @@ NOT_REGISTERED = "Не зарегистрирован"
 
 # Asterisk removes an expired device within 15 seconds, and the row goes with it; a refresh is written within 5 seconds.
 # The time itself counts only for rows that nobody removes, because the switch does not run.
-_LIVE = (
+LIVE = (
     "from registrations r where r.account_id = l.account_id and r.sip_line_id = l.sip_line_id"
     " and (r.expires_at is null or r.expires_at > now() - interval '30 seconds')"
 )
 # The rule of the switch (``Presence.is_online``): a device that did not respond to the last OPTIONS gets no calls.
-_ONLINE = f"{_LIVE} and r.reachable is not false"
+_ONLINE = f"{LIVE} and r.reachable is not false"
 _REGISTERED_AT = shown_time("r.registered_at")
 
 SIP_LINES = Listing(
@@ -61,12 +61,12 @@ SIP_LINES = Listing(
         field(
             "ip_addresses",
             f"(select jsonb_agg(jsonb_build_object('ip', host(r.ip), 'date_time', {_REGISTERED_AT})"
-            f" order by r.registered_at desc, r.contact_uri) {_LIVE})",
+            f" order by r.registered_at desc, r.contact_uri) {LIVE})",
             match_name="ip",
             nested=nested(date_time=ColumnType.ISO8601, ip=_STRING),
         ),
-        field("date_time", f"(select max(r.registered_at) {_LIVE})"),
-        field("ip", f"(select host(r.ip) {_LIVE} order by r.registered_at desc, r.contact_uri limit 1)"),
+        field("date_time", f"(select max(r.registered_at) {LIVE})"),
+        field("ip", f"(select host(r.ip) {LIVE} order by r.registered_at desc, r.contact_uri limit 1)"),
         field("virtual_phone_usage_rule", "l.virtual_phone_usage_rule"),
         field("password", "null::text"),
     ),
