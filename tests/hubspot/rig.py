@@ -20,9 +20,8 @@ from trunkline.db.pool import Database
 from trunkline.events import store
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.relay import Relay
-from trunkline.hubspot.connections import Connections, Kind, Token
-from trunkline.hubspot.limits import Kind as LimitKind
-from trunkline.hubspot.limits import Rate
+from trunkline.hubspot.connections import ConnectionKind, Connections, Token
+from trunkline.hubspot.limits import LimitKind, Rate
 from trunkline.hubspot.listener import HubSpotListener
 from trunkline.hubspot.setup import Setup
 from trunkline.hubspot.worker import client_of, syncing
@@ -94,7 +93,7 @@ class Rig:
                 "userId": 72,
             },
         ]
-        await self.connections.save(account_id, Kind.SERVICE_KEY, portal_id, Token(token))
+        await self.connections.save(account_id, ConnectionKind.SERVICE_KEY, portal_id, Token(token))
         for employee_id, number in ((ANNA, 1), (BEN, 2)):
             await self.db.execute(
                 "update employees set hubspot_owner_id = %s where account_id = %s and employee_id = %s",

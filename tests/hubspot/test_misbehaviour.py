@@ -12,10 +12,9 @@ from aiohttp import web
 
 from tests.hubspot.rig import CONTACT, SEARCH_DELAY, Rig
 from tests.hubspot.server import Cut, Portal, Request
-from trunkline.hubspot.connections import App, Kind, valid_until
+from trunkline.hubspot.connections import App, ConnectionKind, valid_until
 from trunkline.hubspot.connections import Token as AccessToken
-from trunkline.hubspot.limits import RATES
-from trunkline.hubspot.limits import Kind as LimitKind
+from trunkline.hubspot.limits import RATES, LimitKind
 
 FILLED = (
     "hs_timestamp", "hs_call_direction", "hs_call_status", "hs_call_duration", "hs_call_from_number", "hs_call_to_number",
@@ -144,7 +143,7 @@ async def test_a_token_that_expires_in_the_middle_is_replaced(rig: Rig) -> None:
     portal.refresh_tokens = {"r-0"}
     portal.tokens["a-0"] = time.time() + 10**6
     token = AccessToken("a-0", valid_until(time.time(), 1800), "r-0")
-    await rig.connections.save(account_id, Kind.OAUTH, portal.portal_id, token, app)
+    await rig.connections.save(account_id, ConnectionKind.OAUTH, portal.portal_id, token, app)
     async with rig.worker():
         calls = [await rig.call(account_id) for _ in range(3)]
         await rig.settled()
@@ -167,7 +166,9 @@ async def test_a_refused_token_pauses_the_account_and_connecting_again_sends_all
                 await asyncio.sleep(0.05)
         assert "INVALID_AUTHENTICATION" in str((await rig.connections.get(account_id)).problem)
         portal.tokens["pat-new"] = time.time() + 10**6
-        await rig.connections.save(account_id, Kind.SERVICE_KEY, portal.portal_id, AccessToken("pat-new"))
+        await rig.connections.save(
+            account_id, ConnectionKind.SERVICE_KEY, portal.portal_id, AccessToken("pat-new")
+        )
         await rig.settled()
     assert_exact(portal, calls, None)
     assert_exact(second, others, None)
@@ -194,7 +195,7 @@ async def test_the_limits_of_a_portal_are_kept(rig: Rig) -> None:
     # Two accounts of this PBX in one portal have its limits together.
     other = await rig.account("Other")
     portal.tokens["pat-other"] = portal.tokens["pat-501"]
-    await rig.connections.save(other, Kind.SERVICE_KEY, portal.portal_id, AccessToken("pat-other"))
+    await rig.connections.save(other, ConnectionKind.SERVICE_KEY, portal.portal_id, AccessToken("pat-other"))
     await rig.connections.set(other, default_owner_id="5012")
     async with rig.worker(RATES):
         calls = [await rig.call(which) for which in (account_id, other) * 6]

@@ -18,8 +18,7 @@ from trunkline.events.reasons import Reason
 from trunkline.hubspot import api, comparison, contacts, engagement, owners, responses
 from trunkline.hubspot.comparison import Defect, Engagement
 from trunkline.hubspot.engagement import CallRecord, Phrase, Recording
-from trunkline.hubspot.limits import RATES
-from trunkline.hubspot.limits import Kind as LimitKind
+from trunkline.hubspot.limits import RATES, LimitKind
 from trunkline.hubspot.numbers import is_number, significant_part, written_forms
 from trunkline.hubspot.owners import Employee, Owner
 from trunkline.hubspot.responses import ConnectionProblem, NotThere, OutcomeUnknown, RequestRefused, TryLater
@@ -127,9 +126,9 @@ def test_the_choice_does_not_depend_on_the_order(found: list[Any], owner: str | 
 
 def test_a_number_of_another_country_is_left_out() -> None:
     found = [contact(1, phone="(202) 555-0110"), contact(2, phone="+44 202 555 0110"), contact(3, phone="")]
-    assert [one["id"] for one in contacts.having("12025550110", "US", found)] == ["1"]
+    assert [one["id"] for one in contacts.with_number("12025550110", "US", found)] == ["1"]
     # A number without a country code is read in the account's country, and in that of the call.
-    assert [one["id"] for one in contacts.having("12025550110", "AE", found)] == ["1"]
+    assert [one["id"] for one in contacts.with_number("12025550110", "AE", found)] == ["1"]
 
 
 @pytest.mark.parametrize(

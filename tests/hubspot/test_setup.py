@@ -16,7 +16,7 @@ from tests.notifications.rig import LOOPBACK
 from trunkline.cli.main import commands
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.core.settings import Settings
-from trunkline.hubspot.connections import App, Kind
+from trunkline.hubspot.connections import App, ConnectionKind
 from trunkline.hubspot.responses import ConnectionProblem
 from trunkline.hubspot.setup import Invitation, code_of, invite
 from trunkline.runtime import secrets
@@ -42,7 +42,7 @@ async def test_oauth_connects_and_the_secrets_are_encrypted(rig: Rig) -> None:
     rig.hubspot.codes["c1"] = (501, APP.client_id, APP.client_secret, REDIRECT)
     setup = await rig.setup(account_id)
     made = await setup.with_code(APP, "c1", REDIRECT)
-    assert (made.portal_id, made.kind) == (501, Kind.OAUTH)
+    assert (made.portal_id, made.kind) == (501, ConnectionKind.OAUTH)
     row = await rig.db.fetch_one("select * from hubspot_connections where account_id = %s", (account_id,))
     assert row is not None
     stored = b"".join(bytes(value) for value in row.values() if isinstance(value, bytes | memoryview))
@@ -82,9 +82,9 @@ async def test_another_portal_begins_anew(rig: Rig) -> None:
         await rig.settled()
     rig.hubspot.portal(502, "pat-502")
     setup = await rig.setup(account_id)
-    await setup.with_token(Kind.SERVICE_KEY, " pat-501\n")
+    await setup.with_token(ConnectionKind.SERVICE_KEY, " pat-501\n")
     assert await rig.rows(account_id)
-    await setup.with_token(Kind.PRIVATE_APP, "pat-502")
+    await setup.with_token(ConnectionKind.PRIVATE_APP, "pat-502")
     assert not await rig.rows(account_id)
     assert {one.why for one in await setup.matches()} == {"none"}
     await rig.connections.remove(account_id)

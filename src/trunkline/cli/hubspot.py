@@ -19,7 +19,7 @@ from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
 from trunkline.hubspot.comparison import Finding
-from trunkline.hubspot.connections import SETTINGS, App, Connection, Connections, Kind
+from trunkline.hubspot.connections import SETTINGS, App, Connection, ConnectionKind, Connections
 from trunkline.hubspot.repair import Repair
 from trunkline.hubspot.setup import Setup, code_of, invite
 from trunkline.hubspot.worker import client_of, playable_links
@@ -76,7 +76,7 @@ def connect(
         code = code_of(answer, invitation)
         made = _with_setup(account_id, lambda setup, *_: setup.with_code(app, code, redirect_uri))
     else:
-        kind = Kind.SERVICE_KEY if service_key else Kind.PRIVATE_APP
+        kind = ConnectionKind.SERVICE_KEY if service_key else ConnectionKind.PRIVATE_APP
         token = _secret("service key" if service_key else "access token")
         made = _with_setup(account_id, lambda setup, *_: setup.with_token(kind, token))
     if json:

@@ -40,7 +40,7 @@ LEFT_VOICEMAIL = "b2cf5968-551e-4856-9783-52b3da59a7d0"
 """Outcomes of calls that each portal has at its beginning (``hs_call_disposition``)."""
 
 
-class Kind(StrEnum):
+class ObjectKind(StrEnum):
     """Objects that are created."""
 
     CALL = "call"
@@ -72,11 +72,11 @@ def association(contact_id: str, type_id: int) -> dict[str, Any]:
     }
 
 
-def contacts_path(kind: Kind) -> str:
+def contacts_path(kind: ObjectKind) -> str:
     """POST reads the contacts of a batch of objects."""
     return f"/crm/associations/{VERSION}/{kind.value}s/contacts/batch/read"
 
 
-def association_path(kind: Kind, object_id: str, contact_id: str) -> str:
+def association_path(kind: ObjectKind, object_id: str, contact_id: str) -> str:
     """PUT makes the default association with a contact; a second one changes nothing."""
     return f"{kind.path}/{object_id}/associations/default/contacts/{contact_id}"

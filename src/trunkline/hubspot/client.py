@@ -12,7 +12,7 @@ from yarl import URL
 
 from trunkline.core.settings import HubSpotSettings
 from trunkline.hubspot import api
-from trunkline.hubspot.api import Kind
+from trunkline.hubspot.api import ObjectKind
 from trunkline.hubspot.connections import App, Connection, Connections, Token, valid_until
 from trunkline.hubspot.limits import Limits
 from trunkline.hubspot.responses import (
@@ -53,7 +53,11 @@ class Client:
     # --- objects
 
     async def create(
-        self, connection: Connection, kind: Kind, properties: Mapping[str, str], associations: Sequence[Any]
+        self,
+        connection: Connection,
+        kind: ObjectKind,
+        properties: Mapping[str, str],
+        associations: Sequence[Any],
     ) -> str:
         """Create an object; its id.
 
@@ -66,21 +70,23 @@ class Client:
         return str(made["id"])
 
     async def update(
-        self, connection: Connection, kind: Kind, object_id: str, properties: Mapping[str, str]
+        self, connection: Connection, kind: ObjectKind, object_id: str, properties: Mapping[str, str]
     ) -> None:
         """Change properties of an object."""
         await self._request(connection, "PATCH", f"{kind.path}/{object_id}", {"properties": dict(properties)})
 
-    async def archive(self, connection: Connection, kind: Kind, object_id: str) -> None:
+    async def archive(self, connection: Connection, kind: ObjectKind, object_id: str) -> None:
         """Delete an object; a person can restore it for 90 days."""
         await self._request(connection, "DELETE", f"{kind.path}/{object_id}")
 
-    async def associate(self, connection: Connection, kind: Kind, object_id: str, contact_id: str) -> None:
+    async def associate(
+        self, connection: Connection, kind: ObjectKind, object_id: str, contact_id: str
+    ) -> None:
         """Associate a call or task with a contact; nothing changes when it is already."""
         await self._request(connection, "PUT", api.association_path(kind, object_id, contact_id))
 
     async def get(
-        self, connection: Connection, kind: Kind, object_id: str, properties: Sequence[str]
+        self, connection: Connection, kind: ObjectKind, object_id: str, properties: Sequence[str]
     ) -> dict[str, Any]:
         """One object.
 
@@ -91,7 +97,7 @@ class Client:
         return dict(found)
 
     async def read(
-        self, connection: Connection, kind: Kind, ids: Sequence[str], properties: Sequence[str]
+        self, connection: Connection, kind: ObjectKind, ids: Sequence[str], properties: Sequence[str]
     ) -> list[dict[str, Any]]:
         """Objects by their ids; those that are not there are left out."""
         found: list[dict[str, Any]] = []
@@ -105,7 +111,7 @@ class Client:
         return found
 
     async def search(
-        self, connection: Connection, kind: Kind, body: Mapping[str, Any]
+        self, connection: Connection, kind: ObjectKind, body: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """All results of a search. New objects are missing for some seconds, and deleted ones may be among them."""
         found: list[dict[str, Any]] = []
@@ -120,13 +126,13 @@ class Client:
                 return found
 
     async def search_page(
-        self, connection: Connection, kind: Kind, body: Mapping[str, Any]
+        self, connection: Connection, kind: ObjectKind, body: Mapping[str, Any]
     ) -> dict[str, Any]:
         """One page of a search: ``results``, ``paging``."""
         return dict(await self._request(connection, "POST", f"{kind.path}/search", body, is_search=True))
 
     async def contacts_of(
-        self, connection: Connection, kind: Kind, ids: Sequence[str]
+        self, connection: Connection, kind: ObjectKind, ids: Sequence[str]
     ) -> dict[str, frozenset[str]]:
         """Contacts with which objects are associated; those without any are left out."""
         found: dict[str, frozenset[str]] = {}

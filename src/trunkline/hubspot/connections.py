@@ -26,7 +26,7 @@ CHANNEL = "trunkline_hubspot"
 """NOTIFY channel: something is due."""
 
 
-class Kind(StrEnum):
+class ConnectionKind(StrEnum):
     OAUTH = "oauth"
     SERVICE_KEY = "service_key"
     PRIVATE_APP = "private_app"
@@ -57,7 +57,7 @@ class Connection:
 
     account_id: int
     portal_id: int
-    kind: Kind
+    kind: ConnectionKind
     is_active: bool
     create_contacts: bool
     missed_call_tasks: bool
@@ -132,7 +132,7 @@ class Connections:
     async def find(self, account_id: int) -> Connection | None:
         """The connection of an account."""
         row = await self._db.fetch_one(_READ, {"account_id": account_id})
-        return None if row is None else Connection(**{**row, "kind": Kind(row["kind"])})
+        return None if row is None else Connection(**{**row, "kind": ConnectionKind(row["kind"])})
 
     async def get(self, account_id: int) -> Connection:
         """The same.
@@ -148,7 +148,7 @@ class Connections:
         return found
 
     async def save(
-        self, account_id: int, kind: Kind, portal_id: int, token: Token, app: App | None = None
+        self, account_id: int, kind: ConnectionKind, portal_id: int, token: Token, app: App | None = None
     ) -> None:
         """Connect an account, or replace its connection. With another portal, what was sent to the former one is
         forgotten, with the owners of the employees."""
@@ -228,7 +228,7 @@ class Connections:
         return token.access
 
     def _is_over(self, row: Row, refused: str | None) -> bool:
-        if row["kind"] != Kind.OAUTH:
+        if row["kind"] != ConnectionKind.OAUTH:
             return False
         until: datetime | None = row["access_token_until"]
         if until is not None and until <= to_datetime(time.time()):

@@ -28,7 +28,7 @@ class Choice:
 def search_body(number: str) -> dict[str, Any]:
     """The body of a search for contacts with a number in any written form.
 
-    The results need :func:`having`: the forms without a country code may be numbers of another country.
+    The results need :func:`with_number`: the forms without a country code may be numbers of another country.
 
     :param number: digits of an E.164 number.
     """
@@ -52,7 +52,7 @@ def _group(name: str, operator: str, **values: Any) -> dict[str, Any]:
     return {"filters": [{"propertyName": name, "operator": operator, **values}]}
 
 
-def having(number: str, country: str, found: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def with_number(number: str, country: str, found: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Those contacts of a search that have the number.
 
     :param country: of the account, ISO 3166 alpha-2.

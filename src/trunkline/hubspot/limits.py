@@ -14,7 +14,7 @@ from trunkline.db.pool import Database
 from trunkline.hubspot.responses import TryLater
 
 
-class Kind(StrEnum):
+class LimitKind(StrEnum):
     REQUESTS = "requests"
     SEARCH = "search"
 
@@ -33,7 +33,7 @@ class Rate:
         return self.burst + int(seconds / self.interval)
 
 
-RATES = {Kind.REQUESTS: Rate(0.125, 10), Kind.SEARCH: Rate(0.3, 1)}
+RATES = {LimitKind.REQUESTS: Rate(0.125, 10), LimitKind.SEARCH: Rate(0.3, 1)}
 """90 requests in ten seconds (HubSpot permits 100 to an app of a free portal), four searches in a second (of five)."""
 
 _TAKE = """
@@ -68,7 +68,7 @@ class Limits:
     :param rates: other ones than HubSpot's, for tests.
     """
 
-    def __init__(self, db: Database, rates: dict[Kind, Rate] | None = None) -> None:
+    def __init__(self, db: Database, rates: dict[LimitKind, Rate] | None = None) -> None:
         self._db = db
         self._rates = rates or RATES
 
@@ -77,12 +77,12 @@ class Limits:
 
         :raises TryLater: not within :data:`LONGEST_WAIT`.
         """
-        kinds = (Kind.SEARCH, Kind.REQUESTS) if is_search else (Kind.REQUESTS,)
+        kinds = (LimitKind.SEARCH, LimitKind.REQUESTS) if is_search else (LimitKind.REQUESTS,)
         waits = [await self._take(portal_id, kind) for kind in kinds]
         if max(waits) > 0:
             await asyncio.sleep(max(waits))
 
-    async def _take(self, portal_id: int, kind: Kind) -> float:
+    async def _take(self, portal_id: int, kind: LimitKind) -> float:
         rate = self._rates[kind]
         place = {"portal_id": portal_id, "kind": kind.value}
         values = {
@@ -98,10 +98,10 @@ class Limits:
         raise TryLater(
             "other requests to this portal wait",
             max(float(row["wait"]), 1.0) if row is not None else 1.0,
-            is_of_portal=kind is Kind.REQUESTS,
+            is_of_portal=kind is LimitKind.REQUESTS,
         )
 
     async def block(self, portal_id: int, seconds: float, *, is_search: bool = False) -> None:
         """Let no request go for a time."""
-        kind = Kind.SEARCH if is_search else Kind.REQUESTS
+        kind = LimitKind.SEARCH if is_search else LimitKind.REQUESTS
         await self._db.execute(_BLOCK, {"portal_id": portal_id, "kind": kind.value, "seconds": seconds})

@@ -10,14 +10,14 @@ from typing import Any
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Database, Row
 from trunkline.hubspot import api, calls, contacts, engagement
-from trunkline.hubspot.api import Kind
+from trunkline.hubspot.api import ObjectKind
 from trunkline.hubspot.calls import RecordingUrl
 from trunkline.hubspot.client import Client
 from trunkline.hubspot.connections import Connection
 from trunkline.hubspot.contacts import Choice
 from trunkline.hubspot.engagement import CallRecord
 from trunkline.hubspot.numbers import is_dialable
-from trunkline.hubspot.once import Once
+from trunkline.hubspot.objects import HubSpotObjects
 from trunkline.hubspot.responses import NotThere, RequestRefused, TryLater
 
 _NOT_WRITTEN_PAUSE = 10.0
@@ -35,11 +35,16 @@ class Pusher:
     """
 
     def __init__(
-        self, db: Database, client: Client, once: Once, installation: str, recording_url: RecordingUrl
+        self,
+        db: Database,
+        client: Client,
+        objects: HubSpotObjects,
+        installation: str,
+        recording_url: RecordingUrl,
     ) -> None:
         self._db = db
         self._client = client
-        self._once = once
+        self._objects = objects
         self._installation = installation
         self._recording_url = recording_url
         self._numbers: weakref.WeakValueDictionary[tuple[int, str], asyncio.Lock] = (
@@ -75,14 +80,14 @@ class Pusher:
     async def find_call(self, connection: Connection, call_session_id: int) -> Sequence[str]:
         """Engagements of a call, by our own id."""
         external_id = engagement.external_id(self._installation, connection.account_id, call_session_id)
-        return await self._find(connection, Kind.CALL, engagement.EXTERNAL_ID, external_id)
+        return await self._find(connection, ObjectKind.CALL, engagement.EXTERNAL_ID, external_id)
 
     async def verify(self, connection: Connection, row: Mapping[str, Any]) -> None:
         """Delete further objects of a key."""
-        if row["kind"] == Kind.CONTACT:  # they may be those of people
+        if row["kind"] == ObjectKind.CONTACT:  # they may be those of people
             return
-        kind = Kind(row["kind"])
-        name = engagement.EXTERNAL_ID if kind is Kind.CALL else "hs_task_subject"
+        kind = ObjectKind(row["kind"])
+        name = engagement.EXTERNAL_ID if kind is ObjectKind.CALL else "hs_task_subject"
         known = await self._client.get(connection, kind, row["hubspot_id"], [name])
         value = (known.get("properties") or {}).get(name)
         if not value:
@@ -135,41 +140,41 @@ class Pusher:
     async def _choose(
         self, connection: Connection, number: str, name: str | None, owner_id: str | None
     ) -> Choice:
-        found = contacts.choose(await self._having(connection, number), owner_id)
+        found = contacts.choose(await self._contacts_with(connection, number), owner_id)
         if found.contact_id is not None:
             return found
         account_id = connection.account_id
-        known = await self._once.known(account_id, Kind.CONTACT, number)
+        known = await self._objects.id_of(account_id, ObjectKind.CONTACT, number)
         if known is not None:
             try:
-                await self._client.get(connection, Kind.CONTACT, known, ["phone"])
+                await self._client.get(connection, ObjectKind.CONTACT, known, ["phone"])
                 return Choice(known, "created for an earlier call")
             except NotThere:
-                await self._once.gone(account_id, Kind.CONTACT, number, known)
+                await self._objects.forget(account_id, ObjectKind.CONTACT, number, known)
         if not connection.create_contacts:
             return found
         properties = contacts.new_contact(number, name)
 
         async def find() -> Sequence[str]:
-            choice = contacts.choose(await self._having(connection, number), owner_id)
+            choice = contacts.choose(await self._contacts_with(connection, number), owner_id)
             return () if choice.contact_id is None else (choice.contact_id,)
 
         async def create() -> str:
             try:
-                return await self._client.create(connection, Kind.CONTACT, properties, ())
+                return await self._client.create(connection, ObjectKind.CONTACT, properties, ())
             except RequestRefused as refused:
                 if refused.existing_id is not None:
                     return refused.existing_id
                 raise
 
-        made = await self._once.make(account_id, Kind.CONTACT, number, find, create)
+        created = await self._objects.find_or_create(account_id, ObjectKind.CONTACT, number, find, create)
         return Choice(
-            made.object_id, "created for this call" if made.is_new else "created for an earlier call"
+            created.object_id, "created for this call" if created.is_new else "created for an earlier call"
         )
 
-    async def _having(self, connection: Connection, number: str) -> list[Mapping[str, Any]]:
-        found = await self._client.search(connection, Kind.CONTACT, contacts.search_body(number))
-        return contacts.having(number, connection.country, found)
+    async def _contacts_with(self, connection: Connection, number: str) -> list[Mapping[str, Any]]:
+        found = await self._client.search(connection, ObjectKind.CONTACT, contacts.search_body(number))
+        return contacts.with_number(number, connection.country, found)
 
     # --- the engagement and the task
 
@@ -181,28 +186,28 @@ class Pusher:
         associations = [] if contact_id is None else [api.association(contact_id, api.CALL_TO_CONTACT)]
 
         async def create(properties: Mapping[str, str]) -> str:
-            return await self._client.create(connection, Kind.CALL, properties, associations)
+            return await self._client.create(connection, ObjectKind.CALL, properties, associations)
 
         try:
-            made = await self._once.make(
+            call = await self._objects.find_or_create(
                 connection.account_id,
-                Kind.CALL,
+                ObjectKind.CALL,
                 str(call_id),
                 lambda: self.find_call(connection, call_id),
                 lambda: _without_refused(wanted, create),
             )
         except NotThere as error:
             raise await self._without_contact(row, error) from error
-        if made.is_new:
+        if call.is_new:
             return None
         try:
-            await self._change(connection, row, made.object_id, wanted)
+            await self._change(connection, row, call.object_id, wanted)
         except NotThere:  # somebody deleted it: that is not undone
             return "the engagement was deleted in HubSpot; trunkline hubspot repair --fix creates it again"
         if engagement.EXTERNAL_ID not in row["sent"] and contact_id is not None:
             # Found, or to be repaired: its contact may be missing.
             try:
-                await self._client.associate(connection, Kind.CALL, made.object_id, contact_id)
+                await self._client.associate(connection, ObjectKind.CALL, call.object_id, contact_id)
             except NotThere as error:
                 raise await self._without_contact(row, error) from error
         return None
@@ -217,13 +222,15 @@ class Pusher:
         changes |= {name: "" for name in sent if name not in wanted}
         texts = [name for name in engagement.TEXTS if name in changes and sent.get(name)]
         if texts:
-            there = (await self._client.get(connection, Kind.CALL, object_id, texts)).get("properties") or {}
+            there = (await self._client.get(connection, ObjectKind.CALL, object_id, texts)).get(
+                "properties"
+            ) or {}
             for name in texts:
                 if engagement.is_edited(sent[name], there.get(name)):
                     del changes[name]
         if changes:
             await _without_refused(
-                changes, lambda some: self._client.update(connection, Kind.CALL, object_id, some)
+                changes, lambda some: self._client.update(connection, ObjectKind.CALL, object_id, some)
             )
 
     async def _without_contact(self, row: Row, error: NotThere) -> TryLater:
@@ -238,17 +245,17 @@ class Pusher:
         associations = [] if contact_id is None else [api.association(contact_id, api.TASK_TO_CONTACT)]
 
         async def create(some: Mapping[str, str]) -> str:
-            return await self._client.create(connection, Kind.TASK, some, associations)
+            return await self._client.create(connection, ObjectKind.TASK, some, associations)
 
-        await self._once.make(
+        await self._objects.find_or_create(
             connection.account_id,
-            Kind.TASK,
+            ObjectKind.TASK,
             str(call.call_session_id),
-            lambda: self._find(connection, Kind.TASK, "hs_task_subject", properties["hs_task_subject"]),
+            lambda: self._find(connection, ObjectKind.TASK, "hs_task_subject", properties["hs_task_subject"]),
             lambda: _without_refused(properties, create),
         )
 
-    async def _find(self, connection: Connection, kind: Kind, name: str, value: str) -> Sequence[str]:
+    async def _find(self, connection: Connection, kind: ObjectKind, name: str, value: str) -> Sequence[str]:
         """Ids of the objects with this value, the first created first."""
         body = {
             "filterGroups": [{"filters": [{"propertyName": name, "operator": "EQ", "value": value}]}],

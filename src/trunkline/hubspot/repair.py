@@ -15,7 +15,7 @@ from typing import Any
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
 from trunkline.hubspot import api, calls, comparison, engagement
-from trunkline.hubspot.api import Kind
+from trunkline.hubspot.api import ObjectKind
 from trunkline.hubspot.calls import RecordingUrl
 from trunkline.hubspot.client import Client
 from trunkline.hubspot.comparison import Defect, Engagement, Finding
@@ -123,7 +123,7 @@ class Repair:
             connection, settled, [row["hubspot_id"] for row in rows.values() if row["hubspot_id"]]
         )
         contacts = await self._client.contacts_of(
-            connection, Kind.CALL, [one.object_id for those in there.values() for one in those]
+            connection, ObjectKind.CALL, [one.object_id for those in there.values() for one in those]
         )
         found: list[Finding] = []
         for call_id in settled:
@@ -164,11 +164,11 @@ class Repair:
                 "properties": names,
                 "limit": api.SEARCH_PAGE,
             }
-            for one in await self._client.search(connection, Kind.CALL, body):
+            for one in await self._client.search(connection, ObjectKind.CALL, body):
                 by_id[str(one["id"])] = one
         # A search has deleted ones for some time, and not yet the new ones: what is read by id is decisive.
         wanted = sorted({*known, *by_id})
-        read = await self._client.read(connection, Kind.CALL, wanted, names)
+        read = await self._client.read(connection, ObjectKind.CALL, wanted, names)
         grouped: dict[int, list[Engagement]] = defaultdict(list)
         for one in read:
             call_id = comparison.call_of(one["properties"])

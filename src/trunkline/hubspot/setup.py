@@ -13,9 +13,9 @@ from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
 from trunkline.directory.employees.hubspot_owners import read_owners, set_owners
 from trunkline.hubspot import api
-from trunkline.hubspot.api import Kind as ObjectKind
+from trunkline.hubspot.api import ObjectKind
 from trunkline.hubspot.client import Client
-from trunkline.hubspot.connections import App, Connection, Connections, Kind, Token
+from trunkline.hubspot.connections import App, Connection, ConnectionKind, Connections, Token
 from trunkline.hubspot.owners import Employee, Match, Owner, matches, owner_from
 from trunkline.hubspot.responses import HubSpotError
 
@@ -103,7 +103,7 @@ class Setup:
         row = await self._db.fetch_one(_ZONE, {"account_id": self._account_id})
         return ZoneInfo(row["time_zone"] if row is not None else "UTC")
 
-    async def with_token(self, kind: Kind, access_token: str) -> Connection:
+    async def with_token(self, kind: ConnectionKind, access_token: str) -> Connection:
         """Connect with a service key or the token of a private app.
 
         :raises HubSpotError: it is not accepted.
@@ -122,7 +122,7 @@ class Setup:
         """
         token = await self._client.grant(app, code, redirect_uri)
         portal_id = await self._client.portal_of(token.access)
-        await self._connections.save(self._account_id, Kind.OAUTH, portal_id, token, app)
+        await self._connections.save(self._account_id, ConnectionKind.OAUTH, portal_id, token, app)
         return await self._connections.get(self._account_id)
 
     async def state(self, most: int = 10) -> State:

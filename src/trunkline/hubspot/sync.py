@@ -23,7 +23,7 @@ from trunkline.db.pool import Connection as DatabaseConnection
 from trunkline.db.pool import Database, Row, log_cause
 from trunkline.hubspot import calls
 from trunkline.hubspot.connections import CHANNEL, Connections
-from trunkline.hubspot.once import Once
+from trunkline.hubspot.objects import HubSpotObjects
 from trunkline.hubspot.push import Pusher
 from trunkline.hubspot.responses import (
     ConnectionProblem,
@@ -69,13 +69,13 @@ class Sync:
         db: Database,
         settings: HubSpotSettings,
         connections: Connections,
-        once: Once,
+        objects: HubSpotObjects,
         pusher: Pusher,
     ) -> None:
         self._db = db
         self._settings = settings
         self._connections = connections
-        self._once = once
+        self._objects = objects
         self._pusher = pusher
         self._wake = asyncio.Event()
         self._at_work: dict[int, int] = {}
@@ -193,22 +193,11 @@ class Sync:
                     consequence="calls of this account wait",
                 )
                 return
-            case RequestRefused() if not isinstance(error, NotThere):
-                await calls.failed(self._db, row, error.message)
-                _log.error(
-                    "hubspot_call_refused",
-                    account_id=account_id,
-                    call_session_id=call_id,
-                    error=error.message,
-                    consequence="the call is not in HubSpot",
-                    remedy="remove the cause in error, then run trunkline hubspot repair --fix",
-                )
-                return
-        given_up = (row["failing_seconds"] or 0.0) > self._settings.give_up_after
-        if given_up:
+        is_refused = isinstance(error, RequestRefused) and not isinstance(error, NotThere)
+        if is_refused or (row["failing_seconds"] or 0.0) > self._settings.give_up_after:
             await calls.failed(self._db, row, error.message)
             _log.error(
-                "hubspot_call_given_up",
+                "hubspot_call_refused" if is_refused else "hubspot_call_given_up",
                 account_id=account_id,
                 call_session_id=call_id,
                 error=error.message,
@@ -231,7 +220,7 @@ class Sync:
 
     async def _begin_verifying(self) -> None:
         running = Counter(key[0] for key in self._verifying)
-        for row in await self._once.to_verify(PER_ACCOUNT, self._verifying):
+        for row in await self._objects.to_verify(PER_ACCOUNT, self._verifying):
             key = (row["account_id"], row["kind"], row["key"])
             if running[key[0]] < PER_ACCOUNT:
                 running[key[0]] += 1
@@ -253,7 +242,7 @@ class Sync:
                 await self._not_verified(row, key, error)
                 return
             self._verify_failures.pop(key, None)
-            await self._once.verified(row)
+            await self._objects.verified(row)
         except NotFound:
             self._verify_failures.pop(key, None)  # it was disconnected meanwhile
         except (psycopg.Error, DatabaseUnavailable) as error:
@@ -275,13 +264,13 @@ class Sync:
         names = {"account_id": row["account_id"], "kind": row["kind"], "key": row["key"]}
         if isinstance(error, TryLater | ConnectionProblem | TokenExpired):
             again = error.seconds if isinstance(error, TryLater) else _UNKNOWN_PAUSE
-            await self._once.verified(row, again)
+            await self._objects.verified(row, again)
             return
         self._verify_failures[key] += 1
         failures = self._verify_failures[key]
         if not isinstance(error, OutcomeUnknown) and failures >= _VERIFY_REFUSALS:
             del self._verify_failures[key]
-            await self._once.verified(row)
+            await self._objects.verified(row)
             _log.error(
                 "hubspot_verification_given_up",
                 **names,
@@ -291,7 +280,7 @@ class Sync:
             )
             return
         seconds = HUBSPOT.pause(failures)
-        await self._once.verified(row, seconds)
+        await self._objects.verified(row, seconds)
         _log.warning(
             "hubspot_verification_waits",
             **names,

@@ -13,8 +13,8 @@ from trunkline.db.pool import Database
 from trunkline.hubspot.calls import RecordingUrl
 from trunkline.hubspot.client import Client
 from trunkline.hubspot.connections import Connections
-from trunkline.hubspot.limits import Kind, Limits, Rate
-from trunkline.hubspot.once import Once
+from trunkline.hubspot.limits import LimitKind, Limits, Rate
+from trunkline.hubspot.objects import HubSpotObjects
 from trunkline.hubspot.push import Pusher
 from trunkline.hubspot.sync import Sync
 from trunkline.outbound import Allowed
@@ -33,7 +33,7 @@ async def client_of(
     settings: HubSpotSettings,
     cipher: Cipher,
     closed_ports: Collection[int] = (),
-    rates: dict[Kind, Rate] | None = None,
+    rates: dict[LimitKind, Rate] | None = None,
 ) -> AsyncIterator[tuple[Client, Connections]]:
     """A client, and the connections whose tokens it uses.
 
@@ -56,13 +56,13 @@ async def syncing(
     cipher: Cipher,
     recording_url: RecordingUrl,
     closed_ports: Collection[int] = (),
-    rates: dict[Kind, Rate] | None = None,
+    rates: dict[LimitKind, Rate] | None = None,
 ) -> AsyncIterator[None]:
     """Send calls to HubSpot meanwhile."""
     async with client_of(db, settings, cipher, closed_ports, rates) as (client, connections):
-        once = Once(db, settings.search_delay, settings.timeout)
-        pusher = Pusher(db, client, once, connections.installation, recording_url)
-        task = core_task(Sync(db, settings, connections, once, pusher).run(), name="hubspot")
+        objects = HubSpotObjects(db, settings.search_delay, settings.timeout)
+        pusher = Pusher(db, client, objects, connections.installation, recording_url)
+        task = core_task(Sync(db, settings, connections, objects, pusher).run(), name="hubspot")
         try:
             yield
         finally:

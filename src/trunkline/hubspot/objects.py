@@ -14,7 +14,7 @@ from typing import Any
 
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Database
-from trunkline.hubspot.api import Kind
+from trunkline.hubspot.api import ObjectKind
 from trunkline.hubspot.responses import HubSpotError, OutcomeUnknown, TryLater
 
 VERIFY_AFTER = 10
@@ -30,8 +30,11 @@ _log = get_logger("hubspot")
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """:ivar is_new: created just now, with the properties of the request."""
+class HubSpotObject:
+    """An object that is in HubSpot.
+
+    :ivar is_new: created just now, with the properties of the request.
+    """
 
     object_id: str
     is_new: bool = False
@@ -52,12 +55,12 @@ update hubspot_objects set asked_at = %(asked_at)s
 where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s and hubspot_id is null
 """
 
-_KNOWN = """
+_CREATED = """
 update hubspot_objects set hubspot_id = %(hubspot_id)s, verify_at = now() + %(seconds)s * interval '1 second'
 where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s
 """
 
-_GONE = """
+_FORGET = """
 update hubspot_objects set hubspot_id = null, verify_at = null, asked_at = case when verify_at is not null then asked_at end
 where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s and hubspot_id = %(hubspot_id)s
 """
@@ -86,7 +89,7 @@ where account_id = %(account_id)s and kind = %(kind)s and key = %(key)s
 """
 
 
-class Once:
+class HubSpotObjects:
     """The objects of all accounts.
 
     :param search_delay: seconds after which a search finds a new object.
@@ -98,7 +101,9 @@ class Once:
         self._search_delay = search_delay + timeout
         self._verify_after = self._search_delay * VERIFY_AFTER
 
-    async def make(self, account_id: int, kind: Kind, key: str, find: Find, create: Create) -> Made:
+    async def find_or_create(
+        self, account_id: int, kind: ObjectKind, key: str, find: Find, create: Create
+    ) -> HubSpotObject:
         """The object of a key, created if there is none. One caller at a time for a key.
 
         :raises TryLater: the outcome of an earlier request is not known yet.
@@ -111,7 +116,7 @@ class Once:
             "asked_ago": None,
         }
         if row["hubspot_id"] is not None:
-            return Made(row["hubspot_id"])
+            return HubSpotObject(row["hubspot_id"])
         is_unknown = row["asked_ago"] is not None
         if is_unknown:
             wait = self._search_delay - row["asked_ago"]
@@ -121,8 +126,8 @@ class Once:
             if found:
                 _log.info("hubspot_object_found", **values, hubspot_id=found[0], count=len(found))
                 seconds = 0.0 if len(found) > 1 else self._verify_after
-                await self._db.execute(_KNOWN, {**values, "hubspot_id": found[0], "seconds": seconds})
-                return Made(found[0])
+                await self._db.execute(_CREATED, {**values, "hubspot_id": found[0], "seconds": seconds})
+                return HubSpotObject(found[0])
         await self._db.execute(_ASKED, values)
         try:
             object_id = await create()
@@ -133,19 +138,19 @@ class Once:
             await self._db.execute(_REFUSED, {**values, "asked_at": row["asked_at"]})
             raise
         verify_after = self._verify_after if is_unknown else None
-        await self._db.execute(_KNOWN, {**values, "hubspot_id": object_id, "seconds": verify_after})
-        return Made(object_id, is_new=True)
+        await self._db.execute(_CREATED, {**values, "hubspot_id": object_id, "seconds": verify_after})
+        return HubSpotObject(object_id, is_new=True)
 
-    async def known(self, account_id: int, kind: Kind, key: str) -> str | None:
+    async def id_of(self, account_id: int, kind: ObjectKind, key: str) -> str | None:
         """The id of the object of a key; None: it was not created, as far as is known."""
         values = {"account_id": account_id, "kind": kind.value, "key": key}
         row = await self._db.fetch_one(_READ, values)
         return None if row is None else row["hubspot_id"]
 
-    async def gone(self, account_id: int, kind: Kind, key: str, object_id: str) -> None:
-        """The object was deleted in HubSpot: the next :meth:`make` creates another one."""
+    async def forget(self, account_id: int, kind: ObjectKind, key: str, object_id: str) -> None:
+        """The object was deleted in HubSpot: the next :meth:`find_or_create` creates another one."""
         await self._db.execute(
-            _GONE, {"account_id": account_id, "kind": kind.value, "key": key, "hubspot_id": object_id}
+            _FORGET, {"account_id": account_id, "kind": kind.value, "key": key, "hubspot_id": object_id}
         )
 
     async def to_verify(

@@ -12,10 +12,10 @@ import pytest
 from tests.hubspot.rig import Rig
 from trunkline.events.retention import remove_calls
 from trunkline.hubspot import sync
-from trunkline.hubspot.api import Kind
+from trunkline.hubspot.api import ObjectKind
 from trunkline.hubspot.calls import prune
 from trunkline.hubspot.comparison import Defect, Finding
-from trunkline.hubspot.once import Once
+from trunkline.hubspot.objects import HubSpotObjects
 from trunkline.hubspot.repair import Repair
 from trunkline.hubspot.responses import HubSpotError, OutcomeUnknown, RequestRefused, TryLater
 from trunkline.hubspot.sync import PER_ACCOUNT, Sync
@@ -27,13 +27,13 @@ REFUSALS: dict[str, Callable[[], HubSpotError]] = {
 }
 
 
-class Objects:
+class PortalObjects:
     """What a portal has of one key."""
 
     def __init__(self, rig: Rig, account_id: int) -> None:
         self.rig = rig
         self.account_id = account_id
-        self.once = Once(rig.db, DELAY, 0.0)
+        self.hubspot_objects = HubSpotObjects(rig.db, DELAY, 0.0)
         self.ids: list[str] = []
         self.searches = 0
 
@@ -51,9 +51,14 @@ class Objects:
             return self.ids[-1]
 
         try:
-            return (await self.once.make(self.account_id, Kind.CALL, "5", self.find, create)).object_id
+            return (
+                await self.hubspot_objects.find_or_create(
+                    self.account_id, ObjectKind.CALL, "5", self.find, create
+                )
+            ).object_id
         except HubSpotError:
             return None
+        return found.object_id
 
     async def passes(self, seconds: float = DELAY + 1) -> None:
         await self.rig.db.execute(
@@ -67,15 +72,15 @@ class Objects:
 
 
 @pytest.fixture
-async def objects(rig: Rig) -> Objects:
+async def objects(rig: Rig) -> PortalObjects:
     account_id, _ = await rig.connected()
-    return Objects(rig, account_id)
+    return PortalObjects(rig, account_id)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("is_late", [False, True], ids=["before the search", "after it"])
 async def test_a_refusal_does_not_settle_an_earlier_unknown_outcome(
-    objects: Objects, refusal: str, is_late: bool
+    objects: PortalObjects, refusal: str, is_late: bool
 ) -> None:
     await objects.make(OutcomeUnknown("no response"))
     await objects.passes()
@@ -91,14 +96,14 @@ async def test_a_refusal_does_not_settle_an_earlier_unknown_outcome(
     assert (await objects.row())["verify_at"] is not None
 
 
-async def test_a_refused_first_request_needs_no_search(objects: Objects) -> None:
+async def test_a_refused_first_request_needs_no_search(objects: PortalObjects) -> None:
     await objects.make(REFUSALS["429"]())
     assert await objects.make() == "100"
     assert objects.searches == 0
     assert (await objects.row())["verify_at"] is None
 
 
-async def test_an_object_that_was_found_is_verified(objects: Objects) -> None:
+async def test_an_object_that_was_found_is_verified(objects: PortalObjects) -> None:
     await objects.make(OutcomeUnknown("no response"))
     await objects.passes()
     await objects.make(OutcomeUnknown("no response"))
@@ -108,18 +113,18 @@ async def test_an_object_that_was_found_is_verified(objects: Objects) -> None:
     assert (await objects.row())["verify_at"] > datetime.now(UTC)
 
 
-async def test_a_deleted_object_is_searched_for_while_a_second_one_may_come(objects: Objects) -> None:
+async def test_a_deleted_object_is_searched_for_while_a_second_one_may_come(objects: PortalObjects) -> None:
     await objects.make(OutcomeUnknown("no response"))
     await objects.passes()
     made = await objects.make()
     assert made is not None
-    await objects.once.gone(objects.account_id, Kind.CALL, "5", made)
+    await objects.hubspot_objects.forget(objects.account_id, ObjectKind.CALL, "5", made)
     objects.ids[:] = ["77"]
     await objects.passes()
     assert await objects.make() == "77"
 
 
-async def test_a_repair_keeps_the_unknown_outcome(objects: Objects) -> None:
+async def test_a_repair_keeps_the_unknown_outcome(objects: PortalObjects) -> None:
     repair = Repair(
         objects.rig.db,
         None,  # type: ignore[arg-type]
@@ -135,7 +140,7 @@ async def test_a_repair_keeps_the_unknown_outcome(objects: Objects) -> None:
     assert objects.searches == 1
 
 
-async def test_an_engagement_that_a_repair_adopts_is_verified(objects: Objects) -> None:
+async def test_an_engagement_that_a_repair_adopts_is_verified(objects: PortalObjects) -> None:
     repair = Repair(
         objects.rig.db,
         None,  # type: ignore[arg-type]
@@ -183,7 +188,7 @@ async def due(rig: Rig, account_id: int) -> int:
 
 
 def a_sync(rig: Rig, error: Exception | None) -> Sync:
-    return Sync(rig.db, rig.settings, rig.connections, Once(rig.db, DELAY, 0.0), Refusing(error))  # type: ignore[arg-type]
+    return Sync(rig.db, rig.settings, rig.connections, HubSpotObjects(rig.db, DELAY, 0.0), Refusing(error))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +201,7 @@ async def test_a_search_that_fails_is_repeated_after_a_growing_pause(rig: Rig, e
     await plant(rig, account_id, 1)
     worker, pauses = a_sync(rig, error), []
     for _ in range(sync._VERIFY_REFUSALS):
-        for row in await worker._once.to_verify(1):
+        for row in await worker._objects.to_verify(1):
             await worker._verify(row, (row["account_id"], row["kind"], row["key"]))
         row_after = await rig.db.fetch_one(
             "select extract(epoch from verify_at - now())::float8 as seconds from hubspot_objects"
@@ -212,7 +217,7 @@ async def test_a_lost_database_leaves_the_search_due(rig: Rig) -> None:
     account_id, _ = await rig.connected()
     await plant(rig, account_id, 1)
     worker = a_sync(rig, psycopg.OperationalError("the connection is lost"))
-    (row,) = await worker._once.to_verify(1)
+    (row,) = await worker._objects.to_verify(1)
     await worker._verify(row, (account_id, "call", "0"))
     assert await due(rig, account_id) == 1
 
@@ -222,12 +227,12 @@ async def test_searches_of_an_account_delay_no_other_account(rig: Rig) -> None:
     second, _ = await rig.connected(502, "Other Ltd")
     await plant(rig, first, PER_ACCOUNT * 3)
     await plant(rig, second, 1)
-    once = Once(rig.db, DELAY, 0.0)
-    rows = await once.to_verify(PER_ACCOUNT)
+    hubspot_objects = HubSpotObjects(rig.db, DELAY, 0.0)
+    rows = await hubspot_objects.to_verify(PER_ACCOUNT)
     assert [row["account_id"] for row in rows].count(first) == PER_ACCOUNT
     assert [row["account_id"] for row in rows].count(second) == 1
     keys = [(row["account_id"], row["kind"], row["key"]) for row in rows]
-    others = await once.to_verify(PER_ACCOUNT, keys)
+    others = await hubspot_objects.to_verify(PER_ACCOUNT, keys)
     assert len(others) == PER_ACCOUNT
     assert not {(row["account_id"], row["kind"], row["key"]) for row in others} & set(keys)
 
