@@ -119,11 +119,22 @@ async def test_an_employee_who_is_an_exit_is_not_deleted_by_a_file(admin: Admini
         await admin.apply("employees: {boris: {last_name: Petrov}}", delete=True)
 
 
-async def test_a_file_cannot_add_a_queue_with_the_name_of_another(admin: Administrator) -> None:
-    """Also of one that the file does not list."""
-    await admin.apply("queues: {support: {name: Support}}")
-    with pytest.raises(DirectoryFileError, match=r"the name Support is already that of queues\.sup"):
-        await admin.apply("queues: {sup2: {name: Support, strategy: ring-all}}")
+NAMED = ("queues", "groups", "schedules", "contact_groups", "tags")
+"""Sections in which a name is that of one item."""
+
+
+@pytest.mark.parametrize("section", NAMED)
+async def test_a_file_cannot_add_an_item_with_the_name_of_another(admin: Administrator, section: str) -> None:
+    """Also of one that the file does not list; as the APIs refuse it."""
+    await admin.apply(f"{section}: {{support: {{name: Support}}}}")
+    with pytest.raises(DirectoryFileError, match=rf"the name Support is already that of {section}\.sup"):
+        await admin.apply(f"{section}: {{sup2: {{name: Support}}}}")
+
+
+async def test_items_of_different_sections_may_have_one_name(admin: Administrator) -> None:
+    text = "\n".join(f"{section}: {{support: {{name: Support}}}}" for section in NAMED)
+    await admin.apply(text)
+    assert not (await admin.plan(text)).changes
 
 
 async def counts(admin: Administrator, *tables: str) -> list[int]:

@@ -46,6 +46,11 @@ LINE_OF_EMPLOYEE = Exclusive("SIP line", "sip_line_id", {"employees": ("employee
 
 TAG_NAME = Exclusive("name", "name", {"tags": ("tags", "tag_id")}, mnemonic=None)
 QUEUE_NAME = Exclusive("name", "name", {"queues": ("queues", "queue_id")}, mnemonic=None)
+GROUP_NAME = Exclusive("name", "name", {"groups": ("employee_groups", "group_id")}, mnemonic=None)
+SCHEDULE_NAME = Exclusive("name", "name", {"schedules": ("schedules", "schedule_id")}, mnemonic=None)
+CONTACT_GROUP_NAME = Exclusive(
+    "name", "name", {"contact_groups": ("contact_groups", "contact_group_id")}, mnemonic=None
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +82,10 @@ class Claim:
 
 def conflicts(claims: Iterable[Claim]) -> Iterator[tuple[Claim, str]]:
     """Claims of values that another item has by an earlier claim, each with what is wrong. Pure."""
-    holders: dict[tuple[str, Hashable], Holder] = {}
+    holders: dict[Hashable, Holder] = {}
     for claim in claims:
-        holder = holders.setdefault((claim.kind.name, claim.value), claim.holder)
+        # A tag and a queue may have the same name, an employee and a queue not the same short number.
+        holder = holders.setdefault((claim.kind.column, *claim.kind.tables, claim.value), claim.holder)
         if holder != claim.holder:
             yield claim, f"the {claim.kind.name} {claim.value} is already that of {holder}"
 

@@ -11,6 +11,7 @@ from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Row
 from trunkline.directory.contacts.rules import checked_emails
 from trunkline.directory.contacts.store import put_members, put_phones
+from trunkline.directory.exclusive import CONTACT_GROUP_NAME
 from trunkline.directory.forms.entity import Elsewhere, Entity, ReadContext, Refers
 from trunkline.directory.forms.fields import Caller, Item, Key, Title, TitleForm, in_order, is_present, once
 
@@ -43,7 +44,7 @@ class ContactForm(Item):
 
 
 class ContactGroupForm(Item):
-    name: str = ""
+    name: Annotated[str, CONTACT_GROUP_NAME] = ""
     members: Annotated[
         Annotated[tuple[Key, ...], AfterValidator(in_order)] | None, Refers("contacts"), Elsewhere()
     ] = None

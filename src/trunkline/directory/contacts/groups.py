@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trunkline.core.errors import Duplicate, InUse, PermissionDenied
+from trunkline.core.errors import InUse, PermissionDenied
 from trunkline.db.pool import Connection, Database
-from trunkline.db.rows import delete, insert_keyed, lock_row, lock_rows, transaction, update
+from trunkline.db.rows import delete, insert_keyed, lock_row, lock_rows, one_at_a_time, transaction, update
 from trunkline.directory.contacts.store import put_members
+from trunkline.directory.exclusive import CONTACT_GROUP_NAME, Holder, check_exclusive
 from trunkline.directory.uses import refuse_if_in_operations
 
 TABLE, ID = "contact_groups", "contact_group_id"
@@ -20,7 +21,8 @@ async def create_group(db: Database, account_id: int, name: str, members: Sequen
     :raises NotFound: one of the members is not a contact of this account.
     """
     async with transaction(db) as connection:
-        await _name_is_free(connection, account_id, name, None)
+        await one_at_a_time(connection, account_id)
+        await _check_name(connection, account_id, name, None)
         group_id = await insert_keyed(connection, TABLE, ID, account_id, {"name": name})
         await lock_rows(connection, "contacts", "contact_id", account_id, members, field="members")
         await put_members(connection, account_id, group_id, members)
@@ -37,6 +39,7 @@ async def update_group(
     :raises PermissionDenied: the system's group would get another name.
     """
     async with transaction(db) as connection:
+        await one_at_a_time(connection, account_id)
         await lock_row(connection, TABLE, ID, account_id, group_id)
         if name is not None:
             await _rename(connection, account_id, group_id, name)
@@ -68,7 +71,7 @@ async def _rename(connection: Connection, account_id: int, group_id: int, name: 
     if await _is_system(connection, account_id, group_id):
         await _keep_name(connection, account_id, group_id, name)
     else:
-        await _name_is_free(connection, account_id, name, group_id)
+        await _check_name(connection, account_id, name, group_id)
         await update(connection, TABLE, ID, account_id, group_id, {"name": name})
 
 
@@ -92,18 +95,9 @@ async def _keep_name(connection: Connection, account_id: int, group_id: int, nam
         )
 
 
-async def _name_is_free(connection: Connection, account_id: int, name: str, own_id: int | None) -> None:
-    """Directory files may have two groups of one name, so this is not an index of the table.
-
-    :raises Duplicate: it is taken.
-    """
-    cursor = await connection.execute(
-        """select from contact_groups where account_id = %s and name = %s
-           and contact_group_id is distinct from %s""",
-        (account_id, name, own_id),
-    )
-    if await cursor.fetchone() is not None:
-        raise Duplicate("There is a group of this name already", field="name", value=name)
+async def _check_name(connection: Connection, account_id: int, name: str, group_id: int | None) -> None:
+    holder = Holder("contact_groups", group_id)
+    await check_exclusive(connection, account_id, CONTACT_GROUP_NAME, {name: name}, holder, field="name")
 
 
 async def _not_in_talk_options(connection: Connection, account_id: int, group_id: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trunkline.core.errors import Duplicate, InvalidInput
+from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import (
     delete,
@@ -16,7 +16,7 @@ from trunkline.db.rows import (
     transaction,
     update,
 )
-from trunkline.directory.exclusive import Holder, check_extension
+from trunkline.directory.exclusive import GROUP_NAME, Holder, check_exclusive, check_extension
 from trunkline.directory.groups.store import put_members, put_phones
 from trunkline.directory.uses import refuse_if_used
 
@@ -107,18 +107,11 @@ async def order_phones(
 async def _check(
     connection: Connection, account_id: int, group_id: int | None, columns: Mapping[str, Any]
 ) -> None:
+    holder = Holder("groups", group_id)
     if (extension := columns.get("extension")) is not None:
-        await check_extension(
-            connection, account_id, extension, Holder("groups", group_id), field="group_phone_number"
-        )
-    if "name" in columns:
-        cursor = await connection.execute(
-            """select from employee_groups where account_id = %s and name = %s
-               and group_id is distinct from %s""",
-            (account_id, columns["name"], group_id),
-        )
-        if await cursor.fetchone() is not None:
-            raise Duplicate("There is a group of this name already.", field="name", value=columns["name"])
+        await check_extension(connection, account_id, extension, holder, field="group_phone_number")
+    if (name := columns.get("name")) is not None:
+        await check_exclusive(connection, account_id, GROUP_NAME, {name: name}, holder, field="name")
 
 
 async def _members(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from trunkline.db.pool import Row
-from trunkline.directory.exclusive import SHORT_NUMBER
+from trunkline.directory.exclusive import GROUP_NAME, SHORT_NUMBER
 from trunkline.directory.forms.entity import Elsewhere, Entity, ReadContext, Refers
 from trunkline.directory.forms.fields import Extension, Item, Key, Login, OutsidePhone, distinct
 from trunkline.directory.groups.rules import MAX_CHANNELS, MIN_CHANNELS
@@ -35,7 +35,7 @@ class GroupPhoneForm(Item):
 
 
 class GroupForm(Item):
-    name: str = ""
+    name: Annotated[str, GROUP_NAME] = ""
     extension: Annotated[Extension | None, SHORT_NUMBER] = None
     strategy: Strategy = Strategy.ALL
     schedule: Annotated[Key | None, Refers("schedules", "schedule_id")] = None

@@ -13,10 +13,10 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from trunkline.contract.columns import field, listed
-from trunkline.core.errors import Duplicate
 from trunkline.db.pool import Connection, Database
 from trunkline.db.query import ColumnType, Listing
 from trunkline.db.rows import delete, insert_keyed, lock_row, one_at_a_time, transaction, update
+from trunkline.directory.exclusive import SCHEDULE_NAME, Holder, check_exclusive
 from trunkline.directory.uses import refuse_if_used
 
 _TABLE, _ID = "schedules", "schedule_id"
@@ -112,9 +112,5 @@ async def delete_schedule(db: Database, account_id: int, schedule_id: int) -> No
 
 
 async def _check_name(connection: Connection, account_id: int, name: str, schedule_id: int | None) -> None:
-    cursor = await connection.execute(
-        "select from schedules where account_id = %s and name = %s and schedule_id is distinct from %s",
-        (account_id, name, schedule_id),
-    )
-    if await cursor.fetchone() is not None:
-        raise Duplicate("There is a schedule of this name already.", field="name", value=name)
+    holder = Holder("schedules", schedule_id)
+    await check_exclusive(connection, account_id, SCHEDULE_NAME, {name: name}, holder, field="name")

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 from pydantic import Field, field_serializer, model_validator
 
 from trunkline.db.pool import Row
+from trunkline.directory.exclusive import SCHEDULE_NAME
 from trunkline.directory.forms.entity import Elsewhere, Entity, Json, ReadContext
 from trunkline.directory.forms.fields import DAYS, Days, Item, TimeOfDay
 from trunkline.directory.model.hours import DayKind, minutes
@@ -77,7 +78,7 @@ class DayRuleForm(Item):
 
 
 class ScheduleForm(Item):
-    name: str = ""
+    name: Annotated[str, SCHEDULE_NAME] = ""
     open: Annotated[tuple[IntervalForm, ...], Elsewhere()] = ()
     exceptions: Annotated[tuple[ExceptionForm, ...], Elsewhere()] = ()
     rules: Annotated[tuple[DayRuleForm, ...], Json()] = ()
