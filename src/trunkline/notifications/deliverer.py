@@ -34,7 +34,7 @@ from trunkline.core.tasks import item_task
 from trunkline.db.leader import lead_when_possible, woken_by
 from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.events.catalogue import call_of_stream
-from trunkline.notifications import backoff, deliveries
+from trunkline.notifications import backoff, deliveries, endpoint_states
 from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.deliveries import CHANNEL, Attempt, DeliveryKey, EndpointKind, Settlement, Stream
 from trunkline.notifications.rendering import render
@@ -373,7 +373,7 @@ class _SenderSession:
         """Let the streams continue, those of an endpoint whose state changes after this is written."""
         by_endpoint: dict[int, list[_Pending]] = {}
         for attempt, future in batch:
-            if deliveries.concerns_endpoint(attempt):
+            if endpoint_states.concerns_endpoint(attempt):
                 by_endpoint.setdefault(attempt.row["subscription_id"], []).append((attempt, future))
             elif not future.done():
                 future.set_result(settled[attempt.key])
@@ -385,7 +385,7 @@ class _SenderSession:
     ) -> None:
         seconds = 0.0
         try:
-            seconds = await deliveries.note_endpoint(self.db, [attempt for attempt, _ in pending])
+            seconds = await endpoint_states.note_endpoint(self.db, [attempt for attempt, _ in pending])
         except (psycopg.Error, DatabaseUnavailable) as error:
             _log.warning(
                 "endpoint_state_not_written",
