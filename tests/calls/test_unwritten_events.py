@@ -35,7 +35,7 @@ async def kept(folder: Path, *decisions: tuple[Event, ...], written: int = 0) ->
     for events in decisions:
         count += len(events)
         files.put(events, POSITION, count)
-    assert await files.kept(count)
+    assert await files.wait_until_in_file(count)
     if written:
         files.written(written)
     await files.stop()
@@ -63,7 +63,7 @@ async def test_what_is_written_is_not_read_again(tmp_path: Path) -> None:
     assert left(tmp_path) == [events[3:]]
     later = UnwrittenEvents(tmp_path)
     later.load()
-    await later.forget_former()
+    await later.remove_loaded()
     assert list(tmp_path.iterdir()) == []
     await kept(tmp_path, events, written=len(events))
     assert list(tmp_path.iterdir()) == []
@@ -78,17 +78,17 @@ async def test_files_are_bounded_and_removed(tmp_path: Path, monkeypatch: pytest
     files.start()
     for number in range(1, 31):
         files.put(events, POSITION, number * len(events))
-        await files.kept(number * len(events))
+        await files.wait_until_in_file(number * len(events))
     many = len(list(tmp_path.iterdir()))
     assert many > 5
     files.written(20 * len(events))
     files.put(events, POSITION, 31 * len(events))
-    await files.kept(31 * len(events))
+    await files.wait_until_in_file(31 * len(events))
     assert len(list(tmp_path.iterdir())) < many - 3
     assert len(left(tmp_path)) == 11
     files.written(31 * len(events))
     files.put(events, POSITION, 32 * len(events))
-    await files.kept(32 * len(events))
+    await files.wait_until_in_file(32 * len(events))
     [file] = tmp_path.iterdir()
     assert file.stat().st_size < 10_000
     await files.stop()
@@ -115,7 +115,7 @@ async def test_a_process_killed_at_any_moment_leaves_what_it_reported_as_kept(tm
         "    events = tuple(talk().events)\n"
         "    for number in range(1, 100000):\n"
         "        files.put(events, None, number * len(events))\n"
-        "        if await files.kept(number * len(events)): print(number, flush=True)\n"
+        "        if await files.wait_until_in_file(number * len(events)): print(number, flush=True)\n"
         "asyncio.run(main())\n"
     )
     process = subprocess.Popen(
@@ -143,11 +143,11 @@ async def test_on_a_full_disk_the_database_is_waited_for_instead(
     events = tuple(talk().events)
     monkeypatch.setattr(os, "write", full)
     files.put(events, POSITION, 10)
-    assert not await files.kept(10)
+    assert not await files.wait_until_in_file(10)
     assert is_usable(files) is False
     monkeypatch.undo()
     files.put(events, POSITION, 20)
-    assert await files.kept(20)
+    assert await files.wait_until_in_file(20)
     assert is_usable(files) is True
     assert left(tmp_path) == [events, events]  # what failed is there, too, before what followed it
     await files.stop()
@@ -176,7 +176,7 @@ async def test_while_no_next_file_can_be_reserved_the_present_one_is_used(
     files.start()
     for number in range(1, 6):
         files.put(events, POSITION, number * len(events))
-        assert await files.kept(number * len(events))
+        assert await files.wait_until_in_file(number * len(events))
     await files.stop()
     assert len(list(tmp_path.iterdir())) == 1
     assert left(tmp_path) == [events] * 5
@@ -191,11 +191,11 @@ async def test_no_append_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.
     files.start()
     try:
         files.put(tuple(talk().events), POSITION, 10)
-        assert await files.kept(10)
+        assert await files.wait_until_in_file(10)
         await asyncio.sleep(0.1)
         files.put(tuple(talk().events), POSITION, 20)
         async with asyncio.timeout(2):
-            assert await files.kept(20)
+            assert await files.wait_until_in_file(20)
     finally:
         is_released.set()
         await files.stop()
@@ -207,7 +207,7 @@ async def test_a_folder_that_cannot_be_made_keeps_no_switch_from_its_start(tmp_p
     assert files.load() == []
     files.start()
     files.put(tuple(talk().events), POSITION, 5)
-    assert not await files.kept(5)
+    assert not await files.wait_until_in_file(5)
     await files.stop()
 
 
@@ -225,9 +225,9 @@ async def test_the_next_switch_writes_what_the_killed_one_had_not(db: Database, 
     files = UnwrittenEvents(tmp_path)
     found = files.load()
     async with writing(db, unwritten=files) as writer:
-        assert await writer.write_former(found) == len(events) - 5 + len(others)
-        assert await writer.write_former(found) == 0
-        await files.forget_former()
+        assert await writer.write_loaded(found) == len(events) - 5 + len(others)
+        assert await writer.write_loaded(found) == 0
+        await files.remove_loaded()
     for one in (simulation, other):
         async with db.connection() as connection:
             stored = await call_events(connection, c.ACCOUNT, one.session.call_session_id)
@@ -242,7 +242,7 @@ async def test_events_after_a_gap_are_left_to_the_recovery(db: Database, tmp_pat
     events = tuple(simulation.events)
     await kept(tmp_path, events[:2], events[4:])
     async with writing(db) as writer:
-        assert await writer.write_former(UnwrittenEvents(tmp_path).load()) == 2
+        assert await writer.write_loaded(UnwrittenEvents(tmp_path).load()) == 2
     async with db.connection() as connection:
         stored = await call_events(connection, c.ACCOUNT, simulation.session.call_session_id)
     assert [event.seq for event in stored] == [1, 2]

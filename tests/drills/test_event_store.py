@@ -17,6 +17,7 @@ from tests.calls.simulation import CallSimulation
 from tests.calls.test_event_writer import dead_letters, outbox, reported, row, talk
 from tests.drills.own_server import fill, needs_root, own_server, small_disk
 from trunkline.calls.records import event_writer as writer_module
+from trunkline.calls.records.batch_writer import BatchWriter
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.recovery import open_sessions
@@ -115,9 +116,9 @@ async def test_a_row_holds_no_more_than_its_stream(
     monkeypatch.setattr(writer_module, "BATCH_MAX", batch_max)
     simulations = [talk(seed=one * 4) for one in range(2)]
     commits = 0
-    write = EventWriter._transaction
+    write = BatchWriter._transaction
 
-    async def checked(self: EventWriter, *arguments: Any, **more: Any) -> None:
+    async def checked(self: BatchWriter, *arguments: Any, **more: Any) -> None:
         nonlocal commits
         await write(self, *arguments, **more)
         commits += 1
@@ -132,7 +133,7 @@ async def test_a_row_holds_no_more_than_its_stream(
             assert (found["finish_time"] is not None) == is_over
             assert (simulation.session.call_session_id in still_open) == (not is_over)
 
-    monkeypatch.setattr(EventWriter, "_transaction", checked)
+    monkeypatch.setattr(BatchWriter, "_transaction", checked)
     async with writing(db) as writer:
         for simulation in simulations:
             assert simulation.session.phase is Phase.ENDED
@@ -151,14 +152,14 @@ async def test_the_events_of_one_decision_are_written_together(
     """A call that begins has its first leg: without the leg, a restarted switch would not find the call's channel."""
     monkeypatch.setattr(writer_module, "BATCH_MAX", 1)
     simulations = [talk(seed=one * 4) for one in range(3)]
-    write = EventWriter._transaction
+    write = BatchWriter._transaction
     together: list[list[int]] = []
 
-    async def noted(self: EventWriter, portions: Any, *arguments: Any, **more: Any) -> None:
+    async def noted(self: BatchWriter, portions: Any, *arguments: Any, **more: Any) -> None:
         together.extend([event.seq for event in portion.events] for portion in portions)
         await write(self, portions, *arguments, **more)
 
-    monkeypatch.setattr(EventWriter, "_transaction", noted)
+    monkeypatch.setattr(BatchWriter, "_transaction", noted)
     async with writing(db) as writer:
         for simulation in simulations:
             writer.put(simulation.events[:4])

@@ -51,11 +51,9 @@ class PortalObjects:
             return self.ids[-1]
 
         try:
-            return (
-                await self.hubspot_objects.find_or_create(
-                    self.account_id, ObjectKind.CALL, "5", self.find, create
-                )
-            ).object_id
+            found = await self.hubspot_objects.find_or_create(
+                self.account_id, ObjectKind.CALL, "5", self.find, create
+            )
         except HubSpotError:
             return None
         return found.object_id

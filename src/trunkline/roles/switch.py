@@ -136,8 +136,8 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         await writer.load_dead_letter_count()
         writer.start()
         stack.push_async_callback(writer.stop)
-        await writer.write_former(former)
-        await unwritten.forget_former()
+        await writer.write_loaded(former)
+        await unwritten.remove_loaded()
         health.phases.done("events")
         connect = {"ari_port": settings.engine.ari_connect_port, "ami_port": settings.engine.ami_connect_port}
         engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install), **connect))

@@ -3,10 +3,10 @@
 A thread appends each decision to a file as soon as it is made. What a process has appended outlives it, however it ends,
 without ``fsync``; only events that have waited for :data:`SYNC_SECONDS` are brought to the disk, for the case that the
 machine stops while PostgreSQL does not take them. No call waits for the disk: :meth:`UnwrittenEvents.put` hands the events
-over to the thread, and who needs them in the file awaits :meth:`UnwrittenEvents.kept`.
+over to the thread, and who needs them in the file awaits :meth:`UnwrittenEvents.wait_until_in_file`.
 
 Each line has a checksum. The next switch reads the lines after its takeover of the node, and writes the events that
-PostgreSQL does not have (:meth:`trunkline.calls.records.event_writer.EventWriter.write_former`).
+PostgreSQL does not have (:meth:`trunkline.calls.records.event_writer.EventWriter.write_loaded`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ _log = get_logger("calls")
 class Decided:
     """The events of one decision.
 
-    :ivar position: all of the engine's signals before this time are handled, and their events are kept; None: not known.
+    :ivar position: all of the engine's signals before this time are handled, and this decision or an earlier one has their
+        events; None: not known.
     """
 
     events: tuple[Event, ...]
@@ -77,7 +78,8 @@ class UnwrittenEvents:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._former: list[Path] = []
+        self._loaded: list[Path] = []
+        """Files of former switches, whose events :meth:`load` has returned."""
         self._inbox: queue.SimpleQueue[_Put | _Written | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -95,7 +97,7 @@ class UnwrittenEvents:
         """Whether the last events are in a file."""
 
     def load(self) -> list[Decided]:
-        """What former switches left, in its order; blocks. Their files stay until :meth:`forget_former`.
+        """What former switches left, in its order; blocks. Their files stay until :meth:`remove_loaded`.
 
         What cannot be read is logged and stays: no file keeps a switch from its start.
         """
@@ -115,13 +117,13 @@ class UnwrittenEvents:
             except OSError as error:
                 _log_unreadable(run[0], error)
             else:
-                self._former += run
+                self._loaded += run
         return found
 
-    async def forget_former(self) -> None:
-        """PostgreSQL has what former switches left: remove their files."""
-        former, self._former = self._former, []
-        await asyncio.to_thread(_remove, former)
+    async def remove_loaded(self) -> None:
+        """Remove the files of former switches: PostgreSQL has the events that :meth:`load` returned."""
+        loaded, self._loaded = self._loaded, []
+        await asyncio.to_thread(_remove, loaded)
 
     def start(self) -> None:
         """Take events from now on."""
@@ -147,7 +149,7 @@ class UnwrittenEvents:
         """PostgreSQL has the first ``count`` events."""
         self._inbox.put(_Written(count))
 
-    async def kept(self, count: int) -> bool:
+    async def wait_until_in_file(self, count: int) -> bool:
         """Wait until the first ``count`` events are in a file.
 
         :returns: False: one of those that PostgreSQL does not have could not be put there.
