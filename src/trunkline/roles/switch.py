@@ -13,13 +13,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
 from trunkline.calls.context import TrunkRegistration
 from trunkline.calls.flows import employee_settings, external_question, mailbox
-from trunkline.calls.flows.number_plan import Setting
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.unwritten_events import UnwrittenEvents
 from trunkline.calls.switch.dialer import Dialer, dialing
@@ -29,8 +27,8 @@ from trunkline.calls.switch.lease import Lease
 from trunkline.calls.switch.limit_events import publishing_limits
 from trunkline.calls.switch.login_guard import BanSettings, LoginGuard, guarding
 from trunkline.calls.switch.number_chooser import NumberChooser
+from trunkline.calls.switch.phone_settings import change_setting
 from trunkline.calls.switch.presence import Presence
-from trunkline.calls.switch.queue_commands import SET_STATUS, execute_queue_command
 from trunkline.calls.switch.queue_store import DatabaseQueueStore
 from trunkline.calls.switch.queues import CallQueues, running_queues
 from trunkline.calls.switch.refused_media import RefusedMedia
@@ -39,20 +37,16 @@ from trunkline.calls.switch.rpc_server import serving_commands
 from trunkline.calls.switch.switch import Switch
 from trunkline.calls.switch.unknown_channels import run_unknown_channels
 from trunkline.calls.switch.unlisted_carriers import UnlistedCarriers
-from trunkline.calls.timers import Question
 from trunkline.core import log, metrics
 from trunkline.core.clock import Instant
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
-from trunkline.core.errors import ConfigurationError, EngineError, NotFound, SetupError
+from trunkline.core.errors import ConfigurationError, EngineError, SetupError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
-from trunkline.directory.agents.check_ins import check_in_by_code
 from trunkline.directory.contacts.saving import save_contact
-from trunkline.directory.employees.by_phone import write_setting
-from trunkline.directory.employees.changes import end_break
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
@@ -191,7 +185,8 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             mailbox.KEEP_GREETING, lambda account_id, asked: greetings.keep(account_id, asked.data)
         )
         switch.timers.register(
-            employee_settings.CHANGE, lambda account_id, asked: _change_setting(db, switch, account_id, asked)
+            employee_settings.CHANGE,
+            lambda account_id, asked: change_setting(db, switch.queues, account_id, asked),
         )
         decisions = await stack.enter_async_context(
             exchanging_decisions(
@@ -294,21 +289,6 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             alarms=_alarms(db, node, writer, trunks, switch.presence, identified.fail_over),
             refused_media=refused.run(),
         )
-
-
-async def _change_setting(db: Database, switch: Switch, account_id: int, asked: Question) -> dict[str, Any]:
-    """Write what an employee dialled."""
-    if asked.data["setting"] != Setting.CHECK_IN:
-        return await write_setting(db, account_id, asked.data)
-
-    async def set_status(employee_id: int, status: str) -> None:
-        params = {"employee_id": employee_id, "status": status}
-        with contextlib.suppress(NotFound):  # in no queue: the device is all that it gets
-            await execute_queue_command(switch.queues, account_id, SET_STATUS, params)
-
-    employee_id = await check_in_by_code(db, account_id, asked.data, set_status)
-    await end_break(db, account_id, employee_id)
-    return {"result": "written"}
 
 
 async def _alarms(

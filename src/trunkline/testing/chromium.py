@@ -7,7 +7,6 @@ library of the machine, which is of the same suite, and all other libraries of t
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -16,15 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trunkline.core.errors import SetupError
-from trunkline.runtime import debian
-from trunkline.runtime.progress import Progress, Step, silent
+from trunkline.runtime.progress import Progress, silent
+from trunkline.testing import private_copy
+from trunkline.testing.private_copy import PrivateCopy, is_complete
 
 _WANTED = ("chromium-headless-shell",)
 # The C library is the machine's. Screens, and what package scripts call, are not needed.
 _NOT_FOLLOWED = (
     "debconf", "libc6", "libgl", "libllvm", "libz3", "lsb-base", "mesa", "sysvinit-utils", "x11-", "xdg-utils",
 )  # fmt: skip
-_MARKER = "complete"
 _PROGRAMS = (
     "usr/lib/chromium/chromium-headless-shell",
     "usr/lib/chromium/headless_shell",
@@ -62,20 +61,11 @@ def locate(runtime: Path) -> Chromium | None:
 
 def ensure(runtime: Path, progress: Progress = silent) -> Chromium:
     """Chromium, fetched if necessary; :class:`SetupError` has the missing parts and the remedy."""
-    if found := locate(runtime):
-        return found
-    if absent := debian.missing_tools():
-        raise SetupError(
-            f"neither Chromium nor {', '.join(absent)} to fetch it with are installed; install Chromium and run this again"
-        )
-    runtime.mkdir(parents=True, exist_ok=True)
-    with (runtime / "chromium.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return locate(runtime) or _fetch(runtime, progress)
+    return private_copy.ensure(_COPY, locate, runtime, progress)
 
 
 def _private(root: Path) -> Chromium | None:
-    if not (root / _MARKER).exists():
+    if not is_complete(root):
         return None
     program = next((root / one for one in _PROGRAMS if (root / one).is_file()), None)
     if program is None:
@@ -88,25 +78,11 @@ def _private(root: Path) -> Chromium | None:
     return Chromium(program, {"LD_LIBRARY_PATH": ":".join(map(str, folders)), "FONTCONFIG_FILE": str(fonts)})
 
 
-def _fetch(runtime: Path, progress: Progress) -> Chromium:
-    work, partial, place = (runtime / name for name in ("chromium.fetch", "chromium.partial", "chromium"))
-    apt = debian.PrivateApt(work, None)
-    progress(Step("fetching package lists"))
-    apt.update()
-    files = apt.fetch(apt.solve(_WANTED, _NOT_FOLLOWED), "fetching Chromium", progress)
-    shutil.rmtree(partial, ignore_errors=True)
-    debian.unpack(files, partial, "unpacking Chromium", progress)
+def _prepare(root: Path) -> None:
     for needless in ("usr/share/doc", "usr/share/man", "usr/share/X11/locale"):
-        shutil.rmtree(partial / needless, ignore_errors=True)
-    shutil.rmtree(place, ignore_errors=True)
-    (partial / "fonts.conf").write_text(_FONTS)
-    (partial / _MARKER).touch()
-    _check(partial)
-    partial.rename(place)
-    shutil.rmtree(work, ignore_errors=True)
-    found = _private(place)
-    assert found is not None
-    return found
+        shutil.rmtree(root / needless, ignore_errors=True)
+    (root / "fonts.conf").write_text(_FONTS)
+    _check(root)
 
 
 def _check(root: Path) -> None:
@@ -123,3 +99,6 @@ def _check(root: Path) -> None:
         raise SetupError(
             f"the fetched Chromium does not run here ({result.stderr.strip()}); install Chromium yourself and run this again"
         )
+
+
+_COPY = PrivateCopy("chromium", "Chromium", _WANTED, _NOT_FOLLOWED, "Chromium", _prepare)

@@ -6,14 +6,15 @@ rename, and may be deleted at any time: it is fetched again (8 MB).
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from trunkline.core.errors import SetupError
 from trunkline.runtime import debian
-from trunkline.runtime.progress import Progress, Step, silent
+from trunkline.runtime.progress import Progress, silent
+from trunkline.testing import private_copy
+from trunkline.testing.private_copy import PrivateCopy, is_complete
 
 _WANTED = ("sip-tester", "baresip-core")
 # Sound cards, screens and codecs that these phones do without here.
@@ -22,7 +23,6 @@ _NOT_FOLLOWED = (
     "libmosquitto", "libmp3lame", "libmpg123", "libopenaptx", "libopencore", "libopus", "libpng", "libportaudio",
     "libsndfile", "libsndio", "libspandsp", "libspeexdsp", "libtiff", "libtwolame", "libvo-", "libvpx", "libx",
 )  # fmt: skip
-_MARKER = "complete"
 _BARESIP_MODULES = ("account.so", "aubridge.so", "aufile.so", "ctrl_tcp.so", "g711.so", "menu.so", "srtp.so")
 
 
@@ -47,17 +47,7 @@ def locate(runtime: Path) -> ForeignPhones | None:
 
 def ensure(runtime: Path, progress: Progress = silent) -> ForeignPhones:
     """The phones, fetched if necessary; :class:`SetupError` has the missing parts and the remedy."""
-    if found := locate(runtime):
-        return found
-    if absent := debian.missing_tools():
-        raise SetupError(
-            f"neither SIPp and baresip nor {', '.join(absent)} to fetch them with are installed; install the "
-            "packages sip-tester and baresip and run this again"
-        )
-    runtime.mkdir(parents=True, exist_ok=True)
-    with (runtime / "phones.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return locate(runtime) or _fetch(runtime, progress)
+    return private_copy.ensure(_COPY, locate, runtime, progress)
 
 
 def _installed() -> ForeignPhones | None:
@@ -81,7 +71,7 @@ def _private(root: Path) -> ForeignPhones | None:
     libraries = [str(path) for path in (*root.glob("lib/*-linux-*"), *root.glob("usr/lib/*-linux-*"))]
     if not loaders or not libraries or not sipp.exists() or not _has_modules(modules):
         return None
-    if not (root / _MARKER).exists():
+    if not is_complete(root):
         return None
     start = (str(loaders[0]), "--library-path", ":".join(libraries))
     return ForeignPhones((*start, str(sipp)), (*start, str(baresip)), modules)
@@ -89,25 +79,6 @@ def _private(root: Path) -> ForeignPhones | None:
 
 def _has_modules(folder: Path) -> bool:
     return all((folder / name).exists() for name in _BARESIP_MODULES)
-
-
-def _fetch(runtime: Path, progress: Progress) -> ForeignPhones:
-    work, partial, place = (runtime / name for name in ("phones.fetch", "phones.partial", "phones"))
-    apt = debian.PrivateApt(work, None)
-    progress(Step("fetching package lists"))
-    apt.update()
-    packages = apt.solve(_WANTED, _NOT_FOLLOWED)
-    files = apt.fetch(packages, "fetching SIPp and baresip", progress)
-    shutil.rmtree(partial, ignore_errors=True)
-    debian.unpack(files, partial, "unpacking SIPp and baresip", progress)
-    (partial / _MARKER).touch()
-    _check(partial)
-    shutil.rmtree(place, ignore_errors=True)
-    partial.rename(place)
-    shutil.rmtree(work, ignore_errors=True)
-    found = _private(place)
-    assert found is not None
-    return found
 
 
 def _check(root: Path) -> None:
@@ -124,3 +95,8 @@ def _check(root: Path) -> None:
             f"the fetched {lacking[0]} lacks libraries; install sip-tester and baresip yourself and "
             "run this again"
         )
+
+
+_COPY = PrivateCopy(
+    "phones", "SIPp and baresip", _WANTED, _NOT_FOLLOWED, "the packages sip-tester and baresip", _check
+)

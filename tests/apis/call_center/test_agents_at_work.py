@@ -12,10 +12,10 @@ from tests.apis.call_center.rest import Rest
 from tests.apis.call_center.test_agents import make_user
 from tests.apis.call_center.test_users import JOHN
 from trunkline.calls.flows.number_plan import Setting
+from trunkline.calls.switch import phone_settings
 from trunkline.calls.timers import Question
 from trunkline.core.errors import InvalidState, NotFound, SwitchUnavailable
 from trunkline.directory.agents.check_ins import check_in_by_code, check_out
-from trunkline.roles import switch as switch_role
 
 VIEW = {
     "agent_id": 1, "status": "Available", "status_reason": None, "status_changed_at": None, "state": "Waiting",
@@ -137,10 +137,10 @@ async def test_a_check_in_ends_a_break(floor: Rest, monkeypatch: pytest.MonkeyPa
     async def execute(*_: object) -> dict[str, Any]:
         raise NotFound("no agent")
 
-    monkeypatch.setattr(switch_role, "execute_queue_command", execute)
+    monkeypatch.setattr(phone_settings, "execute_queue_command", execute)
     asked = Question("change_setting", {"setting": Setting.CHECK_IN, "value": number, "sip_line_id": device})
     switch: Any = SimpleNamespace(queues=None)
-    await switch_role._change_setting(rest.db, switch, rest.company.account_id, asked)
+    await phone_settings.change_setting(rest.db, switch.queues, rest.company.account_id, asked)
     assert await pause_id() == 0
 
 
@@ -216,11 +216,13 @@ async def test_the_switch_logs_out_whom_a_check_in_by_phone_displaces(
         if params["employee_id"] == second:
             raise NotFound("This employee is no agent")
 
-    monkeypatch.setattr(switch_role, "execute_queue_command", command)
+    monkeypatch.setattr(phone_settings, "execute_queue_command", command)
     data = {"setting": Setting.CHECK_IN, "value": number.removeprefix("***"), "sip_line_id": device}
     asked = Question("change_setting", data)
     switch: Any = SimpleNamespace(queues=None)
-    assert await switch_role._change_setting(rest.db, switch, account_id, asked) == {"result": "written"}
+    assert await phone_settings.change_setting(rest.db, switch.queues, account_id, asked) == {
+        "result": "written"
+    }
     assert given == [(second, "Logged Out"), (first, "Available")]
 
 

@@ -34,6 +34,7 @@ What rules need, and what follows from a decision
 ``last_talks``        which employee talked last with each caller
 ``channel_admission`` which legs may begin: an account's share of the channels
 ``call_timers``       timers and questions of live calls
+``phone_settings``    what employees set by phone
 ``executor``          performs the effects of a decision on the engine
 ``limit_events``      publishes reached limits
 --------------------  ---------------------------------------------------------------------------------------
