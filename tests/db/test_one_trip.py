@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ import pytest
 from psycopg.pq import TransactionStatus
 
 from tests.db.query_sample import SAMPLE, TABLE
-from trunkline.db.one_trip import KEPT_MAX, BoundStatement, run_in_one_trip
+from trunkline.db.one_trip import KEPT_MAX, BoundStatement, run_in_one_trip, run_prepared
 from trunkline.db.pool import Database
 from trunkline.db.query import compile_request, fetch_page, parse_request
 from trunkline.db.waiting import EventConnection
@@ -144,3 +145,44 @@ async def test_a_cancelled_request_leaves_the_connection_usable(
         await task
     await connection.rollback()
     assert await run(connection, bound(b"select 1")) == [((1).to_bytes(4, "big"),)]
+
+
+async def test_a_single_statement_is_a_transaction_and_its_rows_have_names(
+    connection: psycopg.AsyncConnection[Any],
+) -> None:
+    at = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
+    asked = bound(
+        b"select %(at)s::timestamptz as at, array['10.0.0.0/8'::cidr] as networks, null::int as nothing,"
+        b" '{\"a\": [1]}'::jsonb as json from generate_series(1, %(rows)s)",
+        at=at, rows=2,
+    )  # fmt: skip
+    row = {"at": at, "networks": [ip_network("10.0.0.0/8")], "nothing": None, "json": {"a": [1]}}
+    assert await run_prepared(connection, asked) == [row, row]
+    assert await run_prepared(connection, bound(asked.text, at=at, rows=0)) == []
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await run_prepared(connection, bound(b"select 1 / %(number)s::int", number=0))
+    assert connection.info.transaction_status == TransactionStatus.IDLE
+    await connection.execute("deallocate all")
+    await connection.commit()
+    assert await run_prepared(connection, asked) == [row, row]
+
+
+async def test_a_connection_that_has_read_goes_back_with_its_prepared_statements(database: str) -> None:
+    """Also after an error, and when the pool is closed at once."""
+    asked = bound(b"select %(word)s || 'b'", word="a")
+    prepared = "select count(*) as count from pg_prepared_statements where statement = 'select $1 || ''b'''"
+    async with await Database.open(database, max_size=1) as db:
+        for _ in range(3):
+            async with db.reading_first(1000, asked) as (_, rows):
+                assert rows == [(b"ab",)]
+            assert await db.fetch_all(prepared) == [{"count": 1}]
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            async with db.reading_first(1000, bound(b"select 1 / 0")):
+                pass
+        with pytest.raises(LookupError):
+            async with db.reading_first(1000, asked):
+                raise LookupError
+        async with db.reading_first(1000, asked) as (connection, rows):
+            assert rows == [(b"ab",)]
+        assert db.pool_use().in_use == 1
+    assert connection.closed

@@ -7,6 +7,7 @@ An IPv4-mapped IPv6 address (``::ffff:192.0.2.1``, as reported by a dual-stack s
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from trunkline.core.errors import InvalidInput
@@ -16,6 +17,7 @@ _V4_MAPPED = IPv6Network("::ffff:0:0/96")
 _V4_MAPPED_BITS = 96
 
 
+@lru_cache(maxsize=1024)
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     """The address from a socket or a header, unmapped and without zone; None if it is invalid."""
     try:
@@ -52,6 +54,7 @@ def admits(networks: Iterable[IPv4Network | IPv6Network], address: IPv4Address |
     return any(network == _EVERYBODY or address in network for network in networks)
 
 
+@lru_cache(maxsize=1024)
 def network_of(address: str) -> str:
     """What limits of clients count by: an IPv4 address, or the first 64 bits of an IPv6 address: one client has the rest for
     itself. Anything else is itself."""

@@ -17,6 +17,7 @@ from trunkline.accounts.metering import TAKEN, parameters
 from trunkline.accounts.model import Caller, Points
 from trunkline.accounts.points import Counter, Period, remaining_points
 from trunkline.core.clock import to_datetime
+from trunkline.db.one_trip import BoundStatement
 from trunkline.db.pool import Database, Row
 
 _ADMIT: LiteralString = f"""
@@ -71,10 +72,11 @@ async def admit(
             "now": moment,
         }
         try:
-            row = await db.fetch_one(_ADMIT, asked)
+            rows = await db.fetch_prepared(BoundStatement(_ADMIT.encode(), asked))
         except errors.DivisionByZero:
             pass
         else:
+            row = rows[0] if rows else None
             caller = await access.caller_of_row(db, row, api, moment)
             return AdmittedCaller(caller, _points(row, now))
     return AdmittedCaller(await access.find_caller(db, token, api, moment), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp import web
@@ -78,6 +79,7 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
     return str(current)
 
 
+@lru_cache(maxsize=1024)
 def _parse(text: str) -> Address | None:
     """An address, without a port or zone; a v4 address inside v6 becomes v4."""
     bare = text.strip().removeprefix("[").partition("]")[0].partition("%")[0]

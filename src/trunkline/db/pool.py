@@ -28,12 +28,11 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
-from psycopg_pool import AsyncConnectionPool
 
 from trunkline.core.errors import DatabaseFull, DatabaseUnavailable, first_line
 from trunkline.core.log import get_logger
 from trunkline.db import row_security
-from trunkline.db.one_trip import BoundStatement, RawRow, run_in_one_trip
+from trunkline.db.one_trip import BoundStatement, RawRow, run_in_one_trip, run_prepared
 from trunkline.db.waiting import EventConnection, LivePool
 
 Row: TypeAlias = DictRow
@@ -138,7 +137,7 @@ class PoolUse(NamedTuple):
 class Database:
     """A pool of connections. Made by :meth:`open`, ended by :meth:`close`."""
 
-    def __init__(self, dsn: str, application_name: str, pool: AsyncConnectionPool[Connection]) -> None:
+    def __init__(self, dsn: str, application_name: str, pool: LivePool[Connection]) -> None:
         self.dsn = dsn
         self._application_name = application_name
         self._pool = pool
@@ -177,7 +176,7 @@ class Database:
                 )
             await connection.commit()
 
-        pool: AsyncConnectionPool[Connection] = LivePool(
+        pool: LivePool[Connection] = LivePool(
             dsn,
             kwargs={"row_factory": dict_row, "application_name": application_name},
             connection_class=EventConnection,
@@ -249,7 +248,8 @@ class Database:
             statements that every plan runs quickly.
         """
         with translated_errors():
-            async with self._pool.connection() as connection:
+            connection = await self._pool.getconn()
+            try:
                 settings = {
                     **await self._settings(connection),
                     "statement_timeout": str(timeout_ms),
@@ -257,6 +257,8 @@ class Database:
                 }
                 begin = row_security.local_settings_statement(settings)
                 yield connection, await run_in_one_trip(connection, _BEGIN_READING, (begin, first))
+            finally:
+                self._pool.end_and_return(connection)
 
     async def _settings(self, connection: Connection) -> Mapping[str, str]:
         """Settings that each transaction begins with."""
@@ -286,6 +288,15 @@ class Database:
         async with self._single() as connection:
             cursor = await self._run(connection, statement, parameters)
             return await cursor.fetchone()
+
+    async def fetch_prepared(self, statement: BoundStatement) -> list[Row]:
+        """As :meth:`fetch_all`, in less processor time, for a statement of each request: it stays prepared."""
+        with translated_errors():
+            connection = await self._pool.getconn()
+            try:
+                return await run_prepared(connection, statement)
+            finally:
+                await self._pool.putconn(connection)
 
     async def execute(self, statement: Statement, parameters: Parameters = None) -> int:
         """Run one statement; how many rows it touched."""
@@ -357,6 +368,9 @@ class _AccountDatabase(Database):
                 begin = row_security.begin(await self._settings(connection))
                 async with _begun(connection, begin):
                     yield connection
+
+    async def fetch_prepared(self, statement: BoundStatement) -> list[Row]:
+        raise NotImplementedError("the statement would not be restricted to the account: use fetch_all")
 
     async def _run(
         self, connection: Connection, statement: Statement, parameters: Parameters

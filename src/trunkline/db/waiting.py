@@ -6,13 +6,18 @@ Our processes have one, and each connection that waits for notifications would w
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import select
 import time
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
+
+from trunkline.core.tasks import item_task
 
 INTERVAL_SECONDS = 5.0
 """Seconds after which a wait checks the connection although nothing arrived: another task may have closed it."""
@@ -41,6 +46,32 @@ class LivePool(AsyncConnectionPool[_Connection]):
     The ``check`` of psycopg's pool pauses after each closed connection, longer each time. After a restart of the server all
     are closed, so the first requests failed although it was back.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def end_and_return(self, connection: _Connection) -> None:
+        """End a transaction that has only read, and put its connection back; the caller does not wait for that."""
+        item_task(self._end_and_return(connection), name="end-of-reading", among=self._ending)
+
+    async def _end_and_return(self, connection: _Connection) -> None:
+        try:
+            await asyncio.sleep(0)  # what was read goes first
+            with contextlib.suppress(psycopg.OperationalError):  # a broken connection is replaced
+                if connection.info.transaction_status == TransactionStatus.INTRANS:
+                    await (
+                        connection.commit()
+                    )  # after a rollback the driver would close all prepared statements
+                else:
+                    await connection.rollback()
+        finally:
+            await self.putconn(connection)
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """See the base; transactions end before."""
+        await asyncio.gather(*self._ending, return_exceptions=True)
+        await super().close(timeout)
 
     async def getconn(self, timeout: float | None = None) -> _Connection:
         """See the base; ``timeout`` in seconds, default: the pool's."""

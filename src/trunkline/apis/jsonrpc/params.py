@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Iterable
 from datetime import date
+from functools import cache
 from typing import Any, NoReturn
 
 from trunkline.apis.jsonrpc.declare import Method, Param, Params, ParamType
@@ -153,7 +154,7 @@ class ParamChecker:
         if param.params:
             return [self._item_object(param, item, name) for item in value]
         if param.items is not None:
-            item_param = Param(param.name, param.items, enum=param.enum)
+            item_param = _item_of(param.name, param.items, param.enum)
             return [self._value(item_param, item, name) for item in value]
         return value
 
@@ -202,6 +203,12 @@ _CHECKS = {
     ParamType.ARRAY: ParamChecker._array,
     ParamType.OBJECT: ParamChecker._dict,
 }
+
+
+@cache
+def _item_of(name: str, type_: ParamType, enum: tuple[str, ...]) -> Param:
+    """An item of a declared array."""
+    return Param(name, type_, enum=enum)
 
 
 def to_number(value: Any, *, fractional: bool = False) -> int | float | None:

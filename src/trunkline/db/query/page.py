@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trunkline.db.pool import Connection, Database
 
 REQUEST_TIMEOUT_MS = 30_000
+_AS_BIGINT = sql.SQL("select ({})::bigint")
 _BOUND = sql.SQL("set local statement_timeout = {}")
 
 MAX_VALUES = 500_000
@@ -59,6 +60,8 @@ async def fetch_page(
     try:
         if query.lookups:
             return await _with_patterns(database, query, timeout_ms, budget)
+        if not query.limit:
+            return Page((b"[]",), 0, await _only_total(database, query, timeout_ms))
         first = BoundStatement(query.rows.as_bytes(), query.params)
         async with database.reading_first(timeout_ms, first, any_values=query.is_short) as (connection, raw):
             rows, count = _joined(raw)
@@ -70,6 +73,13 @@ async def fetch_page(
     except psycopg.errors.QueryCanceled as error:
         raise _too_long() from error
     return Page(rows, count, total)
+
+
+async def _only_total(database: Database, query: CompiledQuery, timeout_ms: int) -> int:
+    first = BoundStatement(_AS_BIGINT.format(query.count).as_bytes(), query.params)
+    async with database.reading_first(timeout_ms, first) as (_, [(total,)]):
+        assert total is not None
+        return int.from_bytes(total, "big")
 
 
 async def _with_patterns(database: Database, query: CompiledQuery, timeout_ms: int, budget: _Budget) -> Page:
