@@ -14,7 +14,7 @@ from tests.patience import PATIENCE
 from trunkline.accounts.secrets import Cipher
 from trunkline.db.pool import Database
 from trunkline.demo.outside import Answer
-from trunkline.hubspot.connections import Kind
+from trunkline.hubspot.connections import ConnectionKind
 from trunkline.hubspot.setup import Setup as HubSpotSetup
 from trunkline.hubspot.worker import client_of
 from trunkline.recordings.links import LinkMaker
@@ -40,7 +40,9 @@ async def test_a_talk_and_a_missed_call_are_engagements_with_all_fields(setup: S
     async with await Database.open(postgres.dsn(settings)) as db:
         cipher = Cipher(secrets.master_key(settings))
         async with client_of(db, settings.hubspot, cipher) as (client, connections):
-            await HubSpotSetup(db, client, connections, account_id).with_token(Kind.SERVICE_KEY, TOKEN)
+            await HubSpotSetup(db, client, connections, account_id).with_token(
+                ConnectionKind.SERVICE_KEY, TOKEN
+            )
     run = setup.installation.run
     try:
         await run("hubspot", "map", "--accept", *account)
