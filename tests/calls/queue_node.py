@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -37,6 +37,11 @@ class MemoryStore:
 
     async def read(self, account_id: int) -> list[Event]:
         return list(self.events)
+
+    async def joined(self, account_id: int, calls: Collection[int]) -> set[int]:
+        return {one.data["call_session_id"] for one in self.events if "call_session_id" in one.data} & set(
+            calls
+        )
 
     async def append(self, events: Sequence[Event]) -> None:
         if self.is_down:
@@ -100,8 +105,12 @@ class QueueNode(Node):
         self.armed.append(later)
         return later
 
-    async def begin(self) -> Self:
-        """The queues of a new switch, after its recovery."""
+    def replace_switch(self) -> None:
+        """A new switch whose queues exist before its recovery, and are not compared with the calls yet."""
+        super().replace_switch()
+        self._attach_queues()
+
+    def _attach_queues(self) -> None:
         self.armed = []
         self.queues = self.switch.queues = CallQueues(
             self.switch,
@@ -110,6 +119,11 @@ class QueueNode(Node):
             clock=lambda: Instant(self.clock),
             call_later=self._later,
         )
+
+    async def begin(self) -> Self:
+        """The queues of a new switch, after its recovery."""
+        if self.switch.queues is None:
+            self._attach_queues()
         await self.queues.start()
         self.queues.recovered()
         await self.settle()

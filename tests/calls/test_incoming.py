@@ -524,6 +524,22 @@ def test_whose_calls_are_recorded(recording: CallRecording, expected: bool) -> N
     assert simulation.end["recorded"] is expected
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("+1 (202) 555-0111\r\n\x00", "12025550111"),
+        ('20\u202e25"<>\x1b[2J\u0661', "20252J"),
+        ("anonymous", "anonymous"),
+        ("\x00\t;", None),
+    ],
+)
+def test_a_caller_number_has_only_what_a_number_can_have(sent: str, kept: str | None) -> None:
+    simulation = CallSimulation().arrive(c.TO_ANNA, caller=sent)
+    assert simulation.session.contact_phone_number == kept
+    texts = [one for event in simulation.events for one in event.data.values() if isinstance(one, str)]
+    assert all(one.isprintable() for one in texts)
+
+
 def test_a_known_contact_is_named() -> None:
     simulation = CallSimulation().arrive(c.TO_ANNA, c.KNOWN)
     assert effect(simulation, ConnectTargets).connect.targets[0].caller_name == "Known Customer"

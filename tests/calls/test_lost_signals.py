@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.calls import company as c
 from tests.calls.restarted_node import Node, ring
 from tests.calls.simulation import CallSimulation
@@ -17,8 +19,11 @@ def _talk() -> CallSimulation:
     return simulation
 
 
-def _check(checks: LostSignals, simulation: CallSimulation, there: set[Channel]) -> int:
-    return len(checks.check([simulation.session], there, Instant(simulation.clock)))
+def _check(
+    checks: LostSignals, simulation: CallSimulation, there: set[Channel], *, answered: bool = True
+) -> int:
+    listed = dict.fromkeys(there, answered)
+    return len(checks.check([simulation.session], listed, Instant(simulation.clock)))
 
 
 def test_a_channel_that_is_missing_twice_was_lost() -> None:
@@ -48,6 +53,17 @@ def test_young_legs_unresolved_legs_and_pending_commands_are_not_lost() -> None:
     assert [_check(unresolved, simulation, set()) for _ in range(2)] == [0, 1]
 
 
+@pytest.mark.durability
+def test_an_answer_in_two_listings_without_a_signal_was_lost() -> None:
+    simulation, checks = CallSimulation().arrive(c.TO_ANNA), LostSignals(lambda _: False)
+    there = set(simulation.engine.channels)
+    rings = _check(checks, simulation.at(7), there, answered=False)
+    assert [rings, *(_check(checks, simulation, there) for _ in range(4))] == [0, 0, 1, 0, 0]
+    assert checks.without_effect([]) == []  # the call goes on, whatever the recovery does
+    simulation.answer(c.ANNA_LINE)
+    assert [_check(checks, simulation, there) for _ in range(2)] == [0, 0]
+
+
 def test_after_a_loss_the_call_ends_as_the_log_has_it() -> None:
     """Everything after the arrival is lost but in the log; the switch lives on."""
     node = Node()
@@ -62,7 +78,9 @@ def test_after_a_loss_the_call_ends_as_the_log_has_it() -> None:
     checks = LostSignals(node.switch.has_pending_effects)
     node.at(50)
     found = [
-        checks.check(node.switch.sessions.values(), set(node.engine.channels), Instant(node.clock))
+        checks.check(
+            node.switch.sessions.values(), dict.fromkeys(node.engine.channels, True), Instant(node.clock)
+        )
         for _ in range(2)
     ]
     assert found == [[], [session]]
@@ -87,7 +105,7 @@ def test_a_call_that_no_recovery_corrects_is_ended() -> None:
         node.at(50 + 20 * turn)
         found: list[Session] = []
         for _ in range(2):
-            found = checks.check([session], set(node.engine.channels), Instant(node.clock))
+            found = checks.check([session], dict.fromkeys(node.engine.channels, True), Instant(node.clock))
             ended.append(checks.without_effect(found))
         assert found == [session]
         checks.forget()

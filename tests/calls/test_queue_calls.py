@@ -15,12 +15,14 @@ from trunkline.calls.effects import OriginateLeg, PlayFiles
 from trunkline.calls.states import Forwarding, InQueue
 from trunkline.calls.switch.queue_commands import AgentCommands, Phones
 from trunkline.core import metrics
+from trunkline.core.clock import Instant
 from trunkline.core.errors import InvalidState, NotFound
 from trunkline.directory.model import CallQueue, CallRecording, Directory, EmployeeStatus, MediaKind
+from trunkline.events.catalogue import EventType
 from trunkline.queues import inputs as i
 from trunkline.queues.overview import Activity
 from trunkline.queues.states import AgentState, AgentStatus, CallerState
-from trunkline.telephony.port import Channel
+from trunkline.telephony.port import Channel, Ended
 
 ANNA_PHONES = sorted([c.ANNA_LINE, c.ANNA_SECOND])
 
@@ -327,6 +329,59 @@ async def test_callers_whose_joining_was_not_stored_join_in_their_order_after_a_
         phone = await one.answers(c.BORIS_LINE)
         assert one.engine.hearing(customer) == {c.BORIS_LINE}
         await one.hangs_up(phone)
+
+
+@pytest.mark.durability
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_a_caller_who_left_while_no_switch_ran_is_in_the_events_of_the_queue_once(
+    is_stored: bool,
+) -> None:
+    """The switch was killed when it had decided that the call waits, before or after the queue's events were stored."""
+    one = await node(c.BORIS)
+    await one.status(c.BORIS, AgentStatus.ON_BREAK)
+    if not is_stored:
+        one.store.is_down = True
+    customer = await one.call()
+    one.store.is_down = False
+    events = list(one.store.events)
+    one.kill()
+    await one.queues.stop()
+    one.store.events = events
+    one.engine.hang_up(customer)
+    for _ in range(2):
+        one.restart()
+        await one.begin()
+        of_callers = [event for event in one.store.events if event.type.value.startswith("caller_")]
+        assert [event.type.value for event in of_callers] == [
+            "caller_joined",
+            "caller_left",
+        ]
+        assert of_callers[-1].data["reason"] == "hangup"
+        assert one.callers()[0].state is CallerState.ABANDONED
+        one.kill()
+        await one.queues.stop()
+
+
+@pytest.mark.durability
+async def test_an_agent_who_picked_up_and_left_before_the_switch_could_connect_has_answered() -> None:
+    """The switch was stopped for a while: the phone was answered and hung up meanwhile."""
+    one = await node(c.BORIS)
+    customer = await one.call()
+    phone = one.phone(c.BORIS_LINE)
+    one.engine.channels.pop(phone)
+    picked_up_at = Instant(one.clock + 2)
+    await one.wait(9)
+    one.engine.pending.append(Ended(phone, Instant(one.clock), 16, True, picked_up_at))
+    await one.settle()
+    [events] = one.reported.events.values()
+    [leg_id] = [event.data["leg_id"] for event in events if event.data.get("channel") == phone]
+    assert [
+        event.at
+        for event in events
+        if event.type is EventType.LEG_ANSWERED and event.data["leg_id"] == leg_id
+    ] == [picked_up_at]
+    assert one.engine.hearing(customer) == {"music"}, "the caller waits"
+    assert one.rings() == [c.BORIS_LINE]
 
 
 async def test_a_caller_of_whom_only_the_queue_is_stored_hears_music_after_a_restart() -> None:

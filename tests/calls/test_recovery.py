@@ -34,6 +34,7 @@ from trunkline.telephony.port import (
     Arrived,
     Channel,
     ConnectFinished,
+    Ringing,
     SeenChannel,
     Survey,
     TargetStarted,
@@ -537,6 +538,24 @@ def test_signals_that_were_late_before_the_position_are_read() -> None:
     node.missed = [one for one in node.missed if one.at >= start]
     node.at(70).restart()
     assert node.durations() == (5, 3, 8)
+
+
+@pytest.mark.durability
+def test_an_answer_is_read_that_is_older_than_the_last_event_of_its_call() -> None:
+    """A later signal of another phone came, and those of the answer were lost."""
+    node = Node()
+    customer = node.arrive(c.ALL)
+    first, second = (one for one in node.engine.channels if one != customer)
+    former = node.switch
+    node.kill().at(5).engine.answer(first)
+    node.flow()
+    former.handle(Ringing(second, Instant(T0 + 6)))
+    start = log_start(former.sessions.values(), Instant(T0 + 60))
+    node.missed = [one for one in node.missed if one.at >= start]
+    node.at(20).restart()
+    node.at(25).engine.hang_up(customer)
+    node.flow()
+    assert node.durations() == (5, 20, 25)
 
 
 @pytest.mark.durability

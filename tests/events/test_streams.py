@@ -181,6 +181,18 @@ async def test_a_store_of_queues_accepts_what_is_stored_already(db: Database) ->
     assert await stored(db, QUEUE) == [event(1, stream=QUEUE)]
 
 
+async def test_calls_that_joined_a_queue_are_found(db: Database) -> None:
+    joined = [
+        Event(ACCOUNT, QUEUE, n, type_, Instant(1000.5), {"call_session_id": call})
+        for n, (type_, call) in enumerate(
+            [(EventType.CALLER_JOINED, 7), (EventType.CALLER_RESUMED, 8), (EventType.CALLER_LEFT, 9)], 1
+        )
+    ]
+    await put_all(db, *joined)
+    assert await DatabaseQueueStore(db, None).joined(ACCOUNT, [7, 8, 9, 10]) == {7, 8}
+    assert await DatabaseQueueStore(db, None).joined(1002, [7, 8, 9]) == set()
+
+
 async def test_a_former_switch_stores_nothing(db: Database) -> None:
     await db.execute(
         "insert into switch_leases (node, holder, control_url, expires_at, renewed_at, token)"

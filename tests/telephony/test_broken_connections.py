@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from trunkline.core import response_timeout
 from trunkline.telephony import ami, ari, http_pool
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiMessage, AmiNotConnected, AmiUp
 from trunkline.telephony.ari import AriAddress, AriClient, AriError
@@ -93,6 +97,38 @@ def test_the_wait_for_a_free_connection_is_no_late_response() -> None:
             pool.close()
 
     on_uvloop(work())
+
+
+@pytest.mark.durability
+def test_a_response_that_came_while_this_process_was_stopped_is_not_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Calls that Asterisk had answered ended as unanswered when the switch went on: each response counted as missing."""
+    monkeypatch.setattr(response_timeout, "LATE_SECONDS", 0.1)
+    asked = threading.Event()
+
+    def serve(listening: socket.socket) -> None:
+        peer, _ = listening.accept()
+        peer.recv(1 << 16)
+        asked.set()
+        time.sleep(0.1)
+        peer.sendall(RESPONSE)
+        peer.recv(1)
+
+    async def work(port: int) -> None:
+        pool = HttpPool("127.0.0.1", port, "Basic eA==", 1, 0.2)
+        response = asyncio.ensure_future(pool.request("GET", "/", None, None))
+        while not asked.is_set():
+            await asyncio.sleep(0)
+        time.sleep(0.6)
+        assert (await response)[0] == 200
+        pool.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        on_uvloop(work(listening.getsockname()[1]))
+        thread.join()
 
 
 def test_a_request_that_was_never_sent_is_no_late_response(monkeypatch: pytest.MonkeyPatch) -> None:

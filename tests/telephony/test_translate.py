@@ -29,6 +29,7 @@ def channel(name: str, identifier: str) -> ChannelSnapshot:
 
 FIRST = channel("PJSIP/1001-00000001", "x~1")
 SECOND = channel("PJSIP/web-1001-00000002", "x~2")
+ALONE = channel("PJSIP/1001-00000003", "y")
 
 
 def fed(translator: Translator, *events: AriEvent) -> list[Signal]:
@@ -54,6 +55,26 @@ def test_devices_of_one_line_are_one_channel(group: Translator) -> None:
     assert group.members(CHANNEL) == ["x~2"]
     assert fed(group, ChannelDestroyed(NOW, FIRST, 26)) == []
     assert fed(group, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(CHANNEL, NOW, 16, False)]
+
+
+@pytest.mark.durability
+def test_a_party_answered_when_it_picked_up_and_not_when_it_came_under_control() -> None:
+    picked_up = Instant(NOW - 9)
+    one = Translator()
+    signals = fed(
+        one, Dialled(picked_up, "ANSWER", "", None, ALONE), StasisStart(NOW, ALONE, ("originated",), None)
+    )
+    assert signals == [Answered(Channel(ALONE.id), NOW, picked_up)]
+    assert fed(one, ChannelDestroyed(NOW, ALONE, 16)) == [Ended(Channel(ALONE.id), NOW, 16, False)]
+
+
+@pytest.mark.durability
+def test_a_party_that_picked_up_and_left_before_it_came_under_control_has_answered() -> None:
+    picked_up = Instant(NOW - 9)
+    signals = fed(
+        Translator(), Dialled(picked_up, "ANSWER", "", None, ALONE), ChannelDestroyed(NOW, ALONE, 16)
+    )
+    assert signals == [Ended(Channel(ALONE.id), NOW, 16, False, picked_up)]
 
 
 def test_the_loser_that_answers_too_late_is_dropped(group: Translator) -> None:

@@ -240,6 +240,7 @@ def _react(decision: Decision, signal: CallSignal | TimerInput) -> None:
         case Redirected():
             redirects.note(decision, signal)
         case Ended():
+            _note_pick_up(decision, signal)
             _ended(decision, signal)
         case ControlTaken():
             _control_taken(decision, signal)
@@ -397,7 +398,7 @@ def _answered(decision: Decision, signal: Answered) -> None:
     leg = session.leg_of(signal.channel)
     if leg is None or leg.state is not LegState.DIAL:
         return
-    decision.answer_leg(leg)
+    decision.answer_leg(leg, at=signal.picked_up_at)
     if leg.direction == "out" and session.connecting_channel not in (None, leg.channel):
         engine_connect.target_answered(decision)
     if leg.role is Role.COACH:
@@ -496,6 +497,13 @@ def _connect_finished(decision: Decision, signal: ConnectFinished) -> None:
     if not is_talked and may_follow and redirects.follow(decision, leg):
         return
     _flow(decision, TalkOver(leg) if is_talked else NotConnected(leg, signal))
+
+
+def _note_pick_up(decision: Decision, signal: Ended) -> None:
+    """A party that picked up and left before its channel could be connected has answered, without the consequences."""
+    leg = decision.session.leg_of(signal.channel)
+    if signal.picked_up_at is not None and leg is not None and leg.state is LegState.DIAL:
+        decision.answer_leg(leg, at=signal.picked_up_at)
 
 
 def _ended(decision: Decision, signal: Ended) -> None:

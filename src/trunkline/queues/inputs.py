@@ -123,6 +123,7 @@ class JoinQueue:
     :ivar number: of the customer, normalised; empty: withheld.
     :ivar answered_at: when the platform answered the call.
     :ivar base_score: given with the call, may be negative (4.2).
+    :ivar is_over: the call has hung up meanwhile: it joined while the queues were not handled.
     """
 
     queue_id: int
@@ -130,6 +131,7 @@ class JoinQueue:
     number: str
     answered_at: Instant
     base_score: int = 0
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,9 @@ def join(decision: QueueDecision, given: JoinQueue) -> None:
         )
         decision.index.schedule_announcement(queue.queue_id, caller_id, decision.now)
     caller = queue.callers[decision.caller_id]
+    if given.is_over:
+        leave(decision, caller, LeavingReason.HANGUP)
+        return
     announcements.joined(decision, caller)
     decision.do(PlayMusic(caller.caller_id, caller.call_session_id, queue.settings.moh_id))
     reservations.take(decision, caller)

@@ -164,7 +164,7 @@ class SignalFollower:
                 continue
             listed_at = Instant(time.time())
             try:
-                there = await self._engine.channels()
+                there = await self._engine.answered_channels()
             except EngineError as error:
                 _log.debug("lost_signals_not_searched", calls=len(self._switch.sessions), error=str(error))
                 lost_signals.forget()
@@ -187,7 +187,7 @@ class SignalFollower:
                 "signals_lost",
                 calls=len(lost),
                 first=lost[0].call_session_id,
-                reason="channels ended and Asterisk did not report it",
+                reason="channels were answered or ended and Asterisk did not report it",
                 consequence="the calls are corrected by the CEL log",
                 remedy="report this line if it is repeated",
             )

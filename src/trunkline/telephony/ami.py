@@ -17,6 +17,7 @@ from typing import Self
 
 from trunkline.core.clock import Instant
 from trunkline.core.log import get_logger
+from trunkline.core.response_timeout import ResponseTimeout
 from trunkline.core.tasks import core_task
 from trunkline.telephony.ami_framing import EVENTS, Framing, Header
 from trunkline.telephony.bad_messages import BadMessages
@@ -204,7 +205,7 @@ class AmiClient:
         self._pending[action_id] = pending
         try:
             send(self._writer, _encode(name, action_id, headers))
-            async with asyncio.timeout(self._timeout):
+            async with ResponseTimeout(self._timeout):
                 response = await pending.done
         except TimeoutError as error:
             raise AmiTimeout(f"Asterisk did not answer {name} within {self._timeout:.0f} s") from error

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import EndpointName, SipLogin
-from trunkline.core.errors import ChannelGone, EngineError
+from trunkline.core.errors import ChannelGone, EffectTimedOut, EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.telephony import ami_framing, cel_log
@@ -214,8 +214,15 @@ class AsteriskEngine(Conversations):
 
     async def channels(self) -> frozenset[Channel]:
         """All channels that exist now. Raises :class:`EngineError`."""
-        listed = await self._command("GET", "/channels")
-        return frozenset(self._translator.public(channel.id) for channel, _ in self._read_channels(listed))
+        return frozenset(await self.answered_channels())
+
+    async def answered_channels(self) -> Mapping[Channel, bool]:
+        """All channels that exist now, and whether each is answered. Raises :class:`EngineError`."""
+        found: dict[Channel, bool] = {}
+        for channel, _ in self._read_channels(await self._command("GET", "/channels")):
+            public = self._translator.public(channel.id)
+            found[public] = found.get(public, False) or channel.state == UP
+        return found
 
     async def participants(self) -> Sequence[Participant]:
         """The channels of phones and carriers that exist now. Raises :class:`EngineError`."""
@@ -339,11 +346,22 @@ class AsteriskEngine(Conversations):
         await self._on(channel, "POST", "/ring")
 
     async def answer(self, channel: Channel) -> None:
-        await self._on(channel, "POST", "/answer")
+        try:
+            await self._on(channel, "POST", "/answer", timeout=CONNECT_SECONDS)
+        except EffectTimedOut:
+            # Nothing else reports this answer.
+            if not await self._is_answered(channel):
+                raise
         real = self._real(channel)
         if real not in self._translator.answered:
             self._translator.answered.add(real)
             self._emit(Answered(channel, _now()))
+
+    async def _is_answered(self, channel: Channel) -> bool:
+        try:
+            return parse_channel(await self._on(channel, "GET", "")).state == UP
+        except EngineError:
+            return False
 
     async def hangup(self, channel: Channel, cause: int = NORMAL) -> None:
         reals = self._translator.members(channel)
@@ -523,6 +541,7 @@ class AsteriskEngine(Conversations):
         self._translator.keep_only({channel.id for channel, _ in channels})
         groups = device_groups(channels, details)
         winning = cel_log.winners(entries)
+        self._note_waiting(channels, details, bridge_of, entries)
         for public, devices in groups.items():
             self._adopt_devices(public, devices, winning)
         for signal in self._translator.settle_ended(winning):
@@ -552,6 +571,23 @@ class AsteriskEngine(Conversations):
         except (KeyError, TypeError, ValueError) as error:
             self._bad.add("ari", info, error)
             return None
+
+    def _note_waiting(
+        self,
+        channels: Iterable[tuple[ChannelSnapshot, Mapping[str, Any]]],
+        details: Mapping[str, Mapping[str, str]],
+        bridge_of: Mapping[str, str],
+        entries: Iterable[cel_log.Entry],
+    ) -> None:
+        """When the channels picked up that we dialled and that wait for a switch."""
+        waiting = {
+            one.id
+            for one, _ in channels
+            if details.get(one.id, {}).get(DIALLED) == "1" and one.app != STASIS and one.id not in bridge_of
+        }
+        for entry in entries:
+            if entry.event == "ANSWER" and entry.channel in waiting:
+                self._translator.picked_up.setdefault(entry.channel, entry.at)
 
     def _adopt_devices(
         self, public: Channel, devices: Sequence[ChannelSnapshot], winning: dict[Channel, str]

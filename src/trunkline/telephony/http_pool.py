@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from trunkline.core.response_timeout import ResponseTimeout
+
 _IDLE_SECONDS = 30.0  # Asterisk closes after 60
 _HEAD_LIMIT = 1 << 16
 PLACE_SECONDS = 30.0
@@ -97,7 +99,7 @@ class HttpPool:
                 f"not sent: other requests have been under way for {PLACE_SECONDS:.0f} s"
             ) from error
         try:
-            async with asyncio.timeout(seconds):
+            async with ResponseTimeout(seconds):
                 return await self._exchange(message)
         except TimeoutError as error:
             raise HttpTimeout(f"no response within {seconds:.0f} s") from error

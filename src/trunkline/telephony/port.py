@@ -12,6 +12,7 @@ this channel is still live.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -64,12 +65,20 @@ def checked_values(kind: type, *values: object) -> None:
             raise TypeError(f"{kind.__name__} expected, not {type(value).__name__}")
 
 
+_NOT_DIALLED = re.compile(r"[^ -~]")
+"""What is dialled may have separators and the characters of codes."""
+
+
 # --- signals: engine -> switch -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A new call from a line or trunk: the switch controls its channel, which is not answered."""
+    """A new call from a line or trunk: the switch controls its channel, which is not answered.
+
+    Phones and carriers may send any text as a number. What a number cannot have is removed here, so that no report,
+    notification or display gets it.
+    """
 
     channel: Channel
     at: Instant
@@ -80,6 +89,10 @@ class Arrived:
     calling_name: str
     started_at: Instant
     """When the INVITE came; earlier than ``at`` when the call waited until a switch was connected."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "called", _NOT_DIALLED.sub("", self.called))
+        object.__setattr__(self, "calling_number", str(CallerNumber.cleaned(self.calling_number)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +121,15 @@ class EarlyMedia:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The party picked up (an originated or dialled channel), or we answered an arrived one."""
+    """The party picked up (an originated or dialled channel), or we answered an arrived one.
+
+    :ivar at: when the switch may command the channel.
+    :ivar picked_up_at: when the party picked up, if that was earlier: its channel waited for a switch.
+    """
 
     channel: Channel
     at: Instant
+    picked_up_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +193,16 @@ class ControlTaken:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The channel is gone. ``cause`` is Q.850; ``by_party`` = its own phone hung up, neither we nor the peer."""
+    """The channel is gone. ``cause`` is Q.850; ``by_party`` = its own phone hung up, neither we nor the peer.
+
+    :ivar picked_up_at: when the party picked up, if no :class:`Answered` came: it left before the switch could command it.
+    """
 
     channel: Channel
     at: Instant
     cause: int
     by_party: bool
+    picked_up_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trunkline.core.clock import Instant
 from trunkline.telephony.ari_events import (
     AriEvent,
     ChannelDestroyed,
@@ -108,6 +109,8 @@ class Translator:
     """Channels that we dialled and that are answered; the caller of the translator sends them to the dialplan."""
     admitted: set[str] = field(default_factory=set)
     """Those that were sent there: once only, because from then on the switch commands them."""
+    picked_up: dict[str, Instant] = field(default_factory=dict)
+    """When channels that we dialled were answered, until they are under our control."""
     recordings_dir: Path | None = None
     """Where Asterisk records voice mails: one that a former switch began is found there."""
     _groups: dict[str, _Group] = field(default_factory=dict)
@@ -227,6 +230,7 @@ class Translator:
         self.by_party &= alive
         self.answered &= alive
         self.admitted &= alive
+        self.picked_up = {real: at for real, at in self.picked_up.items() if real in alive}
         self.callers = {real: number for real, number in self.callers.items() if real in alive}
         self.call_ids = {real: one for real, one in self.call_ids.items() if real in alive}
         self._transfers = {real: one for real, one in self._transfers.items() if real in alive}
@@ -332,17 +336,21 @@ class Translator:
 
     def _originated(self, channel: ChannelSnapshot, event: StasisStart) -> list[Signal]:
         self.answered.add(channel.id)
+        picked_up_at = self.picked_up.pop(channel.id, event.at)
+        answered = Answered(
+            self.public(channel.id), event.at, picked_up_at if picked_up_at < event.at else None
+        )
         group = self._groups.get(channel.id)
         if group is not None:
             if not group.settled:
-                group.withheld.append((channel.id, Answered(group.public, event.at)))
+                group.withheld.append((channel.id, answered))
                 return []
             if group.winner is not None and group.winner != channel.id:
                 self.to_hang_up.append(channel.id)
                 return []
             group.winner = channel.id
             self.to_hang_up += [member for member in group.members if member != channel.id]
-        return [Answered(self.public(channel.id), event.at)]
+        return [answered]
 
     def _dialled(self, event: Dialled) -> list[Signal]:
         peer = event.peer
@@ -370,6 +378,7 @@ class Translator:
     def _progress_of_originated(self, public: Channel, event: Dialled) -> list[Signal]:
         group = self._groups.get(event.peer.id)
         if event.status == "ANSWER":
+            self.picked_up.setdefault(event.peer.id, event.at)
             self.admit(event.peer.id)
             return []
         if event.status == "RINGING":
@@ -394,6 +403,7 @@ class Translator:
         self.by_party.discard(real)
         self.answered.discard(real)
         self.admitted.discard(real)
+        picked_up_at = self.picked_up.pop(real, None)
         self._transfers.pop(real, None)
         self.call_ids.pop(real, None)
         self.callers.pop(real, None)
@@ -404,11 +414,11 @@ class Translator:
         if group is not None:
             group.members.discard(real)
             if not group.settled:
-                group.withheld.append((real, Ended(public, event.at, event.cause, by_party)))
+                group.withheld.append((real, Ended(public, event.at, event.cause, by_party, picked_up_at)))
                 return []
             if group.winner != real and (group.winner is not None or group.members):
                 return []
-        return [Ended(public, event.at, event.cause, by_party)]
+        return [Ended(public, event.at, event.cause, by_party, picked_up_at)]
 
     def _recorded(self, event: RecordingFinished) -> list[Signal]:
         recording = self._recordings.pop(event.name, None) or self._begun_before(event)

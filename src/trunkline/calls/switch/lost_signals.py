@@ -1,19 +1,20 @@
-"""Live calls whose channels are gone although no signal reported it: signals of Asterisk were lost.
+"""Live calls whose channels are gone, or answered, although no signal reported it: signals of Asterisk were lost.
 
 Asterisk may stop sending events of channels while its connections and heartbeats work. Without this check such a call would
-live for ever, and its end would be missing in the reports.
+live for ever, and its end would be missing in the reports; or it would count as not answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 
-from trunkline.calls.session import Session
+from trunkline.calls.session import LegState, Session
 from trunkline.core.clock import Instant
 from trunkline.telephony.port import Channel
 
 PERIOD_SECONDS = 5.0
-"""Between two checks. A channel that is missing in two of them is gone: the signal of its end takes milliseconds."""
+"""Between two checks. A channel that is missing in two of them is gone: the signal of its end takes milliseconds. So does
+that of an answer."""
 YOUNG_SECONDS = 5.0
 """A leg that began so short before a listing may not have its channel yet."""
 
@@ -31,6 +32,10 @@ class LostSignals:
         """The channels that were missing twice, by call, of the last check."""
         self._recovered: dict[int, Set[Channel]] = {}
         """Of these calls, when a recovery was asked for the last time."""
+        self._answered: Set[Channel] = frozenset()
+        """Channels that were answered in the last listing, without a signal."""
+        self._answers_found: Set[Channel] = frozenset()
+        """Those of them that were in two listings: a recovery is asked for once."""
 
     def without_effect(self, lost: Iterable[Session]) -> list[Session]:
         """Those of the lost calls of whose missing channels one was missing before the last recovery, too: another one
@@ -47,15 +52,19 @@ class LostSignals:
 
     def forget(self) -> None:
         """Signals may be late now: the next check is a first one."""
-        self._missing = frozenset()
+        self._missing = self._answered = frozenset()
 
-    def check(self, sessions: Iterable[Session], there: Set[Channel], listed_at: Instant) -> list[Session]:
-        """The calls with a channel that was missing in the last listing, too.
+    def check(
+        self, sessions: Iterable[Session], there: Mapping[Channel, bool], listed_at: Instant
+    ) -> list[Session]:
+        """The calls with a channel that was missing, or answered without a signal, in the last listing, too.
 
-        :param there: all channels of the engine.
+        :param there: all channels of the engine, and whether they are answered.
         :param listed_at: just before they were listed.
         """
         missing: set[Channel] = set()
+        answered: set[Channel] = set()
+        found: set[Channel] = set()
         lost: list[Session] = []
         self._lost = {}
         for session in sessions:
@@ -71,8 +80,16 @@ class LostSignals:
                 and leg.started_at < listed_at - YOUNG_SECONDS
             }
             missing |= gone
+            unreported = {
+                leg.channel for leg in session.living if leg.state is LegState.DIAL and there.get(leg.channel)
+            }
+            answered |= unreported
+            again = unreported & self._answered
+            found |= again
             if twice := gone & self._missing:
-                lost.append(session)
                 self._lost[session.call_session_id] = twice
-        self._missing = frozenset(missing)
+            if twice or again - self._answers_found:
+                lost.append(session)
+        self._missing, self._answered = frozenset(missing), answered
+        self._answers_found = found | (self._answers_found & answered)
         return lost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from trunkline.calls.decision import Decision, QueueFact
 from trunkline.calls.finish_reasons import TEMPORARY_FAILURE
@@ -48,12 +49,25 @@ def join_of(session: Session, at: Instant) -> i.JoinQueue | None:
     contact = session.contact
     if not isinstance(session.state, InQueue) or contact is None or not contact.alive:
         return None
+    return _join(session, contact, session.state.queue_id, at)
+
+
+def missed_stay_of(session: Session, at: Instant) -> i.JoinQueue | None:
+    """The call ended while it waited in a queue; None: it did not."""
+    contact, stays = session.contact, session.queue_stays
+    if contact is None or not stays or stays[-1].outcome is not None:
+        return None
+    return replace(_join(session, contact, stays[-1].queue_id, at), is_over=True)
+
+
+def _join(session: Session, contact: Leg, queue_id: int, at: Instant) -> i.JoinQueue:
+    until = min(contact.ended_at or at, at)
     return i.JoinQueue(
-        session.state.queue_id,
+        queue_id,
         session.call_session_id,
         (contact.calling_phone_number if contact.serves else session.contact_phone_number) or "",
         min(contact.answered_at or at, at),
-        base_score=max(0, int(at - (session.queue_entered_at or at))),
+        base_score=max(0, int(until - (session.queue_entered_at or until))),
     )
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
+
+import psycopg
 
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
@@ -24,14 +27,15 @@ from trunkline.calls.switch.call_timers import CallLater
 from trunkline.calls.switch.dialer import LEAD_SCORE
 from trunkline.calls.switch.queue_callbacks import CallbackCalls
 from trunkline.calls.switch.queue_commands import Phones, service_today
-from trunkline.calls.switch.queue_facts import inputs_of, join_of, restarted
+from trunkline.calls.switch.queue_facts import inputs_of, join_of, missed_stay_of, restarted
 from trunkline.calls.switch.queue_owner import QueueOwner
 from trunkline.calls.switch.queue_store import QueueStore
 from trunkline.core import metrics
 from trunkline.core.clock import Instant
-from trunkline.core.errors import InvalidInput, Refused, TrunklineError
+from trunkline.core.errors import DatabaseUnavailable, InvalidInput, Refused, TrunklineError, first_line
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
+from trunkline.db.pool import log_cause
 from trunkline.directory.model import Account, CallQueue, Directory, EmployeeStatus
 from trunkline.directory.queues import exits
 from trunkline.events.reasons import Reason
@@ -63,6 +67,9 @@ START_SECONDS = 2.0
 
 READS_AT_ONCE = 4
 """Accounts that are read at the same time."""
+
+MISSED_MAX = 1000
+"""Calls of an account that ended in a queue while its queues were not handled."""
 
 _log = get_logger("calls")
 
@@ -105,6 +112,8 @@ class CallQueues:
         """Calls whose contact has asked to be called back: the key, and where the call goes on."""
         self._changed = asyncio.Condition()
         self._is_recovered = False
+        self._missed: dict[int, deque[Session]] = {}
+        """By account: calls that ended in a queue while its queues were not handled, as during a recovery."""
 
     # --- beginning and end
 
@@ -179,9 +188,32 @@ class CallQueues:
                     self._give(owner, joined, session)
                 elif joined is not None:  # the former process may have ended before it started the music
                     self._later(session, queueing.resume)
+            if account_id in self._missed:
+                item_task(self._give_missed(owner), name="queue-calls-missed", among=self._tasks)
         except Exception as error:
             owner.fail(error)  # logs it, and makes the state anew after a pause
         item_task(self._notify(), name="queues-live", among=self._tasks)
+
+    async def _give_missed(self, owner: QueueOwner) -> None:
+        """Publish the stays of calls that ended meanwhile, unless a former process has stored their beginning: those were
+        closed by the comparison."""
+        missed = self._missed.pop(owner.account_id)
+        try:
+            known = await self._store.joined(owner.account_id, [one.call_session_id for one in missed])
+        except (DatabaseUnavailable, psycopg.Error, OSError) as error:
+            _log.warning(
+                "queue_calls_missed",
+                account_id=owner.account_id,
+                calls=[one.call_session_id for one in missed],
+                cause=log_cause(error) if not isinstance(error, OSError) else type(error).__name__,
+                error=first_line(error),
+                consequence="events of queues lack these calls, which ended while no switch ran; reports have them",
+            )
+            return
+        for session in missed:
+            given = missed_stay_of(session, self._clock())
+            if given is not None and session.call_session_id not in known:
+                self._give(owner, given, session)
 
     def _sessions(self, account_id: int) -> list[Session]:
         return [
@@ -248,6 +280,8 @@ class CallQueues:
         self._callbacks.note(decision)
         owner = self._owners.get(session.account_id)
         if owner is None or not owner.is_live:
+            if session.phase is Phase.ENDED and missed_stay_of(session, decision.at) is not None:
+                self._missed.setdefault(session.account_id, deque(maxlen=MISSED_MAX)).append(session)
             return
         for given in inputs_of(decision, owner.caller_of, owner.state.agents):
             if isinstance(given, i.CallerPressedKey):
@@ -276,7 +310,7 @@ class CallQueues:
                 error=error.message,
                 consequence="the queue is unchanged; a call that could not join goes on with the next operation",
             )
-            if isinstance(given, i.JoinQueue):
+            if isinstance(given, i.JoinQueue) and not given.is_over:
                 # The queue was removed: the call goes on as after its longest wait.
                 self._later(session, lambda decision: queueing.leave(decision, "timeout", None, None))
 

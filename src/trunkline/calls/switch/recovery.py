@@ -15,7 +15,7 @@ listing of channels and the signal of the arrival are of one call, whichever com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from trunkline.calls import rules
@@ -134,15 +134,25 @@ async def ended_channels(db: Database, switch: Switch, survey: Survey) -> list[C
     return [channel for channel, call in calls.items() if call in known]
 
 
-def log_start(sessions: Iterable[Session], position: Instant) -> Instant:
+def log_start(sessions: Collection[Session], position: Instant) -> Instant:
     """From when the CEL log is read for these open calls.
 
     When Asterisk is busy, it reports a new call at once and what happens to the others many seconds later, or never. The
     position then is later than signals that were not handled. So a call that is not in a talk, which expects a signal, is
-    read from its last event. For a talk see :func:`start_of_ends`.
+    read from its last event; one that calls somebody from the beginning of that, because a signal of another leg may have
+    come before an earlier one of it. For a talk see :func:`start_of_ends`.
     """
-    waiting = (session.signalled_at for session in sessions if not _is_in_talk(session))
-    return min([Instant(position - POSITION_MARGIN), *waiting])
+    waiting = [session.signalled_at for session in sessions if not _is_in_talk(session)]
+    dialling = [since for session in sessions if (since := _dialling_since(session)) is not None]
+    return min([Instant(position - POSITION_MARGIN), *waiting, *dialling])
+
+
+def _dialling_since(session: Session) -> Instant | None:
+    """When the call began to call the oldest of those who have not answered; None: it calls nobody."""
+    return min(
+        (one.started_at for one in session.living if one.state is LegState.DIAL and one.direction == "out"),
+        default=None,
+    )
 
 
 def start_of_ends(switch: Switch, survey: Survey) -> Instant | None:
@@ -202,6 +212,8 @@ class Recovery:
         """Replayed signals of the log, with their milliseconds: the connection has them, too, and they count once."""
         self._published_until: dict[int, Instant] = {}
         """By call, the time of its last stored event that followed from a signal: older signals of the log are in it."""
+        self._first_talk_since: dict[int, Instant] = {}
+        """By call without a talk: since when it calls somebody. Signals from then on are not in its events."""
         self._seen = {one.channel: one for one in survey.channels}
         """The channels that exist now."""
         self._answered_at = {one.channel: one.at for one in survey.missed if isinstance(one, Answered)}
@@ -227,6 +239,11 @@ class Recovery:
             key for key, one in self._switch.sessions.items() if self._switch.has_pending_effects(one)
         }
         self._published_until = {key: session.signalled_at for key, session in self._switch.sessions.items()}
+        self._first_talk_since = {
+            key: since
+            for key, session in self._switch.sessions.items()
+            if not session.talks and (since := _dialling_since(session)) is not None
+        }
         for session in self._switch.sessions.values():
             recording = self._recording_of(session)
             if recording is not None:
@@ -312,6 +329,9 @@ class Recovery:
         talks decide: an answer may be written and the talk, which began at once, not. The end of a leg ends its talk
         too, so a channel that left in that millisecond needs no such care.
         """
+        first = self._first_talk_since.get(session.call_session_id)
+        if first is not None and signal.at >= first:
+            return False
         written = self._published_until.get(session.call_session_id, NEVER)
         if isinstance(signal, Left) or signal.at < written - _SAME_MOMENT:
             return signal.at <= written + _SAME_MOMENT
@@ -510,7 +530,7 @@ class Recovery:
                     switch.handle(Ended(leg.channel, at, cause=0, by_party=False))
                 continue
             if seen.answered and leg.state is LegState.DIAL and not self._waits_in_dialplan(leg.channel):
-                switch.handle(Answered(leg.channel, at))
+                switch.handle(Answered(leg.channel, at, self._answered_at.get(leg.channel)))
         for leg in list(session.living):
             seen = self._seen.get(leg.channel)
             if seen is None:
