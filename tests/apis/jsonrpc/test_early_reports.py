@@ -35,11 +35,14 @@ class SlowAccounts(MemoryAccounts):
     def __init__(self, steps: Steps) -> None:
         super().__init__()
         self.steps = steps
+        self.admitted = asyncio.Event()
 
     async def admit(self, *args: Any) -> AdmittedCaller:
         await asyncio.sleep(0.02)
         self.steps.append("checked")
-        return await super().admit(*args)
+        answer = await super().admit(*args)
+        self.admitted.set()
+        return answer
 
 
 class Reports:
@@ -148,8 +151,9 @@ async def test_parameters_are_checked_after_the_token(reports: Reports) -> None:
 
 async def test_a_client_that_goes_away_stops_what_was_begun(reports: Reports) -> None:
     reports.seconds = 60.0
+    reports.accounts.admitted.clear()
     asking = asyncio.create_task(reports.ask())
-    await asyncio.sleep(0.05)
+    await reports.accounts.admitted.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
