@@ -5,7 +5,8 @@ a running product, and those of a module that share what its fixtures of scope `
 tests than one process should run (:data:`_BY_MODULE`), its modules are divided among processes that each have one. Groups
 and tests with real processes begin first, so that no process is left alone with a long one at the end. Calls last as long as
 they last and leave the processors free for most of it: four workers make calls, each further worker takes only tests without
-real processes, from the end. A worker with such a test computes at a lower priority, because the sound of calls needs the
+real processes, from the end. Those marked ``long`` are at that end, so that none is left for the last minute; without tests
+of calls they begin first. A worker with such a test computes at a lower priority, because the sound of calls needs the
 processors; it leaves the session of the others, because Linux shares the processors among sessions first.
 
 pytest-xdist 3.8 passes groups inside the ids of tests, which pytest 9.2 no longer lets it change: it ignores each group. So
@@ -14,9 +15,12 @@ each worker writes the groups of what it collected to a file, and the scheduler 
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -40,6 +44,10 @@ _WORKERS_FOR_CALLS = 4
 
 _LOW_PRIORITY = 10
 """Added to the nice value: such a process gets a tenth of the time of one that needs a processor, too."""
+
+
+_STALE_MAX = 50
+"""Test modules without a compiled file from which they are compiled before the workers start."""
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no types
@@ -92,6 +100,13 @@ class Controller:
             self._folder = tempfile.TemporaryDirectory(prefix="test-groups-")
         return Path(self._folder.name) / "groups.json"
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Compile what all workers need, before they start."""
+        workers = session.config.getoption("tx", None) or ()
+        if len(workers) > 1 and not sys.dont_write_bytecode:
+            compile_modules(Path(__file__).parent, len(workers))
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Set where a new worker writes."""
@@ -106,6 +121,42 @@ class Controller:
         """Remove the file."""
         if self._folder is not None:
             self._folder.cleanup()
+
+
+def stale_modules(tests: Path) -> list[Path]:
+    """Test modules whose compiled file is missing, or older."""
+    return [
+        path
+        for path in sorted(tests.rglob("test_*.py"))
+        if not any(
+            compiled.stat().st_mtime >= path.stat().st_mtime
+            for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*-pytest-*.pyc")
+        )
+    ]
+
+
+def compile_modules(tests: Path, workers: int) -> None:
+    """In a fresh clone, each worker would compile all modules at the same time as the others: 15 s of a processor each.
+
+    pytest compiles test modules in its own way, when it collects them: two processes collect a half each. The product's are
+    compiled before.
+    """
+    stale = stale_modules(tests)
+    if len(stale) <= _STALE_MAX:
+        return
+    compileall.compile_dir(tests.parent / "src", quiet=2, workers=min(2, workers))
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"]
+    halves = [
+        subprocess.Popen(
+            [*collect, *map(str, half)],
+            cwd=tests.parent,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for half in (stale[::2], stale[1::2])
+    ]
+    for half in halves:
+        half.wait()
 
 
 class Priority:
@@ -138,15 +189,16 @@ def distribute(config: pytest.Config, items: list[pytest.Item]) -> None:
         return
     groups = {item.nodeid: group for item in items if (group := group_of(item))}
     sizes = Counter(groups.values())
+    with_calls = any(map(has_processes, items))
 
     def begins(item: pytest.Item) -> tuple[int, int]:
         group = groups.get(item.nodeid)
         if not has_processes(item):
-            return (2, 0)
+            return ((3 if with_calls else 0) if item.get_closest_marker("long") else 2, 0)
         return (0, -sizes[group]) if group else (1, 0)
 
     items.sort(key=begins)
-    if any(map(has_processes, items)):
+    if with_calls:
         config.pluginmanager.register(Priority(), "priority of tests")
     file = Path(workerinput[_FILE])
     # Workers write the same at the same time.

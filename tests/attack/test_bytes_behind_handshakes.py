@@ -1,4 +1,4 @@
-"""HTTPS clients without a token that go on sending behind the handshake: few of their bytes are read, and others are answered."""
+"""HTTPS clients without a token go on sending behind the handshake: few of their bytes are read, and others are answered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.attack.web_role import Tenant, WebRole, web_role
 
-pytestmark = [pytest.mark.attack, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.attack, pytest.mark.long, pytest.mark.timeout(180)]
 
 CONNECTIONS, SECONDS = 200, 4.0
 READ_MAX = 1 << 20

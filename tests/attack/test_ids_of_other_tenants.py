@@ -28,7 +28,7 @@ from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
 from trunkline.runtime.postgres import EmbeddedPostgres
 
-pytestmark = pytest.mark.attack
+pytestmark = [pytest.mark.attack, pytest.mark.long]
 
 OTHER = 1777
 """A company without rows of its own."""

@@ -19,7 +19,7 @@ import pytest
 from tests.attack import api_flood
 from tests.attack.web_role import Tenant, WebRole, web_role
 
-pytestmark = pytest.mark.attack
+pytestmark = [pytest.mark.attack, pytest.mark.long]
 
 ASKED = 25
 """Requests of the neighbour during an attack."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 
 from tests.calls.call_scenarios import (
@@ -13,6 +14,8 @@ from tests.calls.call_scenarios import (
     happenings,
     sample,
 )
+
+pytestmark = pytest.mark.xdist_group("sample of scenarios")
 
 REPLAYED = 13
 """The number that ``tests/engine/callapi/test_call_scenarios.py`` runs."""

@@ -36,6 +36,7 @@ def test_every_method_that_changes_something_is_tried_or_has_a_reason() -> None:
     assert not METHODS.keys() & OTHER_STATE.keys()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @settings(
     max_examples=20,

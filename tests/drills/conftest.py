@@ -32,6 +32,12 @@ def kills(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--kills"))
 
 
+@pytest.fixture
+def share_of_rate(request: pytest.FixtureRequest) -> float:
+    """What the short form has of a drill's calls per second: tests of real calls beside it need the processors, too."""
+    return 1.0 if request.config.getoption("--long-drills") else 0.5
+
+
 @pytest.fixture(scope="session")
 def kills_table(request: pytest.FixtureRequest) -> Iterator[KillsTable]:
     """What became of the calls of each drill with kills; printed at the end."""

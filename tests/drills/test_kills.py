@@ -63,7 +63,13 @@ async def kill_the_engine(rig: Rig, dice: random.Random) -> None:
     ids=["switch", "any", "asterisk"],
 )
 async def test_no_call_is_lost_doubled_or_stuck(
-    kill: Kill, share: float, kills: int, drill_phones: ForeignPhones, tmp_path: Path, kills_table: KillsTable
+    kill: Kill,
+    share: float,
+    kills: int,
+    share_of_rate: float,
+    drill_phones: ForeignPhones,
+    tmp_path: Path,
+    kills_table: KillsTable,
 ) -> None:
     seed = random.randrange(1_000_000)
     count = max(2, round(kills * share))
@@ -75,7 +81,7 @@ async def test_no_call_is_lost_doubled_or_stuck(
         while left:
             of_this_round = min(left, KILLS_OF_A_ROUND)
             left -= of_this_round
-            await _round(rig, kill, of_this_round, dice)
+            await _round(rig, kill, of_this_round, dice, RATE * share_of_rate)
             account = await rig.count(engine_killed=kill is kill_the_engine, of_this_round=left > 0)
             print(
                 f"{time.strftime('%H:%M:%S')} {kill.__name__}: {rig.figures}; {account.figures}", flush=True
@@ -87,9 +93,9 @@ async def test_no_call_is_lost_doubled_or_stuck(
         assert account.faults == {}, f"seed {seed}"
 
 
-async def _round(rig: Rig, kill: Kill, count: int, dice: random.Random) -> None:
+async def _round(rig: Rig, kill: Kill, count: int, dice: random.Random, rate: float) -> None:
     """Calls with so many kills; afterwards nothing is left to do."""
-    await rig.start_calls(RATE)
+    await rig.start_calls(rate)
     await asyncio.sleep(1.0)
     async with asyncio.timeout(count * SECONDS_OF_A_KILL + 300):
         # A process that is not there at its moment is not killed, and does not count.

@@ -54,7 +54,7 @@ class Ports:
 
 
 async def test_no_call_is_lost_when_connections_are_reset(
-    drill_phones: ForeignPhones, tmp_path: Path
+    drill_phones: ForeignPhones, tmp_path: Path, share_of_rate: float
 ) -> None:
     """Requests, responses and events that are under way are lost: by a proxy, on both sides, with SO_LINGER 0; and, where
     this is root and the kernel can, by ``ss -K``, which destroys the sockets that are in use."""
@@ -69,7 +69,7 @@ async def test_no_call_is_lost_when_connections_are_reset(
             Link(await stack.enter_async_context(FaultProxy(engine.ami_port, ports.ami)), engine.ami_port),
         ]
         await stack.enter_async_context(rig)
-        await rig.start_calls(RATE)
+        await rig.start_calls(RATE * share_of_rate)
         await asyncio.sleep(1.0)
         for _ in range(RESETS):
             await asyncio.sleep(dice.choice((0.02, 0.2, 1.0, 2.5)) * dice.random())

@@ -24,8 +24,11 @@ import pytest
 from tests.billing.mail_server import MailServer
 from tests.hubspot.server import HubSpot
 from tests.patience import PATIENCE
+from trunkline.accounts.administration import Administration
+from trunkline.accounts.model import METERED
 from trunkline.core.ids import first_id_at, unix_ms_of
 from trunkline.core.settings import HubSpotSettings, MailSecurity, MailSettings
+from trunkline.db.pool import Database
 from trunkline.demo import tones
 from trunkline.demo.installation import Account, ApiError, Installation, settings_on_free_ports
 from trunkline.demo.outside import (
@@ -150,10 +153,12 @@ class Setup:
         await self._stack.enter_async_context(self.hubspot.running())
         await self._stack.enter_async_context(self.installation)
         self.account = await self.installation.create_account("Test company", ZONE.key)
-        # Waiting for reports by asking again and again takes many points.
-        limits = ("--day", "1000000", "--minute", "100000", "--account", str(self.account.account_id))
-        for api in ("data_api", "call_api"):
-            await self.installation.run("account", "limit", api, *limits)
+        # Waiting for reports by asking again and again takes many points. Not by a command: each takes most of a second.
+        async with await Database.open(postgres.dsn(self.installation.settings)) as db:
+            for api in METERED:
+                await Administration(db).set_limits(
+                    self.account.account_id, api, day=1_000_000, minute=100_000
+                )
         media = self.folder / "media"
         media.mkdir()
         for name, tone in MEDIA_TONES.items():

@@ -26,7 +26,7 @@ from trunkline.queues.effects import CancelDial, DialCallback, LeaveQueue, Start
 from trunkline.queues.settings import AgentSettings, QueueSettings, SkillRequirement, Strategy
 from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferOutcome
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 
 STEPS = 50
 EXAMPLES = int(os.environ.get("QUEUE_WALKS", "250"))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.distribution import stale_modules
+
 _REPOSITORY = Path(__file__).parents[2]
 # Other plugins would be imported by each of six processes.
 _ENVIRONMENT = {"PYTHONPATH": str(_REPOSITORY), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -125,6 +127,34 @@ def test_only_four_workers_have_real_processes_and_the_fifth_takes_the_rest(tmp_
     assert any(worker == "gw4" for worker, _, _ in ran)
     begun = os.nice(0)
     assert {int(nice) for worker, _, nice in ran if worker == "gw4"} == {min(begun + 10, 19)}
+
+
+def test_long_tests_begin_early(tmp_path: Path) -> None:
+    _write(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    engine: real\n    long: long\n")
+    mark = "@pytest.mark.long\n@pytest.mark.parametrize"
+    (tmp_path / "test_slow.py").write_text(
+        _ALONE.replace("@pytest.mark.parametrize", mark).replace("test_alone", "test_slow")
+    )
+    of_fifth = [name for worker, name, _ in _run(tmp_path, "-n", "5") if worker == "gw4"]
+    assert of_fifth[0].startswith("test_slow[")
+    (tmp_path / "ran").unlink()
+    for file in (*tmp_path.glob("ready*"), *tmp_path.glob("test_[yz].py")):
+        file.unlink()
+    ran = _run(tmp_path, "-n", "2")
+    assert {name.partition("[")[0] for _, name, _ in ran[:4]} == {"test_slow"}
+
+
+def test_test_modules_without_a_compiled_file_are_stale(tmp_path: Path) -> None:
+    old, new = tmp_path / "test_old.py", tmp_path / "test_new.py"
+    for path in (old, new):
+        path.write_text("def test_nothing():\n    pass\n")
+    run = [sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", "-q", str(old)]
+    subprocess.run(run, cwd=tmp_path, env={"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, check=True, timeout=100)
+    assert stale_modules(tmp_path) == [new]
+    written = old.stat().st_mtime + 60
+    os.utime(old, (written, written))
+    assert stale_modules(tmp_path) == [new, old]
 
 
 def test_a_fifth_worker_without_a_test_for_it_stops(tmp_path: Path) -> None:

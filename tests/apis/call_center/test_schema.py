@@ -66,6 +66,7 @@ async def test_the_document_has_each_operation_once(rest: Rest) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 async def test_no_answer_is_outside_of_the_document(rest: Rest) -> None:
     served = (await rest.ask("GET", "/api/openapi.json", key=None)).content
     rest.switch.answers |= {
