@@ -25,7 +25,7 @@ async def context() -> AsyncIterator[BrowserContext]:
         yield context
 
 
-async def _sign_in(page: Page, office: Office) -> None:
+async def sign_in(page: Page, office: Office) -> None:
     """By the keyboard alone."""
     await page.goto(f"{office.origin}/")
     await page.locator("#login:focus").wait_for()
@@ -49,10 +49,10 @@ async def test_every_page_in_every_form(office: Office, context: BrowserContext)
     page = await context.new_page()
     messages, dialogs = Messages(page), []
     page.on("dialog", lambda one: dialogs.append(one.message))
-    await _sign_in(page, office)
+    await sign_in(page, office)
     paths = ("", "calls?when=yesterday&column=tags&column=contact&column=scenario", f"calls/{call_id}", "contacts",
              "employees", "lines", "queues", "me", "search?words=haddad",
-             "setup", "setup/tags", "setup/tags/new", "setup/blacklist/new")  # fmt: skip
+             "scenarios", "new-scenario", "setup", "setup/tags", "setup/tags/new", "setup/blacklist/new")  # fmt: skip
     wide: list[str] = []
     for language, scheme, width in (
         ("en", "light", 1280),
@@ -86,7 +86,7 @@ async def test_an_open_page_shows_what_changes_in_queues(
     office.switch.answers[LIST_LIVE] = first
     page = await context.new_page()
     messages = Messages(page)
-    await _sign_in(page, office)
+    await sign_in(page, office)
     await page.goto(f"{office.origin}/console/queues")
     await page.get_by_role("heading", name="Support").wait_for()
     for name in ("Renamed", "Again"):  # the second one after the stream has ended and begun again
@@ -102,7 +102,7 @@ async def test_pages_without_scripts(office: Office) -> None:
         assert some.browser is not None
         context = await some.browser.new_context(java_script_enabled=False)
         page = await context.new_page()
-        await _sign_in(page, office)
+        await sign_in(page, office)
         await page.goto(f"{office.origin}/console/calls?when=yesterday")
         await page.get_by_role("link", name="Older").click()
         await page.get_by_text("Page 2 of 2").wait_for()

@@ -23,4 +23,8 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``me``            the own user: codes of an app
 ``setup``         set-up: pages that write what the account has
 ``search``        contacts, employees and calls by a name or number
+``scenarios``        the list of scenarios, the editor, versions
+``scenario_drawing`` the tree of a scenario as a page shows it; pure
+``scenario_fields``  controls that follow from the declared fields of an operation; pure
+``scenario_texts``   words for operations, fields and branches
 """

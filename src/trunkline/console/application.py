@@ -13,7 +13,7 @@ from aiohttp import web
 from trunkline.apis.address import address_reader, country_reader, networks
 from trunkline.apis.request_share import CHECK, SESSION_COOKIE
 from trunkline.apis.service.request_context import Services
-from trunkline.console import call_page, calls, home, lists, me, phone, queues_live, search
+from trunkline.console import call_page, calls, home, lists, me, phone, queues_live, scenarios, search
 from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, choose, translatable
 from trunkline.console.page import Entry, Page
@@ -59,6 +59,7 @@ PAGES: tuple[Page, ...] = (
     *search.PAGES,
     *phone.PAGES,
     *menu.PAGES,
+    *scenarios.PAGES,
 )
 ENTRIES: tuple[Entry, ...] = (
     *home.ENTRIES,
@@ -67,6 +68,7 @@ ENTRIES: tuple[Entry, ...] = (
     *queues_live.ENTRIES,
     *lists.ENTRIES,
     *menu.ENTRIES,
+    *scenarios.ENTRIES,
 )
 
 

@@ -37,21 +37,22 @@ def form_token(secret: str) -> str:
 
 
 async def read_form(
-    request: web.Request, secret: str, seconds: float, *, or_secret: str = ""
+    request: web.Request, secret: str, seconds: float, *, or_secret: str = "", limit: int = BODY_MAX
 ) -> Mapping[str, str]:
     """The fields of a form; of several of one name the last. Parameters and errors as of :func:`read_form_lists`."""
-    lists = await read_form_lists(request, secret, seconds, or_secret=or_secret)
+    lists = await read_form_lists(request, secret, seconds, or_secret=or_secret, limit=limit)
     return {name: values[-1] for name, values in lists.items()}
 
 
 async def read_form_lists(
-    request: web.Request, secret: str, seconds: float, *, or_secret: str = ""
+    request: web.Request, secret: str, seconds: float, *, or_secret: str = "", limit: int = BODY_MAX
 ) -> Mapping[str, list[str]]:
     """The fields of a form, each with all its values.
 
     :param secret: of the browser; empty: it has none.
     :param or_secret: another one that it may have instead.
     :param seconds: within which the body must arrive.
+    :param limit: bytes of the body.
     :raises PermissionDenied: it was not sent by a page of the console for this browser.
     :raises InvalidInput: it cannot be read.
     """
@@ -64,7 +65,7 @@ async def read_form_lists(
     if request.content_type != "application/x-www-form-urlencoded":
         raise InvalidInput(_("a form is sent as application/x-www-form-urlencoded"))
     try:
-        body = await read_body(request, limit=BODY_MAX, seconds=seconds)
+        body = await read_body(request, limit=limit, seconds=seconds)
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX, strict_parsing=False
         )

@@ -15,7 +15,7 @@ from trunkline.accounts.permissions import READ_REPORTS, Permission
 from trunkline.apis.request_share import CHECK
 from trunkline.apis.service.request_context import CallerLike, Services
 from trunkline.console.formats import Formats
-from trunkline.console.forms import form_token, read_form, read_form_lists
+from trunkline.console.forms import BODY_MAX, form_token, read_form, read_form_lists
 from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, translatable
 from trunkline.core.errors import PermissionDenied
@@ -100,13 +100,15 @@ class Visit:
         response.headers.update(self.frame.headers)
         return response
 
-    async def form(self) -> Mapping[str, str]:
+    async def form(self, *, limit: int = BODY_MAX) -> Mapping[str, str]:
         """The fields of the form that was sent.
 
+        :param limit: bytes of it.
         :raises PermissionDenied: not by a page of the console.
         :raises InvalidInput: it cannot be read.
         """
-        return await read_form(self.request, self.token, self.services.settings.web.body_timeout)
+        seconds = self.services.settings.web.body_timeout
+        return await read_form(self.request, self.token, seconds, limit=limit)
 
     async def form_lists(self) -> Mapping[str, list[str]]:
         """As :meth:`form`, each field with all its values."""

@@ -12,9 +12,10 @@ from psycopg import errors
 from trunkline.core.errors import DirectoryFileError
 from trunkline.db.pool import Database
 from trunkline.directory.files.form import Form
+from trunkline.directory.files.normalised_state import with_texts
 from trunkline.directory.files.plan import Plan
 from trunkline.directory.files.prepare import Prepared, Preparer, Request, SubscriptionCheck
-from trunkline.directory.files.state_reader import read_current
+from trunkline.directory.files.state_reader import read_current, read_scenarios
 from trunkline.directory.files.writer import Writer
 from trunkline.directory.lines.password_strength import STRENGTH_MIN
 from trunkline.directory.lines.weak_passwords import mark_weak
@@ -90,8 +91,9 @@ class DirectoryFiles:
                 async with self._db.connection() as connection:
                     await mark_weak(connection, account_id, prepared.weak)
             return Applied(prepared.plan, {})
-        # operations may name files of the system set, which a database that never ran does not have yet
-        await ensure_system_media(self._db, self._media_dir, self._speech)
+        if not prepared.request.scenarios_only:
+            # operations may name files of the system set, which a database that never ran does not have yet
+            await ensure_system_media(self._db, self._media_dir, self._speech)
         try:
             async with self._db.connection() as connection:
                 comparison = await self._preparer.compare(connection, prepared)
@@ -99,7 +101,8 @@ class DirectoryFiles:
                     raise DirectoryFileError(
                         "The directory was changed meanwhile; check the difference again."
                     )
-                writer = Writer(connection, self._cipher, comparison, prepared.sounds)
+                author = prepared.request.author
+                writer = Writer(connection, self._cipher, comparison, prepared.sounds, author)
                 passwords = await writer.write()
                 await mark_weak(connection, account_id, comparison.weak)
         except errors.UniqueViolation as error:
@@ -123,6 +126,17 @@ class DirectoryFiles:
             {"name": name},
         )
         return "" if row is None else f" ({row['account_id']})"
+
+    async def scenarios(self, account_id: int) -> Form:
+        """The scenarios of an account with their texts, and its media files.
+
+        :raises NotFound: no such account.
+        """
+        async with self._db.connection() as connection:
+            form = (await read_scenarios(connection, account_id, self._media_dir)).form
+        media = form.section("media")
+        scenarios = {key: with_texts(one, media) for key, one in form.section("scenarios").items()}
+        return form.model_copy(update={"scenarios": scenarios})
 
     async def export(self, account_id: int) -> Form:
         """The present directory as a form, without secrets; :func:`~.file.to_yaml` writes it.

@@ -12,6 +12,7 @@ from trunkline.directory.files.plan import ORDER, NormalisedState
 from trunkline.directory.forms.entity import usual_values
 from trunkline.directory.media.form import MediaForm
 from trunkline.directory.scenarios.form import OperationForm, ScenarioForm
+from trunkline.directory.scenarios.versions import fingerprint
 
 SPOKEN_PREFIX = "say-"
 """Keys of media files made from a text written in an operation; they come and go with their texts."""
@@ -47,6 +48,33 @@ def expanded(form: Form, language: str) -> Form:
             "scenarios": scenarios if form.scenarios is not None else None,
         }
     )
+
+
+def with_texts(scenario: ScenarioForm, media: Mapping[str, MediaForm]) -> ScenarioForm:
+    """The scenario with its texts instead of the media files that were made of them: the reverse of :func:`expanded`."""
+    operations: dict[str, Any] = {}
+    for key, operation in scenario.operations.items():
+        changed: Any = _as_text(operation, media)
+        for name in _MESSAGES:
+            message = getattr(changed, name, None)
+            if message is not None:
+                changed = changed.model_copy(update={name: _as_text(message, media)})
+        operations[key] = changed
+    return scenario.model_copy(update={"operations": operations})
+
+
+def fingerprint_of(form: Form, key: str) -> str:
+    """:func:`.versions.fingerprint` of a scenario of an expanded form; empty: it has none of the key."""
+    scenario = form.section("scenarios").get(key)
+    return "" if scenario is None else fingerprint(with_texts(scenario, form.section("media")))
+
+
+def _as_text(says: Any, media: Mapping[str, MediaForm]) -> Any:
+    keys: tuple[str, ...] = getattr(says, "media", ())
+    spoken = media.get(keys[0]) if len(keys) == 1 and keys[0].startswith(SPOKEN_PREFIX) else None
+    if spoken is None or spoken.text is None:
+        return says
+    return says.model_copy(update={"media": (), "text": spoken.text, "language": spoken.language})
 
 
 _MESSAGES = ("employee_message", "invalid_message")

@@ -18,6 +18,7 @@ from trunkline.directory.files.form import SECTIONS, Form
 from trunkline.directory.files.normalised_state import (
     SPOKEN_PREFIX,
     expanded,
+    fingerprint_of,
     normalised_state_of,
     outcome,
     used_media,
@@ -25,7 +26,7 @@ from trunkline.directory.files.normalised_state import (
 )
 from trunkline.directory.files.plan import Action, Plan, difference
 from trunkline.directory.files.references import problems_of
-from trunkline.directory.files.state_reader import CurrentState, read_current
+from trunkline.directory.files.state_reader import CurrentState, read_current, read_scenarios
 from trunkline.directory.forms.write_context import Sound
 from trunkline.directory.lines.password_strength import STRENGTH_MIN, Weakness, problem, strength
 from trunkline.directory.media.form import MediaForm
@@ -54,6 +55,13 @@ class Request:
     """Delete items of the file's sections that the file does not list."""
     examined: Examined | None = None
     """The file, if it has problems: they are refused together with those of the rest of it, which is ``form``."""
+    author: str = ""
+    """Log-in of the user who makes the change, kept with the versions of scenarios; empty: a file."""
+    scenarios_only: bool = False
+    """The form has nothing but scenarios: the rest of the directory, which may be large, is not read."""
+    based_on: Mapping[str, str] = field(default_factory=dict)
+    """Of scenarios that somebody has edited: :func:`.versions.fingerprint` of what was there at the beginning; empty: no
+    scenario of the key."""
 
     @classmethod
     def of(cls, account_id: int, examined: Examined, folder: Path, *, delete: bool = False) -> Request:
@@ -128,7 +136,7 @@ class Preparer:
         :raises DirectoryFileError: all problems of the file at once. NotFound: no such account.
         """
         async with self._db.connection() as connection:
-            current = await read_current(connection, request.account_id, self._media_dir)
+            current = await self._current(connection, request)
         sounds, problems = await self._sounds(request, current)
         comparison, more = self._compare(request, current, sounds, await _new_passwords(request, current))
         problems += more
@@ -142,12 +150,22 @@ class Preparer:
 
     async def compare(self, connection: Connection, prepared: Prepared) -> Comparison:
         """Compare again inside the transaction that will write, with the account locked."""
-        current = await read_current(connection, prepared.request.account_id, self._media_dir, lock=True)
+        current = await self._current(connection, prepared.request, lock=True)
         secrets = await _new_passwords(prepared.request, current)
         comparison, problems = self._compare(prepared.request, current, prepared.sounds, secrets)
         problems += await self._trunk_problems(connection, comparison, prepared.resolved)
         prepared.request.refuse(problems)
         return comparison
+
+    async def _current(self, connection: Connection, request: Request, *, lock: bool = False) -> CurrentState:
+        read = read_scenarios if request.scenarios_only else read_current
+        current = await read(connection, request.account_id, self._media_dir, lock=lock)
+        for key, known in request.based_on.items():
+            if known != fingerprint_of(current.form, key):
+                raise DirectoryFileError(
+                    f"scenarios.{key}: somebody has changed it meanwhile; open it again and repeat your changes"
+                )
+        return current
 
     async def _trunk_problems(
         self, connection: Connection, comparison: Comparison, resolved: Resolved
@@ -180,7 +198,12 @@ class Preparer:
         listing = [section for section in SECTIONS if getattr(request.form, section) is not None]
         plan = difference(present, demanded, to_delete, listing)
         weak_passwords, weak = self._weak_passwords(wanted, result, new_secrets)
-        problems = [*problems_of(result), *self._own_problems(wanted, current, plan), *weak_passwords]
+        others = current.ids if request.scenarios_only else {}
+        problems = [
+            *problems_of(result, others=others),
+            *self._own_problems(wanted, current, plan),
+            *weak_passwords,
+        ]
         return Comparison(current, wanted, result, plan, weak), [_explained(each, plan) for each in problems]
 
     def _weak_passwords(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from pydantic import BaseModel
 
@@ -26,17 +26,23 @@ _KINDS = {
 """What an item of a section is called, where it is not the section's name without its plural."""
 
 
-def problems_of(form: Form, more_media: frozenset[str] = frozenset()) -> list[str]:
+def problems_of(
+    form: Form,
+    more_media: frozenset[str] = frozenset(),
+    others: Mapping[str, Collection[str]] | None = None,
+) -> list[str]:
     """One line for each inconsistency between the items of a directory.
 
     :param more_media: keys of media files that will be there though the form does not list them.
+    :param others: keys of items that are there though the form does not have their section.
     """
-    return [*_References(form, more_media).problems(), *_shared_values(form)]
+    return [*_References(form, more_media, others or {}).problems(), *_shared_values(form)]
 
 
 class _References:
-    def __init__(self, form: Form, more_media: frozenset[str]) -> None:
+    def __init__(self, form: Form, more_media: frozenset[str], others: Mapping[str, Collection[str]]) -> None:
         self._form = form
+        self._others = others
         self._media = {*form.section("media"), *SYSTEM_SET, *more_media}
 
     def problems(self) -> Iterator[str]:
@@ -64,15 +70,18 @@ class _References:
     def _missing(self, item: BaseModel, at: str) -> Iterator[str]:
         for where, refers, key in marked(item, at, Refers):
             section = refers.section
-            known = self._media if section == "media" else self._form.section(section)
+            known = self._media if section == "media" else self._keys(section)
             if key not in known:
                 kind = _KINDS.get(section, section.removesuffix("s").replace("_", " "))
                 yield f"{where}: no such {kind}: {key}"
 
+    def _keys(self, section: str) -> Collection[str]:
+        return self._form.section(section) or self._others.get(section, ())
+
     def _exits(self, queue: QueueForm, at: str) -> Iterator[str]:
         for name, destination in queue.exits.items():
             named = exits.target(destination)
-            if named is not None and named[1] not in self._form.section(exits.SECTIONS[named[0]]):
+            if named is not None and named[1] not in self._keys(exits.SECTIONS[named[0]]):
                 kind = exits.SECTIONS[named[0]].removesuffix("s")
                 yield f"{at}.{name}: no such {kind}: {named[1]}"
 
@@ -88,7 +97,7 @@ class _References:
                 yield f"{at}.{branch}: no such operation in this scenario: {target}"
         if isinstance(operation, scenario_schemas.ForwardNumberForm) and not key.startswith(REDIRECT):
             number = split_number(operation.number).number
-            if number in self._form.section("virtual_numbers"):
+            if number in self._keys("virtual_numbers"):
                 yield f"{at}.number: {number} is a virtual number of this account; the call would come back to it"
 
     def _shown(self, campaign: CampaignForm, at: str) -> Iterator[str]:

@@ -53,6 +53,58 @@ _STATEMENTS: Mapping[str, LiteralString] = {
 """Besides those of the entities."""
 
 
+SCENARIOS = ("scenarios", "media")
+"""The sections that a change of scenarios needs: their texts are media files."""
+
+_NAMED_BY_SCENARIOS = (
+    "schedules",
+    "tags",
+    "contact_groups",
+    "virtual_numbers",
+    "employees",
+    "groups",
+    "queues",
+)
+"""Of these only the keys."""
+
+
+async def read_scenarios(
+    connection: Connection, account_id: int, media_dir: Path, *, lock: bool = False
+) -> CurrentState:
+    """Read the scenarios of an account and the keys of what they may name, and not the rest of a directory, which may
+    be large.
+
+    :raises NotFound, ConfigurationError: as :func:`read_current`.
+    """
+    account = await _account_row(connection, account_id, lock)
+    queries: dict[str, sql.Composed | LiteralString] = {"system_media": _STATEMENTS["system_media"]}
+    for section in SCENARIOS:
+        queries |= {section: _items_of(ENTITIES[section]), **ENTITIES[section].parts}
+    for section in _NAMED_BY_SCENARIOS:
+        entity = ENTITIES[section]
+        queries[section] = sql.SQL("select {}, {} from {} where account_id = %(account_id)s{}").format(
+            sql.Identifier(entity.key_column),
+            sql.Identifier(entity.id_column),
+            sql.Identifier(entity.table),
+            sql.SQL(entity.where),
+        )
+    params = {"account_id": account_id}
+    rows = {
+        name: await (await connection.execute(query, params)).fetchall() for name, query in queries.items()
+    }
+    reader = _Reader({**{section: [] for section in ENTITIES}, **rows}, media_dir)
+    return CurrentState(
+        account_id=account_id,
+        form=_form({section: reader.items(section) for section in SCENARIOS}),
+        locale=account["locale"],
+        ids=reader.ids,
+        digests={},
+        encrypted={},
+        operators={},
+        sha256={row["key"]: row["sha256"] for row in rows["media"]},
+    )
+
+
 async def read_current(
     connection: Connection, account_id: int, media_dir: Path, *, lock: bool = False
 ) -> CurrentState:
@@ -62,31 +114,16 @@ async def read_current(
     :raises NotFound: no such account.
     :raises ConfigurationError: a row that no directory file can express.
     """
-    statement: LiteralString = "select * from accounts where account_id = %(account_id)s"
-    if lock:
-        statement += " for update"
+    account = await _account_row(connection, account_id, lock)
     params = {"account_id": account_id}
-    account = await (await connection.execute(statement, params)).fetchone()
-    if account is None:
-        raise NotFound(f"There is no account {account_id}; `trunkline account list` shows them.")
     rows = {
         name: await (await connection.execute(query, params)).fetchall()
         for name, query in {**_STATEMENTS, **_statements_of_entities()}.items()
     }
     reader = _Reader(rows, media_dir)
-    try:
-        form = Form.model_validate(
-            {"account": _account(account, rows), **reader.sections()}, context={PRESENT: True}
-        )
-    except ValidationError as error:
-        detail = error.errors(include_url=False, include_input=False)[0]
-        path = ".".join(str(part) for part in detail["loc"])
-        raise ConfigurationError(
-            f"The present directory cannot be written as a file: {path}: {detail['msg']}"
-        ) from error
     return CurrentState(
         account_id=account_id,
-        form=form,
+        form=_form({"account": _account(account, rows), **reader.sections()}),
         locale=account["locale"],
         ids=reader.ids,
         digests={r["phone_number"]: Ha1(r["ha1_md5"], r["ha1_sha256"]) for r in rows["sip_lines"]},
@@ -103,6 +140,27 @@ async def read_current(
         },
         sha256={row["key"]: row["sha256"] for row in rows["media"]},
     )
+
+
+async def _account_row(connection: Connection, account_id: int, lock: bool) -> Row:
+    statement: LiteralString = "select * from accounts where account_id = %(account_id)s"
+    if lock:
+        statement += " for update"
+    account = await (await connection.execute(statement, {"account_id": account_id})).fetchone()
+    if account is None:
+        raise NotFound(f"There is no account {account_id}; `trunkline account list` shows them.")
+    return account
+
+
+def _form(sections: Mapping[str, Any]) -> Form:
+    try:
+        return Form.model_validate(sections, context={PRESENT: True})
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(str(part) for part in detail["loc"])
+        raise ConfigurationError(
+            f"The present directory cannot be written as a file: {path}: {detail['msg']}"
+        ) from error
 
 
 def _account(account: Row, rows: Mapping[str, list[Row]]) -> dict[str, Any]:
@@ -132,11 +190,15 @@ def _statements_of_entities() -> dict[str, sql.Composed | LiteralString]:
     """Of the items, by section, and of their parts, by name."""
     found: dict[str, sql.Composed | LiteralString] = {}
     for entity in ENTITIES.values():
-        found[entity.section] = sql.SQL(
-            "select * from {} where account_id = %(account_id)s{} order by {}"
-        ).format(sql.Identifier(entity.table), sql.SQL(entity.where), sql.Identifier(entity.id_column))
+        found[entity.section] = _items_of(entity)
         found |= entity.parts
     return found
+
+
+def _items_of(entity: Entity) -> sql.Composed:
+    return sql.SQL("select * from {} where account_id = %(account_id)s{} order by {}").format(
+        sql.Identifier(entity.table), sql.SQL(entity.where), sql.Identifier(entity.id_column)
+    )
 
 
 class _Reader:
@@ -156,13 +218,14 @@ class _Reader:
         self._keys["media"] |= {row["media_file_id"]: row["key"] for row in rows["system_media"]}
 
     def sections(self) -> dict[str, _Items]:
+        return {section: self.items(section) for section in ENTITIES}
+
+    def items(self, section: str) -> dict[str, Any]:
+        entity = ENTITIES[section]
         return {
-            section: {
-                row[entity.key_column]: item
-                for row in self._rows[section]
-                if (item := self._item(entity, row)) is not None
-            }
-            for section, entity in ENTITIES.items()
+            row[entity.key_column]: item
+            for row in self._rows[section]
+            if (item := self._item(entity, row)) is not None
         }
 
     def _item(self, entity: Entity, row: Row) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from psycopg import sql
 from trunkline.db.pool import Connection
 from trunkline.directory.files.account import write_account
 from trunkline.directory.files.entities import DELETE_ORDER, ENTITIES
+from trunkline.directory.files.normalised_state import with_texts
 from trunkline.directory.files.plan import Action
 from trunkline.directory.files.prepare import Comparison
 from trunkline.directory.forms.entity import Entity, columns_of, late_columns_of
@@ -20,15 +21,22 @@ from trunkline.directory.forms.write_context import Columns, Sound, WriteContext
 from trunkline.directory.lines.store import assign_lines
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 from trunkline.directory.model.cipher import Cipher
+from trunkline.directory.scenarios.versions import keep_version
 
 
 class Writer:
     """Writes one comparison over one connection."""
 
     def __init__(
-        self, connection: Connection, cipher: Cipher, comparison: Comparison, sounds: Mapping[str, Sound]
+        self,
+        connection: Connection,
+        cipher: Cipher,
+        comparison: Comparison,
+        sounds: Mapping[str, Sound],
+        author: str = "",
     ) -> None:
         current = comparison.current
+        self._former, self._result, self._author = current.form, comparison.result, author
         ids = {section: dict(known) for section, known in current.ids.items()}
         self._plan = comparison.plan
         self._wanted = comparison.wanted
@@ -49,6 +57,8 @@ class Writer:
             for key in self._plan.written(section):
                 await context.put(section, key, self._columns(entity, key))
         await self._links()
+        for key in self._plan.written("scenarios"):
+            await self._keep_version(key)
         if account is not None and account.default_number is not None:
             await context.run(
                 """update accounts set default_virtual_number_id = %(number)s
@@ -86,6 +96,17 @@ class Writer:
             await self._work.update(entity.table, entity.id_column, identifier, late)
         if entity.link is not None:
             await entity.link(self._work, key)
+
+    async def _keep_version(self, key: str) -> None:
+        former = self._former.section("scenarios").get(key)
+        await keep_version(
+            self._work.connection,
+            self._work.account_id,
+            self._work.ids["scenarios"][key],
+            None if former is None else with_texts(former, self._former.section("media")),
+            with_texts(self._result.section("scenarios")[key], self._result.section("media")),
+            self._author,
+        )
 
     async def _free_unique_names(self) -> None:
         """Two items may exchange a short number or a name in one file: let go of the old ones first."""

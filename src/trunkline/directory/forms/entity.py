@@ -47,6 +47,12 @@ class Refers:
 
 
 @dataclass(frozen=True, slots=True)
+class Leads:
+    """The field is the key of the operation of the same scenario that follows, or none: the scenario ends (a mapping:
+    its values are)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """Left out (None), the field stays as it is; a new item has ``usual``, which an export leaves out."""
 

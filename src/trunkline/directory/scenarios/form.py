@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args
 
 from psycopg.types.json import Jsonb
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from trunkline.db.pool import Row
-from trunkline.directory.forms.entity import Column, Elsewhere, Entity, ReadContext, Refers
+from trunkline.directory.forms.entity import Column, Elsewhere, Entity, Leads, ReadContext, Refers
 from trunkline.directory.forms.fields import (
     CallerPattern,
     DialTime,
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 ReturnCode = Annotated[str, Field(pattern=r"^\S(.{0,62}\S)?$")]
 """A code that another system returns."""
+
+Branch = Annotated[Key | None, Leads()]
+"""The operation that follows; None: the scenario ends there."""
 
 
 class _Operation(Item):
@@ -77,11 +80,11 @@ class _Forward(_Operation):
     employee_message: Annotated[EmployeeMessageForm | None, shorthand("text")] = None
     show_number: Annotated[ShownNumber, Column("shown_number")] = ShownNumber.CONTACT
     """Which number the employee sees."""
-    next: Key | None = None
+    next: Branch = None
 
 
 class GreetingForm(_Operation, _Says):
-    next: Key | None = None
+    next: Branch = None
     kind: Literal[OperationKind.GREETING]
 
     @model_validator(mode="after")
@@ -113,18 +116,18 @@ class ForwardNumberForm(_Operation):
     channels: Annotated[int, Field(ge=1, le=150)] | None = None
     """Concurrent calls; none: no limit."""
     music: Annotated[Key | None, Refers("media", "music_media_file_id")] = None
-    next: Key | None = None
+    next: Branch = None
 
 
 class ScheduleBranchForm(_Operation):
     kind: Literal[OperationKind.SCHEDULE]
     schedule: Annotated[Key, Refers("schedules", "schedule_id")]
-    open: Key | None = None
-    closed: Key | None = None
+    open: Branch = None
+    closed: Branch = None
 
 
 class VoicemailForm(_Operation, _Says):
-    next: Key | None = None
+    next: Branch = None
     kind: Literal[OperationKind.VOICEMAIL]
     max_seconds: Annotated[int, Field(ge=1, le=3600)] = 120
     silence_seconds: Annotated[int, Field(ge=1, le=60)] = 5
@@ -142,7 +145,7 @@ class NotificationForm(_Operation):
     kind: Literal[OperationKind.NOTIFICATION]
     message: Annotated[str, Field(max_length=2000)] = ""
     emails: Annotated[tuple[EmailAddress, ...], Field(max_length=20), AfterValidator(distinct)] = ()
-    next: Key | None = None
+    next: Branch = None
 
 
 class HangupForm(_Operation):
@@ -156,7 +159,7 @@ class AnnouncementForm(_Operation, _Says):
     kind: Literal[OperationKind.ANNOUNCEMENT]
     repeats: Annotated[int, Field(ge=1, le=20)] = 1
     skip_key: PhoneKey | None = None
-    next: Key | None = None
+    next: Branch = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -174,7 +177,7 @@ class CollectedDigitsForm(Item):
 
     min: Annotated[int, Field(ge=1, le=20)] = 1
     max: Annotated[int, Field(ge=1, le=20)]
-    next: Key | None = None
+    next: Branch = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -194,13 +197,13 @@ class _Asks(_Forward, _Says):
     repeats: Annotated[int, Field(ge=1, le=10)] = 3
     """How often the prompt is played in all."""
     ring_seconds: DialTime | None = None
-    invalid: Key | None = None
-    timeout: Key | None = None
+    invalid: Branch = None
+    timeout: Branch = None
 
 
 class MenuForm(_Asks):
     kind: Literal[OperationKind.MENU]
-    keys: Annotated[dict[MenuKeys, Key | None], Field(default_factory=dict, max_length=100)]
+    keys: Annotated[dict[MenuKeys, Key | None], Leads(), Field(default_factory=dict, max_length=100)]
     digits: CollectedDigitsForm | None = None
     extensions: bool = False
     """Whether the caller may dial an extension, too."""
@@ -224,12 +227,12 @@ class TagForm(_Operation):
         AfterValidator(distinct),
         Refers("tags", "tag_ids"),
     ]
-    next: Key | None = None
+    next: Branch = None
 
 
 class ShareForm(Item):
     percent: Annotated[int, Field(ge=0, le=100)]
-    next: Key | None = None
+    next: Branch = None
 
 
 class SplitForm(_Operation):
@@ -248,7 +251,7 @@ class SplitForm(_Operation):
 
 class ContactGroupBranchForm(Item):
     group: Annotated[Key, Refers("contact_groups", "contact_group_id")]
-    next: Key | None = None
+    next: Branch = None
 
 
 class ContactGroupForm(_Operation):
@@ -256,13 +259,13 @@ class ContactGroupForm(_Operation):
 
     kind: Literal[OperationKind.CONTACT_GROUP]
     branches: Annotated[tuple[ContactGroupBranchForm, ...], Field(min_length=1, max_length=50)]
-    otherwise: Key | None = None
+    otherwise: Branch = None
 
 
 class PlacesForm(Item):
     places: Annotated[tuple[Place, ...], Field(min_length=1, max_length=300), AfterValidator(distinct)]
     """Countries (``AE``) and beginnings of numbers (``+9714``)."""
-    next: Key | None = None
+    next: Branch = None
 
 
 class RegionForm(_Operation):
@@ -270,14 +273,14 @@ class RegionForm(_Operation):
 
     kind: Literal[OperationKind.REGION]
     branches: Annotated[tuple[PlacesForm, ...], Field(min_length=1, max_length=50)]
-    otherwise: Key | None = None
+    otherwise: Branch = None
 
 
 class CallerListForm(_Operation):
     kind: Literal[OperationKind.CALLER_LIST]
     numbers: Annotated[tuple[CallerPattern, ...], Field(max_length=10_000), AfterValidator(distinct)]
-    listed: Key | None = None
-    otherwise: Key | None = None
+    listed: Branch = None
+    otherwise: Branch = None
 
 
 class ForwardUsualForm(_Forward):
@@ -291,7 +294,7 @@ class RunScenarioForm(_Operation):
 
     kind: Literal[OperationKind.RUN_SCENARIO]
     scenario: Annotated[Key, Refers("scenarios", "scenario_id")]
-    next: Key | None = None
+    next: Branch = None
 
 
 class QueueForm(_Operation):
@@ -299,10 +302,10 @@ class QueueForm(_Operation):
 
     kind: Literal[OperationKind.QUEUE]
     queue: Annotated[Key, Refers("queues", "queue_id")]
-    next: Key | None = None
-    no_agents: Key | None = None
+    next: Branch = None
+    no_agents: Branch = None
     """When no agent is there; none: as ``next``."""
-    exits: Annotated[dict[PhoneKey, Key | None], Field(default_factory=dict, max_length=12)]
+    exits: Annotated[dict[PhoneKey, Key | None], Leads(), Field(default_factory=dict, max_length=12)]
     """Keys by which the caller leaves the queue."""
 
 
@@ -326,8 +329,8 @@ class ExternalDecisionForm(_Forward, _Says):
     answer: bool = False
     """Whether the call is answered before the other system is asked, also without a sound."""
     ring_seconds: DialTime | None = None
-    codes: Annotated[dict[ReturnCode, Key | None], Field(default_factory=dict, max_length=100)]
-    otherwise: Key | None = None
+    codes: Annotated[dict[ReturnCode, Key | None], Leads(), Field(default_factory=dict, max_length=100)]
+    otherwise: Branch = None
     """Without a usable reply."""
 
 
@@ -358,21 +361,47 @@ OperationForm = Annotated[
 
 def branches_of(operation: OperationForm) -> dict[str, str | None]:
     """Where an operation may lead: the place in the file (``next``, ``branches[0].next``) to a key of an operation."""
-    found = {
-        name: getattr(operation, name)
-        for name in ("next", "open", "closed", "listed", "otherwise", "invalid", "timeout", "no_agents")
-        if hasattr(operation, name)
-    }
-    for index, branch in enumerate(getattr(operation, "branches", ())):
-        found[f"branches[{index}].next"] = branch.next
-    if isinstance(operation, MenuForm):
-        found |= {f"keys.{pressed}": key for pressed, key in operation.keys.items()}
-        found |= {"digits.next": operation.digits.next} if operation.digits is not None else {}
-    if isinstance(operation, ExternalDecisionForm):
-        found |= {f"codes.{code}": key for code, key in operation.codes.items()}
-    if isinstance(operation, QueueForm):
-        found |= {f"exits.{pressed}": key for pressed, key in operation.exits.items()}
+    found: dict[str, str | None] = {}
+
+    def note(place: str, target: str | None) -> str | None:
+        found[place] = target
+        return target
+
+    led_by(operation, note)
     return found
+
+
+_I = TypeVar("_I", bound=Item)
+
+
+def led_by(item: _I, lead: Callable[[str, str | None], str | None], at: str = "") -> _I:
+    """The operation with other targets of its branches.
+
+    :param lead: the target of the branch at a place (as :func:`branches_of` names it) that led to a key until now.
+    """
+    changed: dict[str, Any] = {}
+    for name, info in type(item).model_fields.items():
+        value, place = getattr(item, name), f"{at}{name}"
+        if any(isinstance(mark, Leads) for mark in info.metadata):
+            changed[name] = (
+                {key: lead(f"{place}.{key}", target) for key, target in value.items()}
+                if isinstance(value, Mapping)
+                else lead(place, value)
+            )
+        elif isinstance(value, Item):
+            changed[name] = led_by(value, lead, f"{place}.")
+        elif isinstance(value, tuple):
+            changed[name] = tuple(
+                led_by(one, lead, f"{place}[{index}].") if isinstance(one, Item) else one
+                for index, one in enumerate(value)
+            )
+    return item.model_copy(update=changed)
+
+
+def form_of_kind(kind: OperationKind) -> type[Item]:
+    """The form of the operations of a kind."""
+    forms: tuple[type[Item], ...] = get_args(get_args(OperationForm)[0])
+    return next(one for one in forms if kind in get_args(one.model_fields["kind"].annotation))
 
 
 class ScenarioForm(Item):
