@@ -14,7 +14,7 @@ from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_command import coached
 from trunkline.calls.effects import ConnectTargets, OriginateLeg
 from trunkline.calls.flows import start_requests
-from trunkline.calls.live_view import agent_answer, agent_call
+from trunkline.calls.live_view import agent_answer, agent_call, call_in_progress
 from trunkline.calls.session import Phase
 from trunkline.core.call_uuids import uuid_of
 from trunkline.core.errors import InvalidState, NotFound, TrunklineError
@@ -173,3 +173,27 @@ async def test_a_call_of_a_queue_while_it_waits_and_while_it_talks() -> None:
     assert (shown["type"], shown["queue_id"], shown["state"]) == ("queue", QUEUE, "Answer")
     assert (shown["user_id"], shown["dst_user_id"]) == (c.BORIS, c.BORIS)
     await node.hangs_up(customer)
+
+
+def test_a_call_in_progress_for_the_console() -> None:
+    """In each progress; with its coach, who is none of those whose call it is."""
+    simulation = CallSimulation(coached(), online=ONLINE).arrive(c.TO_ANNA)
+    shown = call_in_progress(simulation.session)
+    assert (shown["progress"], shown["talk_since"], shown["employee_ids"]) == ("ringing", None, [c.ANNA])
+    assert [(one["employee_id"], one["state"]) for one in shown["parties"]] == [(c.ANNA, "ringing")]
+    simulation.answer(c.ANNA_LINE)
+    shown = call_in_progress(simulation.session)
+    assert (shown["progress"], shown["contact_number"]) == ("talking", c.CUSTOMER)
+    assert shown["talk_since"] >= shown["since"]
+    assert call_in_progress(simulation.session) == shown
+    simulation.command("add_coach", phone_number=c.DORA_LINE, mode="whisper")
+    [coach] = call_in_progress(simulation.session)["coaches"]
+    assert (coach["employee_id"], coach["state"], coach["is_in_talk"]) == (c.DORA, "ringing", False)
+    simulation.answer(c.DORA_LINE)
+    shown = call_in_progress(simulation.session)
+    assert (shown["coaches"][0]["mode"], shown["coaches"][0]["is_in_talk"]) == ("whisper", True)
+    assert shown["employee_ids"] == [c.ANNA]
+    simulation.command("hold_call")
+    assert call_in_progress(simulation.session)["progress"] == "on_hold"
+    simulation.command("unhold_call").command("release_call")
+    assert call_in_progress(simulation.session)["progress"] == "ending"

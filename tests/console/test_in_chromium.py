@@ -13,8 +13,7 @@ from tests.chromium import Messages, browser
 from tests.console.calls import SCRIPT, add_call, add_calls, add_employees, noon
 from tests.console.conftest import PASSWORD, Office
 from trunkline.calls.switch.queue_commands import LIST_LIVE
-from trunkline.console import queues_live
-from trunkline.console.queues_live import LiveQueues
+from trunkline.console import live_stream
 
 pytestmark = [pytest.mark.phones, pytest.mark.timeout(300)]
 
@@ -51,7 +50,7 @@ async def test_every_page_in_every_form(office: Office, context: BrowserContext)
     page.on("dialog", lambda one: dialogs.append(one.message))
     await sign_in(page, office)
     paths = ("", "calls?when=yesterday&column=tags&column=contact&column=scenario", f"calls/{call_id}", "contacts",
-             "employees", "lines", "queues", "me", "search?words=haddad",
+             "employees", "lines", "queues", "live", "wallboard", "wallboard/links", "me", "search?words=haddad",
              "scenarios", "new-scenario", "setup", "setup/tags", "setup/tags/new", "setup/blacklist/new")  # fmt: skip
     wide: list[str] = []
     for language, scheme, width in (
@@ -79,9 +78,7 @@ async def test_every_page_in_every_form(office: Office, context: BrowserContext)
 async def test_an_open_page_shows_what_changes_in_queues(
     office: Office, context: BrowserContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queues_live, "_live", LiveQueues())
-    monkeypatch.setattr(queues_live, "STREAM_SECONDS", 3)
-    monkeypatch.setattr(queues_live, "RETRY_MS", 200)
+    monkeypatch.setattr(live_stream, "STREAM_SECONDS", 3)
     first = as_json()
     office.switch.answers[LIST_LIVE] = first
     page = await context.new_page()

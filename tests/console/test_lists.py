@@ -11,14 +11,16 @@ import aiohttp
 import pytest
 
 from tests.apis.call_center.test_live import AGENTS, COUNTS, QUEUE
+from tests.apis.support import NotedSwitch
 from tests.console.calls import SCRIPT, add_employees
 from tests.console.conftest import Office
 from tests.reports.lifelike import insert
 from trunkline.accounts.permissions import Role
 from trunkline.apis.request_share import SESSION_COOKIE
-from trunkline.calls.switch.queue_commands import LIST_LIVE, LiveQueuesView
-from trunkline.console import queues_live
-from trunkline.console.queues_live import LiveQueues
+from trunkline.apis.service.request_context import SwitchPort
+from trunkline.calls.switch.queue_commands import LIST_LIVE
+from trunkline.console import live_source, live_stream
+from trunkline.console.live_source import LiveSource
 from trunkline.core.errors import SwitchUnavailable
 
 
@@ -114,7 +116,7 @@ async def test_lists_by_role(office: Office) -> None:
     office.switch.answers[LIST_LIVE] = {"agents": [], "queues": []}
     expected = {
         Role.ADMIN: (200, 200, 200, 200),
-        Role.SUPERVISOR: (200, 200, 200, 403),
+        Role.SUPERVISOR: (200, 200, 200, 200),
         Role.OPERATOR: (200, 200, 403, 403),
         Role.INTEGRATOR: (200, 200, 403, 403),
         Role.MEMBER: (403, 403, 403, 403),
@@ -139,12 +141,7 @@ def _live(name: str = "Sales", waiting: int = 1) -> dict[str, Any]:
     return {"agents": [asdict(one) for one in AGENTS], "queues": [queue]}
 
 
-@pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queues_live, "_live", LiveQueues())
-
-
-async def test_queues_now(office: Office, fresh: None) -> None:
+async def test_queues_now(office: Office) -> None:
     office.switch.answers[LIST_LIVE] = _live(SCRIPT)
     browser = await office.browser("admin")
     page = await browser.get("/console/queues")
@@ -157,7 +154,7 @@ async def test_queues_now(office: Office, fresh: None) -> None:
     assert "<img src=x" not in page.text
 
 
-async def test_a_switch_that_does_not_answer_is_said(office: Office, fresh: None) -> None:
+async def test_a_switch_that_does_not_answer_is_said(office: Office) -> None:
     office.switch.answers[LIST_LIVE] = SwitchUnavailable("no switch at 192.0.2.1")
     browser = await office.browser("admin")
     page = await browser.get("/console/queues")
@@ -167,10 +164,10 @@ async def test_a_switch_that_does_not_answer_is_said(office: Office, fresh: None
 
 
 async def test_changes_of_queues_are_sent_to_open_pages(
-    office: Office, fresh: None, monkeypatch: pytest.MonkeyPatch
+    office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queues_live, "STEP_SECONDS", 0.05)
-    monkeypatch.setattr(queues_live, "STREAM_SECONDS", 2)
+    monkeypatch.setattr(live_source, "STEP_SECONDS", 0.05)
+    monkeypatch.setattr(live_stream, "STREAM_SECONDS", 2)
     office.switch.answers[LIST_LIVE] = _live("Sales")
     browser = await office.browser("admin")
 
@@ -190,24 +187,24 @@ async def test_changes_of_queues_are_sent_to_open_pages(
     assert refused.status == 303
     stranger.set_cookie(SESSION_COOKIE, "guess")
     assert (await stranger.get("/console/queues/stream", follow=False)).status == 303
-    supervisor = await office.browser("supervisor")
-    assert (await supervisor.get("/console/queues/stream")).status == 403
+    integrator = await office.browser("integrator")
+    assert (await integrator.get("/console/queues/stream")).status == 403
 
 
 async def test_many_pages_ask_the_switch_once() -> None:
-    asked: list[LiveQueuesView] = []
+    asked: list[int] = []
 
-    async def ask() -> LiveQueuesView:
+    async def ask(_switch: SwitchPort, account_id: int, _last: int | None) -> int:
         await asyncio.sleep(0.01)
-        asked.append(LiveQueuesView([], []))
-        return asked[-1]
+        asked.append(account_id)
+        return len(asked)
 
     now = 0.0
-    live = LiveQueues(lambda: now)
-    await asyncio.gather(*(live.read(1, ask) for _ in range(300)))
+    source = LiveSource(ask, lambda: now)
+    switch = NotedSwitch()
+    await asyncio.gather(*(source.now(1, switch) for _ in range(300)))
     assert len(asked) == 1
-    now += queues_live.STEP_SECONDS
-    await live.read(1, ask)
-    assert len(asked) == 2
-    await live.read(2, ask)
-    assert len(asked) == 3
+    now += live_source.STEP_SECONDS
+    assert (await source.now(1, switch)).value == 2
+    await source.now(2, switch)
+    assert asked == [1, 1, 2]

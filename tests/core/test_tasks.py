@@ -19,7 +19,6 @@ SOURCE = Path(trunkline.__file__).parent
 AWAITED_WHERE_STARTED = {
     "apis/event_sockets.py": "a watcher's three tasks: the handler awaits them",
     "apis/jsonrpc/dispatcher.py": "a report that is read while its caller is checked: the request awaits it",
-    "console/queues_live.py": "one question for all pages that wait; each of them awaits it",
     "core/cancellation.py": "wait_for",
     "db/jobs.py": "_cancel_until_done awaits its task",
     "db/probe.py": "one check for all requests that wait; each of them awaits it",

@@ -18,6 +18,8 @@ from trunkline.demo.outside import Answer, Call
 TONE = 630.0
 """Hz: of no party of the outside world."""
 PASSWORD = "a long password of tests"
+USERS = {"operator": "dora", "supervisor": "dora-supervises"}
+"""Logins of Dora Finch by role."""
 
 expect.set_options(timeout=30_000)
 
@@ -43,6 +45,22 @@ _FREQUENCY = """async (element) => {
   return levels[loudest] > -60 ? (loudest * rate) / analyser.fftSize : 0;
 }"""
 """The loudest frequency that an element plays, 0: silence."""
+
+_LEVELS = """async (element, tones) => {
+  if (!element.srcObject?.getAudioTracks().length) return tones.map(() => -200);
+  const context = new AudioContext();
+  await context.resume();
+  const analyser = context.createAnalyser();
+  analyser.fftSize = 8192;
+  context.createMediaStreamSource(element.srcObject).connect(analyser);
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  const levels = new Float32Array(analyser.frequencyBinCount);
+  analyser.getFloatFrequencyData(levels);
+  const width = context.sampleRate / analyser.fftSize;
+  await context.close();
+  return tones.map((tone) => Math.max(...[-1, 0, 1].map((n) => levels[Math.round(tone / width) + n])));
+}"""
+"""Decibels of some tones in what an element plays."""
 
 _STATE = """() => trunklinePhone.calls.map(({ session, state }) => ({
   state,
@@ -110,6 +128,17 @@ class BrowserPhone:
         state = await self.page.evaluate(_STATE)
         raise AssertionError(f"the browser hears {heard}, not {tone}; {state}; {self.messages.all}")
 
+    async def hears_all(self, call: Locator, *tones: float, timeout: float = 15.0) -> None:
+        """All of these tones at once."""
+        deadline = time.monotonic() + timeout
+        while True:
+            levels = await call.locator("audio").evaluate(_LEVELS, list(tones))
+            if min(levels) > -60:
+                return
+            assert time.monotonic() < deadline, (
+                f"{dict(zip(tones, levels, strict=True))}; {self.messages.all}"
+            )
+
 
 async def _employee_id(setup: Setup, last_name: str) -> int:
     found = await setup.installation.data_api(setup.account, "get.employees", fields=["id", "last_name"])
@@ -123,25 +152,26 @@ async def operator(
     """A browser in which Dora is signed in, with her tone for a microphone."""
     setup = whole_setup
     employee_id = await _employee_id(setup, "Finch")
-    created = ("--login", "dora", "--password", PASSWORD, "--role", "operator")
-    await setup.installation.run(
-        "user", "create", *created, "--employee", str(employee_id), "--account", str(setup.account.account_id)
-    )
+    for role, login in USERS.items():
+        created = ("--login", login, "--password", PASSWORD, "--role", role, "--employee", str(employee_id))
+        await setup.installation.run("user", "create", *created, "--account", str(setup.account.account_id))
     microphone = tmp_path_factory.mktemp("microphone") / "tone.wav"
     tones.write_wav(microphone, tones.sine(TONE, 10.0, rate=48000), rate=48000)
     async with browser(microphone) as context:
-        page = await context.new_page()
-        await page.goto(f"{setup.installation.url}/console/sign-in")
-        await page.fill("[name=login]", "dora")
-        await page.fill("[name=password]", PASSWORD)
-        await page.click("main button")
-        await page.wait_for_url("**/console/")
-        # A tone is noise to the browser.
-        await page.evaluate(
-            "localStorage.setItem('trunkline-phone-sound', JSON.stringify({ processed: false }))"
-        )
-        await page.close()
+        await _sign_in(context, setup, USERS["operator"])
         yield context
+
+
+async def _sign_in(context: BrowserContext, setup: Setup, login: str) -> None:
+    page = await context.new_page()
+    await page.goto(f"{setup.installation.url}/console/sign-in")
+    await page.fill("[name=login]", login)
+    await page.fill("[name=password]", PASSWORD)
+    await page.click("main button")
+    await page.wait_for_url("**/console/")
+    # A tone is noise to the browser.
+    await page.evaluate("localStorage.setItem('trunkline-phone-sound', JSON.stringify({ processed: false }))")
+    await page.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -302,6 +332,45 @@ async def test_of_two_tabs_one_has_the_phone(
     await asyncio.gather(phone.hears(call, setup.anna.tone), setup.hears(at_anna, TONE))
     await at_anna.hangup()
     await expect(phone.calls).to_have_count(0)
+
+
+async def test_a_supervisor_whispers_and_only_the_employee_hears_it(
+    setup: Setup, operator: BrowserContext
+) -> None:
+    assert operator.browser is not None
+    context = await operator.browser.new_context(ignore_https_errors=True, permissions=["microphone"])
+    await _sign_in(context, setup, USERS["supervisor"])
+    phone = BrowserPhone(await context.new_page(), setup.installation.url)
+    await phone.open()
+    setup.anna.on_call(Answer(after=0.3))
+    customer = await setup.customer()
+    at_customer = await customer.dial("97140000200")
+    at_anna = await setup.anna.next_call()
+    await at_anna.answered()
+    live = await context.new_page()
+    messages = Messages(live)
+    await live.goto(f"{setup.installation.url}/console/live")
+    row = live.locator("tbody tr", has_text="Anna")
+    await row.get_by_role("button", name="Whisper").click()
+    call = phone.calls.first
+    await phone.is_in(call, "ringing")
+    await phone.press(call, "answer")
+    await asyncio.gather(
+        setup.hears(at_anna, TONE),
+        setup.hears(at_anna, customer.tone),
+        setup.hears(at_customer, setup.anna.tone),
+        phone.hears_all(call, customer.tone, setup.anna.tone),
+    )
+    await expect(row).to_contain_text("whispers")
+    sound = (await at_customer.ear()).sound
+    assert tones.total(tones.heard(sound, [TONE])[TONE]) < 0.1, tones.described(sound)
+    await row.get_by_role("button", name="Stop listening").click()
+    await expect(phone.calls).to_have_count(0)
+    await row.get_by_role("button", name="Hang up").click()
+    await asyncio.gather(at_customer.ended(), at_anna.ended())
+    await expect(row).to_have_count(0)
+    assert messages.errors == []
+    await context.close()
 
 
 async def _hears_music(call: Call, timeout: float = 15.0) -> None:

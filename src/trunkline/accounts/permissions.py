@@ -120,6 +120,8 @@ _SUPERVISOR = _OPERATOR | _granted(
         "site_selected",
         "site_settings",
         "va",
+        "queues",
+        "agents",
     ),
 )
 

@@ -1,14 +1,15 @@
-"""A live call as the APIs show it: ``list.calls`` of the Call API, ``active_calls`` of the Call Center API. Pure."""
+"""A live call as ``list.calls`` of the Call API, ``active_calls`` of the Call Center API and the console show it. Pure."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from trunkline.calls.finish_reasons import Side
 from trunkline.calls.session import Leg, LegState, Phase, Role, Session
-from trunkline.calls.states import Transferring
+from trunkline.calls.states import Coaching, InQueue, Parked, Transferring
 from trunkline.core.call_uuids import uuid_of
 from trunkline.core.hangup_causes import cause_name
 
@@ -126,3 +127,93 @@ def agent_answer(session: Session) -> dict[str, Any]:
     if session.phase is Phase.ENDED or session.ending is not None:
         return {"state": "ended", "cause": cause_name(ours[-1].cause if ours else None)}
     return {"state": "ringing"}
+
+
+class CallProgress(StrEnum):
+    """What a call is doing, in one word for people; the first that applies."""
+
+    ENDING = "ending"
+    CONSULTING = "consulting"
+    """An employee talks with a third party; the contact waits."""
+    ON_HOLD = "on_hold"
+    TALKING = "talking"
+    QUEUED = "queued"
+    PARKED = "parked"
+    RINGING = "ringing"
+    """Somebody is being called."""
+    SCENARIO = "scenario"
+    """The contact hears a greeting or a menu, or leaves a message."""
+
+
+def progress_of(session: Session) -> CallProgress:
+    """What a call is doing."""
+    if session.ending is not None or session.phase in (Phase.FINISHING, Phase.ENDED):
+        return CallProgress.ENDING
+    if session.phase is Phase.OPERATOR_TALK:
+        return CallProgress.CONSULTING
+    if session.phase in _HELD:
+        return CallProgress.ON_HOLD
+    if session.talking:
+        return CallProgress.TALKING
+    if isinstance(session.state, InQueue):
+        return CallProgress.QUEUED
+    if isinstance(session.state, Parked):
+        return CallProgress.PARKED
+    if any(leg.state is LegState.DIAL and leg.role is not Role.COACH for leg in _called(session)):
+        return CallProgress.RINGING
+    return CallProgress.SCENARIO
+
+
+def _called(session: Session) -> list[Leg]:
+    return [leg for leg in session.living if leg.direction == "out"]
+
+
+def call_in_progress(session: Session) -> dict[str, Any]:
+    """A call for the pages of the console; times are Unix seconds, so that it is equal until the call changes.
+
+    ``since``: when the call began; ``talk_since``: when the present talk began. ``parties``: of our side, with ``state``
+    (``ringing``, ``connected``, ``talking``); ``coaches``: the same, with ``mode``. ``employee_ids``: whose call it is,
+    without coaches.
+    """
+    open_talks = [talk for talk in session.talks if talk.ended_at is None]
+    ours = [leg for leg in session.living if leg.serves and leg.role is not Role.COACH]
+    coaches = [leg for leg in session.living if leg.role is Role.COACH]
+    stay = session.queue_stays[-1] if session.queue_id is not None and session.queue_stays else None
+    return {
+        "call_session_id": session.call_session_id,
+        "direction": session.direction,
+        "is_internal": session.is_internal,
+        "progress": progress_of(session).value,
+        "since": float(session.started_at),
+        "talk_since": float(open_talks[-1].started_at) if open_talks else None,
+        "contact_number": session.contact_phone_number,
+        "contact_name": session.contact_full_name,
+        "contact_id": session.contact_id,
+        "virtual_number": session.virtual_phone_number,
+        "scenario_name": session.scenario_name,
+        "queue_id": session.queue_id,
+        "queue_name": stay.queue_name if stay is not None else None,
+        "lead_id": session.lead_id,
+        "external_id": session.external_id,
+        "is_recorded": any(leg.is_recorded for leg in session.living),
+        "parties": [_party(leg) for leg in ours],
+        "coaches": [
+            {**_party(leg), "mode": leg.coach_mode, "is_in_talk": isinstance(session.coach, Coaching)}
+            for leg in coaches
+        ],
+        "employee_ids": sorted({leg.employee_id for leg in ours if leg.employee_id is not None}),
+    }
+
+
+_PARTY_STATES = {LegState.DIAL: "ringing", LegState.CONNECTED: "connected", LegState.TALK: "talking"}
+
+
+def _party(leg: Leg) -> dict[str, Any]:
+    is_calling = leg.direction == "in" and leg.state is LegState.DIAL
+    return {
+        "leg_id": leg.leg_id,
+        "employee_id": leg.employee_id,
+        "name": leg.employee_full_name,
+        "number": leg.employee_phone_number,
+        "state": "connected" if is_calling else _PARTY_STATES.get(leg.state, "connected"),
+    }

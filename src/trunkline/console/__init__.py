@@ -19,7 +19,11 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``phone``         the phone in the browser
 ``story_texts``   what happened in a call, in sentences
 ``lists``         contacts, employees, lines
+``live_source``   what the switch answers now, asked once for all open pages
+``live_stream``   server-sent events of open pages
+``live_calls``    calls in progress: listen, whisper, barge, hang up
 ``queues_live``   queues as they are now
+``wallboard``     queues on a screen, by a user or by a link
 ``me``            the own user: codes of an app
 ``setup``         set-up: pages that write what the account has
 ``search``        contacts, employees and calls by a name or number

@@ -13,7 +13,20 @@ from aiohttp import web
 from trunkline.apis.address import address_reader, country_reader, networks
 from trunkline.apis.request_share import CHECK, SESSION_COOKIE
 from trunkline.apis.service.request_context import Services
-from trunkline.console import call_page, calls, home, lists, me, phone, queues_live, scenarios, search
+from trunkline.console import (
+    call_page,
+    calls,
+    home,
+    lists,
+    live_calls,
+    me,
+    phone,
+    queues_live,
+    scenarios,
+    search,
+    wallboard,
+    workspace,
+)
 from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, choose, translatable
 from trunkline.console.page import Entry, Page
@@ -54,7 +67,10 @@ PAGES: tuple[Page, ...] = (
     *calls.PAGES,
     *call_page.PAGES,
     *lists.PAGES,
+    *live_calls.PAGES,
     *queues_live.PAGES,
+    *wallboard.PAGES,
+    *workspace.PAGES,
     *me.PAGES,
     *search.PAGES,
     *phone.PAGES,
@@ -64,7 +80,9 @@ PAGES: tuple[Page, ...] = (
 ENTRIES: tuple[Entry, ...] = (
     *home.ENTRIES,
     *calls.ENTRIES,
+    *workspace.ENTRIES,
     *phone.ENTRIES,
+    *live_calls.ENTRIES,
     *queues_live.ENTRIES,
     *lists.ENTRIES,
     *menu.ENTRIES,
@@ -98,6 +116,7 @@ class Console:
     def routes(self) -> list[web.AbstractRouteDef]:
         """All of them; the last one has the answer to unknown paths."""
         sign_in = self._sign_in
+        screens = wallboard.Screens(self._services, self._frame, sign_in.address_of)
         return [
             web.get("/", _go_home),
             web.get(HOME.rstrip("/"), _go_home),
@@ -110,6 +129,10 @@ class Console:
                 self._without_session(lambda request, _: sign_in.choose_language(request)),
             ),
             *(web.route(page.method, page.path, self._handler_of(page)) for page in self._pages),
+            *(
+                web.get(path, self._without_session(_of_screen(handler)))
+                for path, handler in screens.routes()
+            ),
             web.get("/console/{unknown:.*}", self._without_session(self._nothing)),
         ]
 
@@ -195,6 +218,13 @@ def secure_reader(settings: Settings) -> Callable[[web.Request], bool]:
         return forwarded == "https" and any(peer in network for network in proxies)
 
     return is_secure
+
+
+def _of_screen(handler: Handler) -> Callable[[web.Request, Language], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request, _language: Language) -> web.StreamResponse:
+        return await handler(request)
+
+    return handle
 
 
 async def _go_home(_request: web.Request) -> web.StreamResponse:

@@ -125,13 +125,13 @@ def is_for_supervisors(step: Step) -> bool:
 
 async def _set_tag(visit: Visit) -> web.StreamResponse:
     call, fields = await _visible_call(visit), await visit.form()
-    await _tag_changes(visit).set_tag(Named(tagged.Kind.CALL, call["id"]), _tag_of(fields))
+    await _tag_changes(visit).set_tag(Named(tagged.Kind.CALL, call["id"]), tag_of(fields))
     raise visit.back(f"/console/calls/{call['id']}")
 
 
 async def _unset_tag(visit: Visit) -> web.StreamResponse:
     call, fields = await _visible_call(visit), await visit.form()
-    await _tag_changes(visit).take(Named(tagged.Kind.CALL, call["id"]), _tag_of(fields))
+    await _tag_changes(visit).take(Named(tagged.Kind.CALL, call["id"]), tag_of(fields))
     raise visit.back(f"/console/calls/{call['id']}")
 
 
@@ -185,7 +185,11 @@ def _tag_changes(visit: Visit) -> TagChanges:
     )
 
 
-def _tag_of(fields: Mapping[str, str]) -> int:
+def tag_of(fields: Mapping[str, str]) -> int:
+    """The tag of a form.
+
+    :raises InvalidInput: none.
+    """
     text = fields.get("tag", "")
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
         raise InvalidInput(_("Choose a tag."), field="tag")

@@ -1,7 +1,8 @@
-"""Times, durations and numbers as people read them. Pure."""
+"""Times, durations and numbers as people read them."""
 
 from __future__ import annotations
 
+import time
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -63,6 +64,14 @@ class Formats:
         minutes, rest = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+    @classmethod
+    def since(cls, moment: float) -> str:
+        """How long ago it was.
+
+        :param moment: Unix seconds.
+        """
+        return cls.duration(max(0, time.time() - moment))
 
     @staticmethod
     def iso(moment: datetime | None) -> str:

@@ -33,6 +33,11 @@ class Frame:
         }
 
     @property
+    def version(self) -> str:
+        """Changes with the style sheet and scripts: a page that is open for long loads itself again."""
+        return self._static.version
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """Of every page, and of every other answer of the console."""
         return self._headers

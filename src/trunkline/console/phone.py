@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from trunkline.accounts.secrets import Cipher
@@ -43,12 +45,27 @@ def _server(visit: Visit) -> str:
     return f"wss://{f'[{host}]' if ':' in host else host}:{port}/ws"
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
+def panel(visit: Visit) -> dict[str, Any]:
+    """Values of the template of the phone (``phone_panel.html``).
+
+    :raises PermissionDenied: the user is no employee.
+    """
     _employee(visit)
-    server = _server(visit)
-    response = visit.page("phone.html", line_path=LINE_PATH)
-    origin = server.removesuffix("/ws")
+    return {"line_path": LINE_PATH}
+
+
+def permit(visit: Visit, response: web.Response) -> None:
+    """Let the scripts of a page connect to the WebSocket of SIP.
+
+    :raises Unavailable: it is turned off.
+    """
+    origin = _server(visit).removesuffix("/ws")
     response.headers["Content-Security-Policy"] = content_security_policy((origin,))
+
+
+async def _show(visit: Visit) -> web.StreamResponse:
+    response = visit.page("phone.html", **panel(visit))
+    permit(visit, response)
     return response
 
 

@@ -52,6 +52,9 @@ class StaticFiles:
             if path.suffix in _TYPES
         }
 
+        versions = "".join(one.version for _name, one in sorted(self._files.items()))
+        self.version = hashlib.sha256(versions.encode()).hexdigest()[:16]
+
     def __contains__(self, name: str) -> bool:
         return name in self._files
 

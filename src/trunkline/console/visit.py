@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from aiohttp import web
 from trunkline.accounts.permissions import READ_REPORTS, Permission
 from trunkline.apis.request_share import CHECK
 from trunkline.apis.service.request_context import CallerLike, Services
+from trunkline.apis.service.workloads import Workload
 from trunkline.console.formats import Formats
 from trunkline.console.forms import BODY_MAX, form_token, read_form, read_form_lists
 from trunkline.console.frame import Frame
@@ -65,6 +66,11 @@ class Visit:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    @staticmethod
+    def clock() -> datetime:
+        """The present moment, for pages that are open for long."""
+        return datetime.now(UTC)
+
     @property
     def today(self) -> date:
         return self.now.astimezone(self.zone).date()
@@ -76,6 +82,11 @@ class Visit:
 
     def may(self, permission: Permission) -> bool:
         return self.caller.may(*permission)
+
+    def reading(self) -> Visit:
+        """This visit on the connections of reports, for a page of another workload that reads them, too."""
+        services = self.services.serving(Workload.REPORT).for_account(self.account_id)
+        return replace(self, services=services)
 
     @property
     def only_employee(self) -> int | None:
@@ -133,6 +144,8 @@ class Visit:
             "path": self.request.path,
             "show": formats,
             "now": self.now,
+            "is_stream": False,
+            "may_dial": self.caller.employee_id is not None,
         }
 
 

@@ -599,6 +599,64 @@ async def agree_callback(db: Database, account_id: int, campaign_id: int, phone:
         await _progress(connection, account_id, campaign_id, in_full(phone), DialOutcome.CALLBACK)
 
 
+@dataclass(frozen=True, slots=True)
+class NextLead:
+    """A lead that a running campaign calls next.
+
+    :ivar name: of the lead; None: its list has none.
+    :ivar mode: of the campaign.
+    :ivar is_callback: agreed with the person.
+    """
+
+    campaign_id: int
+    campaign_name: str
+    mode: str
+    phone: str
+    name: str | None
+    is_callback: bool
+    next_at: datetime
+    attempts: int
+
+
+async def next_leads(
+    db: Database, account_id: int, queue_ids: Sequence[int], until: Instant, limit: int
+) -> list[NextLead]:
+    """Leads of the running campaigns of some queues whose time comes up to ``until``: agreed callbacks first."""
+    rows = await db.fetch_all(
+        """
+        select d.campaign_id, c.name as campaign_name, coalesce(c.settings->>'mode', 'progressive') as mode, d.phone,
+            (select l.name from leads l join dial_campaign_lists s on s.account_id = l.account_id
+                and s.phone_list_id = l.phone_list_id
+             where l.account_id = d.account_id and s.campaign_id = d.campaign_id and l.phone = d.phone
+             order by l.phone_list_id limit 1) as name,
+            d.is_callback, d.next_at, d.attempts
+        from dial_campaigns c
+        join dial_leads d on d.account_id = c.account_id and d.campaign_id = c.campaign_id
+        where c.account_id = %(account_id)s and c.state = 'running' and c.queue_id = any(%(queue_ids)s)
+            and d.closed is null and d.next_at <= %(until)s
+        order by d.is_callback desc, d.priority desc, d.attempts, d.next_at, d.phone limit %(limit)s""",
+        {
+            "account_id": account_id,
+            "queue_ids": list(queue_ids),
+            "until": to_datetime(until),
+            "limit": limit,
+        },
+    )
+    return [NextLead(**row) for row in rows]
+
+
+async def campaign_of_call(db: Database, account_id: int, call_session_id: int, phone: str) -> int | None:
+    """Campaign of a call to a lead; None: it is none.
+
+    :param phone: of the contact of the call.
+    """
+    row = await db.fetch_one(
+        "select campaign_id from dial_attempts where account_id = %s and phone = %s and call_session_id = %s",
+        (account_id, phone, call_session_id),
+    )
+    return None if row is None else int(row["campaign_id"])
+
+
 async def forget_attempt(db: Database, account_id: int, attempt_id: int) -> None:
     """An attempt whose call did not begin is none."""
     await db.execute(

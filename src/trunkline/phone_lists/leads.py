@@ -110,6 +110,16 @@ async def read_lead(db: Database, account_id: int, list_id: int, phone: str) -> 
     return row
 
 
+async def lead_of_phone(db: Database, account_id: int, phone: str) -> Row | None:
+    """What the lists have of a number, of the newest list that has it: ``phone``, ``name``, ``tags``, ``ext_api_vars``."""
+    return await db.fetch_one(
+        "select d.phone, d.name, d.tags, d.ext_api_vars from phone_lists p join leads d on d.account_id = p.account_id"
+        " and d.phone_list_id = p.phone_list_id and d.phone = %s where p.account_id = %s"
+        " order by d.phone_list_id desc limit 1",
+        (phone, account_id),
+    )
+
+
 async def add_leads(
     db: Database, account_id: int, list_id: int, leads: Sequence[Mapping[str, Any]], quota: Quota
 ) -> Added:

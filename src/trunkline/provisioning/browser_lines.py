@@ -99,6 +99,17 @@ async def browser_line(db: Database, cipher: Cipher, account_id: int, employee_i
     )
 
 
+async def login_of_browser(db: Database, account_id: int, employee_id: int) -> str | None:
+    """Login of the line of an employee for the browser; None: the employee has not opened the phone yet."""
+    row = await db.fetch_one(
+        """select l.phone_number from browser_lines b
+           join sip_lines l on l.account_id = b.account_id and l.sip_line_id = b.sip_line_id
+           where b.account_id = %s and b.employee_id = %s""",
+        (account_id, employee_id),
+    )
+    return None if row is None else str(row["phone_number"])
+
+
 async def end_expired(db: Database) -> int:
     """Give lines whose credential has ended a password that nobody has; how many. One that fails delays no other."""
     rows = await db.fetch_all(

@@ -22,7 +22,7 @@ from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Effect, OriginateLeg
 from trunkline.calls.flows import start_requests, talk_options
 from trunkline.calls.flows.click_to_call import StartCall
-from trunkline.calls.live_view import agent_answer, agent_call, live_call
+from trunkline.calls.live_view import agent_answer, agent_call, call_in_progress, live_call
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.switch.channel_admission import ChannelAdmission
@@ -129,6 +129,8 @@ class CommandHandler:
             return self.live_calls(account_id, params)
         if name == "list_agent_calls":
             return self.agent_calls(account_id, params)
+        if name == "list_calls_in_progress":
+            return self.calls_in_progress(account_id)
         if name == "wait_for_agent":
             return await self._wait_for_agent(account_id, params["call_session_id"])
         if name == CHECK:
@@ -435,6 +437,15 @@ class CommandHandler:
             and session.phase is not Phase.ENDED
             and lead_id in (None, session.lead_id)
             and (wanted is None or any(leg.employee_id in wanted for leg in session.living))
+        ]
+        return orjson.Fragment(orjson.dumps(calls))
+
+    def calls_in_progress(self, account_id: int) -> orjson.Fragment:
+        """A list of :func:`~trunkline.calls.live_view.call_in_progress`, as JSON."""
+        calls = [
+            call_in_progress(session)
+            for session in self._switch.sessions.values()
+            if session.account_id == account_id and session.phase is not Phase.ENDED
         ]
         return orjson.Fragment(orjson.dumps(calls))
 

@@ -54,7 +54,7 @@ _NOT_SENT = (
 )
 """Errors of the HTTP client with which no byte of the request has left."""
 
-LISTS = frozenset({"list_calls", "list_agent_calls"})
+LISTS = frozenset({"list_calls", "list_agent_calls", "list_calls_in_progress"})
 """Commands whose result is a list of calls of all nodes."""
 
 REPEATABLE = frozenset(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trunkline.accounts.model import Api
-from trunkline.apis.catalogue import DATA_API
+from trunkline.apis.catalogue import CALL_API, DATA_API
 from trunkline.apis.jsonrpc.access import check_rights
 from trunkline.apis.jsonrpc.declare import Method, Param, ParamType
 from trunkline.apis.jsonrpc.errors import RpcError
@@ -113,8 +113,8 @@ def emptied(param: Param | None) -> Any:
 
 
 def method(name: str) -> Method:
-    """A method of the Data API."""
-    found = DATA_API.find(name)
+    """A method of the Data API or the Call API."""
+    found = DATA_API.find(name) or CALL_API.find(name)
     assert found is not None, name
     return found
 
@@ -129,7 +129,8 @@ def may_call(caller: CallerLike, name: str) -> bool:
 
 
 async def call(visit: Visit, name: str, values: Mapping[str, Any]) -> Any:
-    """Carry out a method of the Data API for the visitor; its result. The permission to use the API itself is not needed.
+    """Carry out a method of the Data API or the Call API for the visitor; its result. The permission to use the API is not
+    needed.
 
     :raises PermissionDenied: without its components or permissions.
     :raises RpcError: a parameter that is refused.
@@ -185,7 +186,7 @@ async def logged(visit: Visit, name: str, shown: Mapping[str, Any]) -> AsyncIter
                 error_mnemonic=mnemonic or None,
                 request=shown,
                 request_id=str(number),
-                call_session_id=None,
+                call_session_id=shown.get("call_session_id"),
                 duration_ms=round((time.monotonic() - started) * 1000),
                 requested_at=time.time(),
             )

@@ -31,7 +31,9 @@ const tabs = shareAmongTabs({
     phone.stop();
   },
   message: (message) => {
-    if (message.kind === "call" && isOwner) dial(message.number);
+    if (message.kind !== "call" || !isOwner || phone.state !== "registered" || !phone.line?.may_call) return;
+    dial(message.number);
+    tabs.publish({ kind: "calling", id: message.id });
   },
 });
 

@@ -1,0 +1,198 @@
+"""Calls in progress: who talks with whom, by server-sent events while the page is open; listen, whisper, barge, hang up.
+
+Commands are those of the Call API (``add.coach``, ``disconnect.leg``, ``release.call``), with its checks, components and
+permissions, and a row in the request log. Who may not read reports sees the own calls, no coaches, and may end a call of the
+own only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from aiohttp import web
+
+from trunkline.accounts.permissions import READ_REPORTS, WATCH_CALLS
+from trunkline.apis.jsonrpc.errors import RpcError
+from trunkline.apis.service.request_context import SwitchPort
+from trunkline.apis.service.workloads import Workload
+from trunkline.calls.session import CoachMode
+from trunkline.console.calls import may_see_calls
+from trunkline.console.languages import translatable
+from trunkline.console.live_source import LiveSource
+from trunkline.console.live_stream import send_changes
+from trunkline.console.page import Entry, Page
+from trunkline.console.setup.writer import call, may_call
+from trunkline.console.visit import Visit
+from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, Refused
+from trunkline.directory.lines.listing import REGISTERED, SIP_LINES
+from trunkline.provisioning.browser_lines import login_of_browser
+
+PATH = "/console/live"
+
+Call = Mapping[str, Any]
+"""See :func:`~trunkline.calls.live_view.call_in_progress`."""
+
+_ = translatable
+
+_ACTION = re.compile(r"(listen|whisper|barge|leave|release):([0-9]{1,18})(?::([0-9]{1,9}))?\Z")
+
+_LEAVES, _RELEASES = "leave", "release"
+
+
+async def _ask(switch: SwitchPort, account_id: int, _last: Sequence[Call] | None) -> Sequence[Call]:
+    found: list[Call] = orjson.loads(
+        await switch.command_json(account_id, "list_calls_in_progress", {}, request_id="")
+    )
+    return sorted(found, key=lambda one: (one["since"], one["call_session_id"]))
+
+
+CALLS: LiveSource[Sequence[Call]] = LiveSource(_ask)
+"""The calls of each account that are in progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPhone:
+    """A phone of the visitor that can ring.
+
+    :ivar is_browser: the one of the pages.
+    """
+
+    number: str
+    is_browser: bool
+
+
+def visible(calls: Sequence[Call], only_employee: int | None) -> list[Call]:
+    """The calls that somebody may see.
+
+    :param only_employee: None: all of them; else those of this employee, without coaches.
+    """
+    if only_employee is None:
+        return list(calls)
+    return [{**one, "coaches": []} for one in calls if only_employee in one["employee_ids"]]
+
+
+async def calls_now(visit: Visit) -> tuple[list[Call], str | None]:
+    """The calls that the visitor may see, and why they may be old.
+
+    :raises PermissionDenied: none.
+    """
+    found = await CALLS.now(visit.account_id, visit.services.switch)
+    return visible(found.value or (), visit.only_employee), found.problem
+
+
+async def own_phones(visit: Visit) -> list[OwnPhone]:
+    """The registered phones of the visitor, that of the browser first."""
+    employee_id = visit.caller.employee_id
+    if employee_id is None:
+        return []
+    params = {
+        "fields": ["phone_number", "physical_state"],
+        "filter": {"field": "employee_id", "operator": "=", "value": employee_id},
+        "limit": 100,
+    }
+    page = await visit.reader.list(SIP_LINES, params)
+    of_browser = await login_of_browser(visit.db, visit.account_id, employee_id)
+    found = [
+        OwnPhone(one["phone_number"], one["phone_number"] == of_browser)
+        for one in orjson.loads(page.rows)
+        if one["physical_state"] == REGISTERED
+    ]
+    return sorted(found, key=lambda one: not one.is_browser)
+
+
+def may_coach(visit: Visit) -> bool:
+    """Whether the visitor may listen to the calls of others."""
+    return visit.may(READ_REPORTS) and may_call(visit.caller, "add.coach")
+
+
+async def _show(visit: Visit) -> web.StreamResponse:
+    coaches = may_coach(visit)
+    return visit.page(
+        "live.html",
+        phones=await own_phones(visit) if coaches else [],
+        phone=visit.request.query.get("phone", ""),
+        **await _values(visit),
+    )
+
+
+async def _stream(visit: Visit) -> web.StreamResponse:
+    own = visit.only_employee
+    key = (own, visit.caller.employee_id, may_coach(visit), may_call(visit.caller, "release.call"))
+    return await send_changes(visit, "live_part.html", (CALLS,), lambda: _values(visit), key=key)
+
+
+async def _values(visit: Visit) -> dict[str, Any]:
+    calls, problem = await calls_now(visit)
+    return {
+        "calls": calls,
+        "problem": problem,
+        "may_coach": may_coach(visit),
+        "may_release": may_call(visit.caller, "release.call"),
+        "own_id": visit.caller.employee_id,
+        "only_own": visit.only_employee is not None,
+    }
+
+
+async def _act(visit: Visit) -> web.StreamResponse:
+    """Do what a button of the page says: ``action`` is ``whisper:CALL``, ``leave:CALL:LEG``, ``release:CALL``."""
+    fields = await visit.form()
+    found = _ACTION.match(fields.get("action", ""))
+    if found is None:
+        raise InvalidInput(_("The form cannot be read: open the page again."), field="action")
+    name, call_id, leg = found[1], int(found[2]), found[3]
+    calls, _problem = await calls_now(visit)
+    one = next((one for one in calls if one["call_session_id"] == call_id), None)
+    if one is None:
+        raise NotFound(_("There is no such call now, or you may not see it."))
+    phone = fields.get("phone", "")
+    try:
+        if name == _RELEASES:
+            await call(visit, "release.call", {"call_session_id": call_id})
+        elif name == _LEAVES:
+            await _leave(visit, one, int(leg or 0))
+        else:
+            await _coach(visit, call_id, CoachMode(name), phone)
+    except RpcError as error:
+        raise InvalidInput(error.extended_helper or error.message) from error
+    except NotFound as error:
+        raise NotFound(_("There is no such call now, or you may not see it.")) from error
+    except InvalidState as error:
+        raise InvalidState(_("This is not possible any more: look at the state of the call.")) from error
+    raise visit.back(f"{PATH}?{urlencode({'phone': phone})}" if phone else PATH)
+
+
+async def _coach(visit: Visit, call_id: int, mode: CoachMode, phone: str) -> None:
+    """Ring the visitor's own phone, which joins the talk."""
+    if not may_coach(visit):
+        raise PermissionDenied(_("You may not listen to calls: an admin of the account can permit it."))
+    own = [one.number for one in await own_phones(visit)]
+    if phone not in own:
+        phone = own[0] if not phone and own else ""
+    if not phone:
+        raise Refused(
+            _("None of your phones is registered: open the phone in the browser, then choose it here.")
+        )
+    await call(visit, "add.coach", {"call_session_id": call_id, "phone_number": phone, "mode": mode.value})
+
+
+async def _leave(visit: Visit, one: Call, leg_id: int) -> None:
+    """End the visitor's own part as a coach."""
+    own = visit.caller.employee_id
+    if own is None or not any(
+        coach["leg_id"] == leg_id and coach["employee_id"] == own for coach in one["coaches"]
+    ):
+        raise PermissionDenied(_("You are no coach of this call."))
+    await call(visit, "disconnect.leg", {"call_session_id": one["call_session_id"], "leg_id": leg_id})
+
+
+PAGES = (
+    Page(PATH, _show, WATCH_CALLS, workload=Workload.COMMAND),
+    Page(f"{PATH}/stream", _stream, WATCH_CALLS, workload=Workload.COMMAND),
+    Page(f"{PATH}/action", _act, WATCH_CALLS, method="POST", workload=Workload.COMMAND),
+)
+ENTRIES = (Entry(PATH, _("Live calls"), lambda caller: caller.may(*WATCH_CALLS) and may_see_calls(caller)),)

@@ -1,0 +1,130 @@
+"""The workspace of an operator: the own calls, state, notes and calls to make, and nothing of others."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.apis.call_center.test_live import AGENTS, as_json
+from tests.console.browser import Browser, Seen
+from tests.console.calls import SCRIPT, add_call
+from tests.console.conftest import Office
+from tests.console.test_live import HERS, LIST, MINE, OTHER, OWN, call, live
+from tests.reports.lifelike import insert
+from trunkline.calls.switch.queue_commands import LIST_LIVE
+from trunkline.core.errors import InvalidState
+from trunkline.queues.overview import Activity
+
+__all__ = ["live"]
+
+PATH = "/console/workspace"
+
+
+@pytest.fixture
+async def desk(live: Office) -> Browser:
+    """The operator, an agent in wrap-up, who talks with somebody of the address book."""
+    own = replace(AGENTS[0], agent_id=MINE, activity=Activity.WRAP_UP)
+    live.switch.answers[LIST_LIVE] = {**as_json(), "agents": [asdict(own)]}
+    live.switch.answers[LIST] = [
+        call(OWN, MINE, contact_id=71, contact_number="97150000001"),
+        call(OTHER, HERS),
+    ]
+    for name in ("set_agent_status", "set_agent_wrap_up"):
+        live.switch.answers[name] = asdict(own)
+    async with live.db.connection() as connection:
+        contact = {"account_id": live.account_id, "contact_id": 71, "key": "x", "last_name": SCRIPT}
+        await insert(connection, "contacts", [contact])
+    return await live.browser("operator")
+
+
+def commands(office: Office, name: str) -> list[dict[str, Any]]:
+    return [params for _, one, params in office.switch.commands if one == name]
+
+
+async def test_what_is_on_the_desk(live: Office, desk: Browser) -> None:
+    moment = datetime.now(UTC) - timedelta(minutes=20)
+    before = await add_call(live, moment, contact_phone_number="97150000001")
+    page = await desk.get(PATH)
+    assert page.status == 200, page.words
+    assert f"/console/calls/{before}" in page.links, "the history of the contact"
+    assert f'data-call-id="{OWN}"' in page.text
+    assert str(OTHER) not in page.text
+    assert "<img src=x" not in page.text
+    assert "End the wrap-up" in page.words
+    assert page.form(f"{PATH}/note").fields["call"] == str(OWN)
+    member = await live.browser("captain")
+    assert (await member.get(PATH)).status == 403, "no employee"
+
+
+async def test_the_own_state(live: Office, desk: Browser) -> None:
+    page = await desk.get(PATH)
+
+    async def choose(state: str) -> Seen:
+        token = page.form(f"{PATH}/state").fields["form_token"]
+        return await desk.post(f"{PATH}/state", {"form_token": token, "state": state})
+
+    for state in ("2", "available", "end_wrap_up", "logged_out"):
+        assert (await choose(state)).status == 200, state
+    assert [
+        (one["employee_id"], one["status"], one.get("reason")) for one in commands(live, "set_agent_status")
+    ] == [
+        (MINE, "On Break", "2"),
+        (MINE, "Available", None),
+        (MINE, "Logged Out", None),
+    ]
+    assert commands(live, "set_agent_wrap_up") == [{"employee_id": MINE, "seconds": 0}]
+    assert [one.method for one in live.log.entries] == [
+        "cc_agent/setPause",
+        "cc_agent/setPause",
+        "cc_agent/wrapup",
+        "cc_agent/checkOut",
+    ]
+    for state in ("7", "99", "", "x"):
+        assert (await choose(state)).status == 400, "not to be chosen"
+
+
+async def test_a_note_on_an_own_call_only(live: Office, desk: Browser) -> None:
+    moment = datetime.now(UTC) - timedelta(minutes=20)
+    me = [{"employee_id": MINE, "employee_full_name": "Me", "is_talked": True, "is_answered": True}]
+    her = [{**me[0], "employee_id": HERS}]
+    own = await add_call(live, moment, 1, employees=me, contact_phone_number="97150000009")
+    other = await add_call(live, moment, 2, employees=her)
+    async with live.db.connection() as connection:
+        tag = {"account_id": live.account_id, "tag_id": 5, "name": "Order", "key": "order"}
+        await insert(connection, "tags", [tag])
+    page = await desk.get(PATH)
+
+    async def note(call_id: int, **fields: str) -> int:
+        sent = {"form_token": page.form(f"{PATH}/note").fields["form_token"], "call": str(call_id), **fields}
+        return (await desk.post(f"{PATH}/note", sent)).status
+
+    assert await note(own, comment="Wants the new list", tag="5") == 200
+    assert await note(other, comment="x") == 404
+    assert await note(OTHER, comment="x") == 404
+    soon = f"{datetime.now(UTC) + timedelta(hours=9):%Y-%m-%dT%H:%M}"
+    assert await note(own, at=soon) == 400, "of no campaign"
+    assert await note(own, at="tomorrow") == 400
+    shown = await (await live.browser("captain")).get(f"/console/calls/{own}")
+    assert "Wants the new list" in shown.words
+    assert "Order" in shown.words
+
+
+async def test_click_to_call_rings_the_own_phones(live: Office, desk: Browser) -> None:
+    page = await desk.get(PATH)
+    token = page.form(f"{PATH}/state").fields["form_token"]
+    assert (
+        await desk.post("/console/call", {"form_token": token, "number": "+971 50 000 0002"})
+    ).status == 200
+    [sent] = commands(live, "start_agent_call")
+    assert (sent["employee_id"], sent["contact"], sent["login"]) == (MINE, "+971 50 000 0002", "operator")
+    live.switch.answers["start_agent_call"] = InvalidState("none", mnemonic="facility_not_subscribed")
+    refused = await desk.post("/console/call", {"form_token": token, "number": "1"})
+    assert refused.status == 409
+    assert "registered" in refused.text
+    assert (await desk.post("/console/call", {"form_token": "x", "number": "1"})).status == 403
+    captain = await live.browser("captain")
+    own = (await captain.get("/console/")).reader.forms[-1].fields["form_token"]
+    assert (await captain.post("/console/call", {"form_token": own, "number": "1"})).status == 403
