@@ -24,6 +24,7 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``live_calls``    calls in progress: listen, whisper, barge, hang up
 ``queues_live``   queues as they are now
 ``wallboard``     queues on a screen, by a user or by a link
+``workspace``     the page of an operator's day; click-to-call
 ``me``            the own user: codes of an app
 ``setup``         set-up: pages that write what the account has
 ``search``        contacts, employees and calls by a name or number
