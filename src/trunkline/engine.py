@@ -275,6 +275,7 @@ def _line(line: SipLine, emergency: EmergencyRouteName | None, account_id: int) 
         line.phone_number,
         line.ha1_md5,
         line.ha1_sha256,
+        phones=not line.browsers_only,
         srtp_required=line.srtp is directory_model.Srtp.REQUIRED,
         emergency=emergency,
         watchers=WatchersName(str(account_id)),

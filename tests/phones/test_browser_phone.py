@@ -202,6 +202,17 @@ async def test_a_browser_calls_a_desk_phone_and_both_hear_each_other(
     assert row["talk_duration"] > 0
 
 
+async def test_the_credential_of_a_page_is_not_good_for_a_phone(setup: Setup, phone: BrowserPhone) -> None:
+    async with phone.page.expect_response("**/console/phone/line") as response:
+        await phone.page.reload()
+    line = await (await response.value).json()
+    other = await setup.world.phone(line["login"], ha1=line["ha1"], name="other", register=False)
+    state = await other.wait_registration("Registered", "Rejected", "Stopped")
+    await other.unregister()
+    assert state != "Registered"
+    await phone.ready()
+
+
 async def test_a_desk_phone_calls_the_browser_and_is_put_on_hold(setup: Setup, phone: BrowserPhone) -> None:
     at_anna = await setup.anna.dial("204")
     call = phone.calls.first

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.demo import outside
 from trunkline.demo.tones import heard as heard_tones
 from trunkline.demo.tones import read_raw
+from trunkline.telephony import engine
 from trunkline.telephony.ari_events import Dialled
 from trunkline.telephony.port import (
     Answered,
@@ -183,6 +186,30 @@ async def test_all_devices_of_a_line_ring_and_the_first_takes_it(setup: Telephon
     await setup.engine.connect(arrival.channel, Connect([Target(LINE)], 20, tag=CallTag("1")))
     await call.hears(mobile.tone)
     assert len(setup.signals.of(TargetStarted)) == 2
+    await call.hangup()
+    await setup.nobody_left()
+
+
+async def test_an_answer_whose_response_is_late_has_the_time_of_the_log(
+    setup: TelephonySetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_LATE_ANSWER_SECONDS", 0.0)
+    call = await (await setup.world.customer(CUSTOMER)).dial(NUMBER)
+    arrival = await arrived(setup)
+    command, done_at = setup.engine._command, 0.0
+
+    async def late(*arguments: Any) -> Any:
+        nonlocal done_at
+        response, done_at = await command(*arguments), time.time()
+        await asyncio.sleep(1.0)
+        return response
+
+    monkeypatch.setattr(setup.engine, "_command", late)
+    await setup.engine.answer(arrival.channel)
+    monkeypatch.undo()
+    answered = await setup.signals.wait(Answered)
+    assert answered.picked_up_at is not None
+    assert answered.picked_up_at <= done_at < answered.at
     await call.hangup()
     await setup.nobody_left()
 

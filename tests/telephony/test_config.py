@@ -92,6 +92,14 @@ def test_a_port_of_zero_turns_a_transport_off() -> None:
     assert "tlsenable" not in files["http.conf"]
 
 
+def test_a_credential_of_browsers_is_not_good_for_phones() -> None:
+    files = directory_files(CONFIG, Directory(lines=[LineConfig.of("1002", "b" * 32, phones=False)]))
+    endpoints = dict(sections(files["accounts/0-endpoints.conf"]))
+    assert endpoints["1002"]["auth"] == ["tl-applied"]
+    assert endpoints["web-1002"]["auth"] == ["1002"]
+    assert dict(sections(files["accounts/0-aors.conf"]))["1002"]["max_contacts"] == ["0"]
+
+
 def test_a_line_is_a_phone_and_a_browser_with_one_login() -> None:
     files = directory_files(CONFIG, Directory(lines=[LINES[0]]))
     [(login, auth)] = sections(files["accounts/0-auths.conf"])

@@ -107,6 +107,8 @@ _FAILURES_MAX, _FAILURES_SECONDS = 20, 0.01
 _TRIM_SECONDS = 60.0
 _LOG_SECONDS = 0.5
 """How long after an event its line is in Asterisk's log, at most."""
+_LATE_ANSWER_SECONDS = 0.5
+"""The response to an answer takes milliseconds; after this time the CEL log is read for when it was."""
 _NOT_FOUND = 404
 
 
@@ -346,6 +348,7 @@ class AsteriskEngine(Conversations):
         await self._on(channel, "POST", "/ring")
 
     async def answer(self, channel: Channel) -> None:
+        sent_at = _now()
         try:
             await self._on(channel, "POST", "/answer", timeout=CONNECT_SECONDS)
         except EffectTimedOut:
@@ -355,7 +358,15 @@ class AsteriskEngine(Conversations):
         real = self._real(channel)
         if real not in self._translator.answered:
             self._translator.answered.add(real)
-            self._emit(Answered(channel, _now()))
+            self._emit(Answered(channel, now := _now(), await self._logged_answer(real, sent_at, now)))
+
+    async def _logged_answer(self, real: str, sent_at: Instant, now: Instant) -> Instant | None:
+        """When a channel was answered, if the response came late: Asterisk was slow, or this process was stopped."""
+        if now - sent_at < _LATE_ANSWER_SECONDS:
+            return None
+        entries = await asyncio.to_thread(self._read_cel_log, sent_at)
+        answers = (one.at for one in entries if one.event == "ANSWER" and one.channel == real)
+        return next((at for at in answers if at < now), None)
 
     async def _is_answered(self, channel: Channel) -> bool:
         try:

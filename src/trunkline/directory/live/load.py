@@ -53,10 +53,12 @@ _STATEMENTS: Mapping[str, str] = {
     "phones": """
         select * from employee_devices where account_id = any(%(accounts)s)
         order by is_checked_in desc, position, phone_id""",
-    # Who has checked in at a line has its calls.
+    # Who has checked in at a line has its calls. A line whose credential is that of pages is for browsers only.
     "lines": """
-        select l.*, coalesce(c.employee_id, l.employee_id) as employee_id
+        select l.*, coalesce(c.employee_id, l.employee_id) as employee_id,
+               coalesce(b.line_ha1_sha256 = l.ha1_sha256, false) as browsers_only
         from sip_lines l left join agent_check_ins c on c.account_id = l.account_id and c.sip_line_id = l.sip_line_id
+            left join browser_lines b on b.account_id = l.account_id and b.sip_line_id = l.sip_line_id
         where l.account_id = any(%(accounts)s)""",
     "trunks": """
         select *, addresses::text[] as networks from trunks where account_id = any(%(accounts)s)""",

@@ -68,6 +68,8 @@ class SipLine:
     billing_state: BillingState
     status: LineStatus
     srtp: Srtp = Srtp.OPTIONAL
+    browsers_only: bool = False
+    """Its credential is that of the console's pages: it is not good for phones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from trunkline.telephony.config import dialplan, pjsip
 from trunkline.telephony.config.model import Directory, EngineConfig
 
 FOLDER = "accounts"
-MARK = "tl-applied"
+MARK = pjsip.NO_LOGIN
 
 
 class Kind(StrEnum):

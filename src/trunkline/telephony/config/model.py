@@ -188,6 +188,7 @@ class LineConfig:
 
     :ivar ha1_md5, ha1_sha256: hex digests of ``login:trunkline:password``; "" leaves an algorithm out.
     :ivar max_contacts: devices registered at once.
+    :ivar browser, phones: whether browsers, and phones, may use it.
     :ivar access: from where it may be used.
     :ivar srtp_required: its phones are called with RTP/SAVP, and must offer it; browsers always have DTLS.
     :ivar emergency: how its calls to emergency numbers leave while no switch controls the engine; None = not at all.
@@ -200,6 +201,7 @@ class LineConfig:
     may_register: bool = True
     max_contacts: int = 10
     browser: bool = True
+    phones: bool = True
     srtp_required: bool = False
     access: LineAccess = LineAccess()  # noqa: RUF009 - immutable
     emergency: EmergencyRouteName | None = None

@@ -44,6 +44,9 @@ def base(config: EngineConfig) -> str:
 _BANS = f"[{BANS}]\ntype = acl\nacl = {BANS}\n"
 
 
+NO_LOGIN = "tl-applied"
+"""Section with a secret that nobody has; it exists always."""
+
 REFUSED = "tl-refused"
 """Endpoint of INVITE that would replace another call; it accepts no address."""
 
@@ -57,7 +60,7 @@ match_header = Replaces: /.*/
 _REFUSED_ENDPOINT = f"""[{REFUSED}]
 type = endpoint
 identify_by = header
-auth = tl-applied
+auth = {NO_LOGIN}
 context = tl-nowhere
 disallow = all
 allow = alaw
@@ -209,6 +212,8 @@ def _line(config: LineConfig) -> str:
         if digest
     )
     contacts = config.max_contacts if config.may_register else 0
+    # The endpoint of phones stays: calls, lamps and indications name it. Nobody can log in there.
+    auth, of_phones = (login, contacts) if config.phones else (NO_LOGIN, 0)
     more = _access(config.access)
     if config.emergency is not None:
         more += f"set_var = TL_EMERGENCY={config.emergency}\n"
@@ -217,8 +222,8 @@ def _line(config: LineConfig) -> str:
     srtp = "media_encryption_optimistic = no\n" if config.srtp_required else ""
     text = (
         f"[{login}](tl-auth)\nusername = {login}\n{digests}\n"
-        f"[{login}](tl-aor)\nmax_contacts = {contacts}\n\n"
-        f"[{login}](tl-line)\naors = {login}\nauth = {login}\n{srtp}{more}"
+        f"[{login}](tl-aor)\nmax_contacts = {of_phones}\n\n"
+        f"[{login}](tl-line)\naors = {login}\nauth = {auth}\n{srtp}{more}"
     )
     if config.browser:
         web = BROWSER_PREFIX + login
