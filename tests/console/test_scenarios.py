@@ -137,6 +137,30 @@ async def test_what_is_wrong_is_shown_at_the_operation_and_nothing_is_written(of
     assert bad_key.status == 400
 
 
+TRY = {"try_caller": "+1 202 555 0142", "try_at": "2026-03-06T19:05", "try_queue": "agent"}
+
+
+async def test_a_call_is_tried_with_what_is_not_saved(office: Office) -> None:
+    await add_items(office)
+    browser = await office.browser("admin")
+    page = await make(office, browser)
+    page = await press(browser, page, "delete tag")
+    tried = await press(browser, page, "try", **TRY)
+    assert tried.status == 200, tried.words
+    assert "The schedule Office hours is closed." in tried.words
+    assert "The call ends" in tried.words
+    assert 'class="operation passed" id="at-schedule"' in tried.text
+    assert 'class="operation passed" id="at-forward_employee"' not in tried.text
+    assert "<script>alert" not in tried.text
+    assert "There are changes that are not saved." in tried.words
+    unknown = await press(browser, page, "try", **{**TRY, "try_number": "+971500000099"})
+    assert "The call ends" in unknown.words
+    for name, wrong in (("at", "Friday"), ("caller", "x"), ("queue", "y"), ("answered", "-")):
+        refused = await press(browser, page, "try", **{**TRY, f"try_{name}": wrong})
+        assert refused.status == 400, name
+        assert "day and time" in refused.words
+
+
 ROLES = {
     Role.ADMIN: (200, 200),
     Role.SUPERVISOR: (200, 403),

@@ -8,6 +8,7 @@ from babel.messages.extract import extract_from_dir
 
 import trunkline.console
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
+from trunkline.routing.dry_run import SENTENCES
 
 FOLDER = Path(trunkline.console.__file__).parent
 
@@ -34,4 +35,4 @@ def texts() -> dict[str, str | tuple[str, str]]:
             own[message[0]] = (message[0], message[1])
         else:
             own[message] = message
-    return own | {one: one for one in (*OF_OTHERS, *REASON_DESCRIPTIONS.values())}
+    return own | {one: one for one in (*OF_OTHERS, *SENTENCES.values(), *REASON_DESCRIPTIONS.values())}

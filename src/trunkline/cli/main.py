@@ -35,6 +35,7 @@ COMMANDS = {
     "db": ("trunkline.cli.database", "The database's schema."),
     "apply": ("trunkline.cli.directory", "Apply a YAML file to an account's directory."),
     "export": ("trunkline.cli.directory", "Write an account's directory as a YAML file."),
+    "scenario": ("trunkline.cli.scenarios", "What a call of a number would do, without a call."),
     "csv": ("trunkline.cli.csv", "Employees, SIP lines, contacts and tags as CSV files."),
     "numbers": (
         "trunkline.cli.numbers",

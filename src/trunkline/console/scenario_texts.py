@@ -112,6 +112,12 @@ VALUES: Mapping[str, str] = {
     "congestion": _("congestion"),
 }
 
+QUEUE_ENDS: Mapping[str, str] = {
+    "agent": _("an agent answers"),
+    "timeout": _("the longest wait is over"),
+    "no_agents": _("no agent is there"),
+}
+
 BRANCH_KEY = _("Key %(key)s")
 BRANCH_CODE = _("Code %(key)s")
 BRANCH_DIGITS = _("Digits")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,26 @@ from pydantic import TypeAdapter, ValidationError
 from trunkline.accounts.permissions import CHANGE_CONFIGURATION, READ_CONFIGURATION
 from trunkline.apis.service.workloads import Workload
 from trunkline.console import scenario_texts as texts
-from trunkline.console.languages import translatable
+from trunkline.console.languages import Language, translatable
 from trunkline.console.page import Entry, Page
 from trunkline.console.scenario_drawing import name_of, nodes_of, offered_places
 from trunkline.console.scenario_fields import of_item, problems_by_path, sent_item
 from trunkline.console.visit import Visit
 from trunkline.core.errors import DirectoryFileError, InvalidInput, NotFound
+from trunkline.core.phone import normalise
 from trunkline.directory.files.apply import DirectoryFiles
 from trunkline.directory.files.form import Form
 from trunkline.directory.files.prepare import Request
 from trunkline.directory.forms.fields import Key
-from trunkline.directory.model import OperationKind
+from trunkline.directory.lines.store import registered_lines
+from trunkline.directory.live.load import load_account
+from trunkline.directory.model import OperationKind, Scenario
 from trunkline.directory.scenarios import editing, versions
 from trunkline.directory.scenarios.choices import Choices, read_choices
-from trunkline.directory.scenarios.form import ScenarioForm, form_of_kind
+from trunkline.directory.scenarios.form import ScenarioForm, as_operations, form_of_kind
 from trunkline.directory.scenarios.listing import SCENARIOS
+from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
+from trunkline.routing.dry_run import SENTENCES, Assumptions, QueueEnd, Step, walk, walk_number
 from trunkline.speech import EspeakSpeech
 
 _ = translatable
@@ -44,6 +50,9 @@ BODY_MAX = 1024 * 1024
 """Bytes of a draft: a list of callers may be long."""
 LIST_MAX = 1000
 """Scenarios in the list."""
+
+TRIED = ("caller", "number", "at", "keys", "answered", "queue", "code", "now")
+"""Fields of a call that is tried."""
 
 _KEY: TypeAdapter[str] = TypeAdapter(Key)
 
@@ -70,6 +79,9 @@ class Editor:
     values: dict[str, Any] | None = None
     problems: dict[str, list[str]] = field(default_factory=dict)
     of_operations: dict[str, list[str]] = field(default_factory=dict)
+    steps: tuple[Step, ...] | None = None
+    """Of a call that was tried."""
+    tried: dict[str, str] = field(default_factory=dict)
     is_changed: bool = False
 
     def close(self) -> None:
@@ -208,7 +220,50 @@ async def _change(visit: Visit) -> web.StreamResponse:
     is_open = editor.opened or editor.place is not None
     if action == "save" and not is_open and not editor.of_operations and await _save(visit, editor):
         raise visit.back(f"{PATH}/{editor.key}?saved=1")
+    if action == "try" and not is_open:
+        await _try(visit, editor, fields)
     return await _page(visit, editor)
+
+
+async def _try(visit: Visit, editor: Editor, fields: Mapping[str, str]) -> None:
+    """Walk a call through the draft, or to a number whose calls may come to it."""
+    editor.tried = {name: fields.get(f"try_{name}", "").strip()[:100] for name in TRIED}
+    tried = editor.tried
+    async with visit.db.connection() as connection:
+        services = visit.services
+        account = await load_account(
+            connection, services.secrets, services.settings.media_dir, visit.account_id
+        )
+    choices = await read_choices(visit.db, visit.account_id)
+    scenario_id = choices.ids.get("scenarios", {}).get(editor.key, 0)
+    operations = as_operations(editor.draft, choices.ids)
+    scenario = Scenario(scenario_id, editor.draft.name or editor.key, operations)
+    account = replace(account, scenarios={**account.scenarios, scenario_id: scenario})
+    lines = await registered_lines(visit.db, visit.account_id) if tried["now"] else None
+    try:
+        local = datetime.fromisoformat(tried["at"])
+        caller = None if not tried["caller"] else normalise(tried["caller"])
+        called = normalise(tried["number"]) if tried["number"] else None
+        if local.tzinfo is not None or (tried["caller"] and caller is None):
+            raise ValueError
+        end = QueueEnd(tried["queue"])
+        answered = int(tried["answered"] or 0)
+    except ValueError:
+        editor.note(_("Write the number of the caller in full, and day and time."))
+        return
+    keys = tuple("" if one == "-" else one for one in tried["keys"].replace(",", " ").split())
+    assumptions = Assumptions(keys, answered, end, tried["code"], lines)
+    if called is None:
+        editor.steps = walk(account, scenario, caller, local, assumptions)
+    else:
+        editor.steps = walk_number(account, account.number_by_phone(called), caller, local, assumptions)
+
+
+def _sentence(step: Step, language: Language) -> tuple[str, Mapping[str, str]]:
+    """For the filter ``filled``."""
+    reason = "" if step.reason is None else REASON_DESCRIPTIONS.get(step.reason.value, step.reason.value)
+    translated = language.texts.gettext(reason) if reason else ""
+    return SENTENCES[step.kind], {**step.values, "reason": translated}
 
 
 def _editor(visit: Visit, fields: Mapping[str, str]) -> Editor:
@@ -277,7 +332,12 @@ def _note(editor: Editor, problem: str) -> None:
 
 async def _page(visit: Visit, editor: Editor) -> web.Response:
     choices = await read_choices(visit.db, visit.account_id)
-    draft = editor.draft
+    draft, walked = editor.draft, editor.steps or ()
+    own = choices.ids.get("scenarios", {}).get(editor.key, 0)
+    numbers: dict[str, list[int]] = {}
+    for number, step in enumerate(walked, 1):
+        if step.operation and step.scenario_id == own:
+            numbers.setdefault(step.operation, []).append(number)
     if not draft.operations and editor.place is None:
         editor.place = ""
     kind = editor.open_kind()
@@ -305,7 +365,16 @@ async def _page(visit: Visit, editor: Editor) -> web.Response:
         is_new=not editor.base,
         action=NEW if not editor.base else f"{PATH}/{editor.key}",
         list_path=PATH,
-        steps={},
+        steps=numbers,
+        walked=[(number, step, _sentence(step, visit.language)) for number, step in enumerate(walked, 1)],
+        tried={
+            **dict.fromkeys(TRIED, ""),
+            "at": f"{visit.now.astimezone(visit.zone):%Y-%m-%dT%H:%M}",
+            "queue": "agent",
+            **editor.tried,
+        },
+        queue_ends=texts.QUEUE_ENDS,
+        names={key: name_of(draft, key) for key in draft.operations},
         status=400 if editor.problems or editor.of_operations else 200,
     )
 

@@ -55,7 +55,7 @@ from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
 from trunkline.core import not_recorded
 from trunkline.core.clock import Instant
 from trunkline.core.phone import normalise
-from trunkline.directory.model import HangupCause, NumberStatus, Operation, ShownNumber, VirtualNumber
+from trunkline.directory.model import HangupCause, Operation, ShownNumber, VirtualNumber
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
@@ -74,6 +74,7 @@ from trunkline.routing.decisions import (
     Skipped,
     TakeMessage,
 )
+from trunkline.routing.refusals import number_refusal
 from trunkline.telephony.port import Arrived, SeenRecording
 
 BEEP = "beep"
@@ -185,15 +186,9 @@ def _is_redirected(number: VirtualNumber | None) -> bool:
 
 
 def _refusal(number: VirtualNumber | None, caller: str | None, context: CallContext) -> Reason | None:
-    account = context.account
-    if not account.is_active:
-        return Reason.APP_IS_INACTIVE
-    if number is None:
-        return Reason.NUMB_NOT_EXISTS
-    if number.status is not NumberStatus.ACTIVE:
-        return Reason.NUMB_IS_INACTIVE
-    if caller is not None and caller in account.blacklist:
-        return Reason.NUMA_IN_BLACK_LIST
+    refusal = number_refusal(context.account, number, caller)
+    if refusal is not None or number is None:
+        return refusal
     if number.max_in_calls and context.number_calls(number.virtual_number_id, "in") >= number.max_in_calls:
         return Reason.MAX_IN_CALL_REACHED
     return None

@@ -13,14 +13,12 @@ from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.ids import IdGenerator
 from trunkline.directory.model import (
     Account,
-    BillingState,
     Group,
-    LineStatus,
-    LineType,
     Phone,
     Trunk,
 )
 from trunkline.events.reasons import Reason
+from trunkline.routing.refusals import line_obstacle
 
 PARKING_SECONDS = 120
 """As in the settings."""
@@ -57,13 +55,10 @@ class LiveContext:
 
     def phone_obstacle(self, phone: Phone) -> Reason | None:
         if phone.sip_line_id is not None:
-            line = self.account.lines.get(phone.sip_line_id)
-            if line is None:
-                return Reason.EMPLOYEE_PHONE_NOT_FOUND
-            if line.status is not LineStatus.ACTIVE:
-                return Reason.EMPLOYEE_PHONE_INACTIVE
-            if line.type is LineType.OUT or line.billing_state is not BillingState.ACTIVE:
-                return Reason.IN_CALL_NOT_ALLOWED
+            obstacle = line_obstacle(self.account, phone.sip_line_id)
+            if obstacle is not None:
+                return obstacle
+            line = self.account.lines[phone.sip_line_id]
             if self._presence.registrations_known and not self._presence.is_online(line.phone_number):
                 return Reason.SIP_OFFLINE
             if self._presence.line_calls(line.sip_line_id, self._session) >= line.channels_count:

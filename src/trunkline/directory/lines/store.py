@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import LiteralString
 
-from trunkline.db.pool import Connection
+from trunkline.db.pool import Connection, Database
 
 _ASSIGN: LiteralString = """
     update sip_lines l set employee_id = o.employee_id
@@ -27,3 +27,11 @@ async def assign_lines(connection: Connection, account_id: int, employee_id: int
     """
     statement = _ASSIGN if employee_id is None else _ASSIGN + _OF_EMPLOYEE
     await connection.execute(statement, {"account_id": account_id, "employee_id": employee_id})
+
+
+async def registered_lines(db: Database, account_id: int) -> frozenset[int]:
+    """Ids of the lines of an account that are registered now."""
+    rows = await db.fetch_all(
+        "select distinct sip_line_id from registrations where account_id = %s", (account_id,)
+    )
+    return frozenset(int(row["sip_line_id"]) for row in rows)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from psycopg import AsyncCursor
 from psycopg.rows import tuple_row
 
-from trunkline.core.errors import TrunklineError
+from trunkline.core.errors import ConfigurationError, NotFound, TrunklineError
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Connection, Row
 from trunkline.directory import model
@@ -550,3 +550,20 @@ def _talk_option(row: Mapping[str, Any], named: _Named) -> model.TalkOption:
 def _media(row: Mapping[str, Any], media_dir: Path) -> model.MediaFile:
     kind = model.MediaKind(row["kind"])
     return _made(model.MediaFile, row, kind=kind, path=media_dir / row["sha256"])
+
+
+async def load_account(
+    connection: Connection, cipher: Cipher, media_dir: Path, account_id: int
+) -> model.Account:
+    """One account as calls have it.
+
+    :param media_dir: absolute.
+    :raises NotFound: there is none.
+    :raises ConfigurationError: its directory cannot be read.
+    """
+    loaded = await load_accounts(connection, cipher, media_dir, [account_id])
+    if account_id in loaded.broken:
+        raise ConfigurationError(f"The directory of the account {account_id} cannot be read: see the log.")
+    if account_id not in loaded.accounts:
+        raise NotFound(f"There is no account {account_id}; `trunkline account list` shows them.")
+    return loaded.accounts[account_id]

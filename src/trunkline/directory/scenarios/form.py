@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args
 
 from psycopg.types.json import Jsonb
@@ -27,6 +29,7 @@ from trunkline.directory.forms.fields import (
 )
 from trunkline.directory.model import (
     HangupCause,
+    Operation,
     OperationKind,
     RequestParameter,
     ShownNumber,
@@ -567,7 +570,36 @@ async def _link(context: WriteContext, key: str) -> None:
     await context.put_list("scenario_operations", "operation_id", present, wanted)
 
 
-def _settings(context: WriteContext, operation: OperationForm) -> dict[str, Any]:
+class _AnyIds(dict[str, int]):
+    """Ids by key; what is not there has one that no row has."""
+
+    def __missing__(self, key: str) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _KnownIds:
+    ids: Mapping[str, _AnyIds]
+
+    def id(self, section: str, key: str | None) -> int | None:
+        return None if key is None else self.ids[section][key]
+
+
+def as_operations(scenario: ScenarioForm, ids: Mapping[str, Mapping[str, int]]) -> tuple[Operation, ...]:
+    """The operations of a scenario that is not written, as calls have them. Texts are left out.
+
+    :param ids: of what is there, by section and key.
+    """
+    known: defaultdict[str, _AnyIds] = defaultdict(_AnyIds)
+    known |= {section: _AnyIds(of_section) for section, of_section in ids.items()}
+    context = _KnownIds(known)
+    return tuple(
+        Operation(-index, key, one.name or key, one.kind, _settings(context, one))
+        for index, (key, one) in enumerate(scenario.operations.items(), 1)
+    )
+
+
+def _settings(context: WriteContext | _KnownIds, operation: OperationForm) -> dict[str, Any]:
     """As :class:`trunkline.directory.model.OperationKind` describes them."""
     fields = operation.model_dump(mode="json", exclude={"kind", "name", "text", "language"})
     for stored, name, section in _OPERATION_REFERENCES:
@@ -589,7 +621,7 @@ def _settings(context: WriteContext, operation: OperationForm) -> dict[str, Any]
     return fields
 
 
-def _branches(context: WriteContext, fields: dict[str, Any]) -> dict[str, Any]:
+def _branches(context: WriteContext | _KnownIds, fields: dict[str, Any]) -> dict[str, Any]:
     """The branches of an operation with ids instead of keys, places as countries and prefixes."""
     if "branches" not in fields:
         return {}
