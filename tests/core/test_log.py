@@ -9,8 +9,10 @@ import sys
 _BOTH_WAYS = """
 import asyncio, os, signal
 from trunkline.core import log
+early = log.get_logger("db")  # as of a module that the entry point imports before it configures the log
 log.configure("switch", level={level!r})
 one, other = log.get_logger("calls"), log.get_fast_logger("calls")
+early.info("early")
 one.info("outside", number=1)
 
 async def main():
@@ -34,11 +36,11 @@ def _lines(*, level: str = "info", dies: bool = False) -> list[dict[str, object]
 
 
 def test_all_lines_come_in_order_also_without_a_loop_and_at_the_end() -> None:
-    assert [line["event"] for line in _lines()] == ["outside", "general", "quick", "thread"]
+    assert [line["event"] for line in _lines()] == ["early", "outside", "general", "quick", "thread"]
 
 
 def test_the_quick_way_writes_what_the_general_one_does() -> None:
-    _, general, quick, _ = _lines()
+    _, _, general, quick, _ = _lines()
     assert list(general) == list(quick)
     for name in set(general) - {"event", "timestamp"}:
         assert general[name] == quick[name], name
@@ -50,6 +52,7 @@ def test_the_quick_way_writes_what_the_general_one_does() -> None:
 
 def test_an_error_goes_out_at_once_with_all_before_it() -> None:
     assert [line["event"] for line in _lines(dies=True)] == [
+        "early",
         "outside",
         "general",
         "quick",

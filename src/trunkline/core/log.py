@@ -157,9 +157,9 @@ class _LibraryHandler(logging.Handler):
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger bound to the package's name."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger().bind(package=name)
-    return logger
+    """A logger bound to the package's name; one that is made before :func:`configure` has its settings from then on."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(package=name)
+    return logger if not structlog.is_configured() else logger.bind()
 
 
 def bound(**fields: Any) -> AbstractContextManager[None]:
