@@ -3,7 +3,7 @@
 Debian's package has a patch that upstream does not have (``2016_opus_plc.patch``): a translator drops each frame whose
 number is lower than the last one, and all that follow, for up to eleven minutes. So a carrier that changes its media gateway
 during a talk is not heard any more. No setting avoids it; decision 0034 has the measurements, 0042 the choice.
-Its module of transfers has five more (decision 0043); without the corrections it is not loaded. Its SIP library sends a
+Its module of transfers has six more (decision 0043); without the corrections it is not loaded. Its SIP library sends a
 response to the address in ``maddr`` of ``Via``, so an unknown client chose the destination. Its registrar stores each
 ``Contact`` of a REGISTER and sends OPTIONS there (decision 0050). Its module of sessions refuses a call without a common
 codec, and writes nothing about it. Its distributor of requests refuses calls over TCP while others send too much (0051).
@@ -55,7 +55,41 @@ CORRECTIONS = (
 TRANSFERS = "res_pjsip_refer.so"
 """The module of transfers by phones, in the folder of modules."""
 
-_TRANSFERS_CORRECTED = "0039597a22e8df5abd4186178ea07e41481422a77f00d478c2cfc29a65f1be7f"
+_TRANSFERS_CORRECTED = "952da4495743de5617874240b53d98f28452d3eb20988084d1ad94e3daa758b4"
+
+_TRANSFER_WITHOUT_SWITCH = (
+    bytes.fromhex(
+        "8bb86004000085ff0f8409ddfffff68388010000040f84fcdcffff31ff488d3543000000488d1553000000b9010000004531c0e8"
+        "3898ffffbf0100000085c00f85d2dcffff488b43604531c94531c031c9baf70100004c89e6488b7878e84e98ffffe90ee2ffff"
+    )
+    + b"stasis-trunkline-ready\0s\0"
+)
+"""What comes before a REFER is looked at. The instructions, in their order::
+
+    mov  edi, [rax+0x460]      # allow_transfer of the endpoint, which the jump to here replaced
+    test edi, edi
+    je   back                  # refused as before (603)
+    test byte [rbx+0x188], 4   # transfers are reported to ARI only
+    je   back
+    xor  edi, edi
+    lea  rsi, context          # that Asterisk has while a switch is registered (READY in telephony.config.dialplan)
+    lea  rdx, extension
+    mov  ecx, 1
+    xor  r8d, r8d
+    call ast_exists_extension
+    mov  edi, 1
+    test eax, eax
+    jne  back
+    mov  rax, [rbx+0x60]
+    xor  r9d, r9d
+    xor  r8d, r8d
+    xor  ecx, ecx
+    mov  edx, 503
+    mov  rsi, r12
+    mov  rdi, [rax+0x78]
+    call pjsip_dlg_respond
+    jmp  done
+"""
 
 _NO_STORE = bytes.fromhex("660f1f440000")
 """An instruction of six bytes that does nothing."""
@@ -121,10 +155,27 @@ TRANSFER_CORRECTIONS = (
     ),
     Correction(
         before="9c8c38a458fad0cf89e65fb23b2773aa8e359047debde81b5e983e05f298f832",
-        after=_TRANSFERS_CORRECTED,
+        after="0039597a22e8df5abd4186178ea07e41481422a77f00d478c2cfc29a65f1be7f",
         offset=0xAAE5,
         old=b"\x89\x82\x80\x00\x00\x00",
         new=_NO_STORE,
+    ),
+    # refer_incoming_refer_request(): while no switch takes transfers, REFER gets 503 and the talk goes on. It got 202, no
+    # process carried it out, and the party that the phone left was hung up. The instructions are in the rest of the last
+    # page of the module's code, which is loaded and empty.
+    Correction(
+        before="0039597a22e8df5abd4186178ea07e41481422a77f00d478c2cfc29a65f1be7f",
+        after="61b9b013fa5b3aadcc83deed950c4f61cb7c2ed56588fabff48369262ad82dd1",
+        offset=0xACC0,
+        old=bytes(len(_TRANSFER_WITHOUT_SWITCH)),
+        new=_TRANSFER_WITHOUT_SWITCH,
+    ),
+    Correction(
+        before="61b9b013fa5b3aadcc83deed950c4f61cb7c2ed56588fabff48369262ad82dd1",
+        after=_TRANSFERS_CORRECTED,
+        offset=0x89D1,
+        old=bytes.fromhex("8bb860040000"),
+        new=bytes.fromhex("e9ea22000090"),
     ),
 )
 """In order; decision 0043."""

@@ -10,6 +10,7 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``engine_commands`` its base: commands, their errors, ids
 ``account_configuration``  what each account has in the configuration, written and loaded during calls
 ``dialled_channels``  channels that the switch dials, one for each device of a line
+``readiness``       shows Asterisk whether a switch takes new calls and transfers by phones
 ``message_recordings``  voice mail recordings, which go on without a switch
 ``translate``       ARI events to signals; pure
 ``connects``        a connect as ``Dial()`` understands it; pure
@@ -33,7 +34,7 @@ A common call is *decided by the switch and connected by the engine*: it arrives
 sends it to ``Dial()`` in the dialplan, and from then on Asterisk needs no switch until the talk is over. So a killed
 switch has no effect on it. Three mechanisms support this:
 
-- the dialplan lets new calls wait with ring-back while no switch is connected, then rings the number's default line;
+- the dialplan lets new calls wait with ring-back while no switch takes calls, then rings the number's default line;
 - recording is started by the dialplan, one file for each party's own voice;
 - Asterisk writes a CEL log with exact times and causes, so :meth:`Engine.survey` can return missed signals.
 

@@ -32,6 +32,8 @@ class ChannelSnapshot:
     variables: Mapping[str, str]
     call_id: str = ""
     """Call-ID of its SIP dialog."""
+    app_data: str = ""
+    """Arguments of the dialplan application ``app``, separated by commas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,7 @@ def parse_channel(data: Mapping[str, Any]) -> ChannelSnapshot:
         created_at=parse_time(data["creationtime"]),
         variables=data.get("channelvars") or {},
         call_id=data.get("protocol_id") or "",
+        app_data=str(dialplan.get("app_data") or ""),
     )
 
 

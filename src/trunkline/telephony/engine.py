@@ -39,7 +39,7 @@ from trunkline.telephony.config import (
     EngineConfig,
     Kind,
 )
-from trunkline.telephony.config.dialplan import APP, CONNECT, PICK_UP, WITHOUT_SWITCH
+from trunkline.telephony.config.dialplan import ABSENT, APP, CONNECT, PICK_UP, READY, WITHOUT_SWITCH
 from trunkline.telephony.config.model import NumberFormat
 from trunkline.telephony.config.pjsip import BROWSER_PREFIX
 from trunkline.telephony.connects import dial_variables, line_names, short_connect, trunk_name
@@ -78,6 +78,7 @@ from trunkline.telephony.port import (
     Unidentified,
 )
 from trunkline.telephony.queue_alarm import QueueAlarm
+from trunkline.telephony.readiness import Readiness
 from trunkline.telephony.registrations import Contact
 from trunkline.telephony.results import NORMAL
 from trunkline.telephony.translate import CREATED, WANTED
@@ -125,8 +126,9 @@ class AsteriskEngine(Conversations):
         secrets, ports = config.secrets, config.ports
         self._config = config
         self._bad = BadMessages()
+        address = AriAddress(ari_port or ports.ari, secrets.ari_user, secrets.ari_password)
         ari = AriClient(
-            AriAddress(ari_port or ports.ari, secrets.ari_user, secrets.ari_password),
+            address,
             APP,
             only=WANTED,
             subscribe_all=True,
@@ -144,6 +146,9 @@ class AsteriskEngine(Conversations):
         )
         """Failed logins. A flood of them delays neither the responses to actions nor other events, and waits in Asterisk."""
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
+        self._readiness = Readiness(address, self._bad, self._is_ready_shown)
+        self._up: EngineUp | None = None
+        """The last one, while the connection is open."""
         self._signals_alarm = QueueAlarm("signals_pile_up")
         self.configuration = AccountConfiguration(config, self._ari, self._ami, self._reload_bans)
         """What each account has in Asterisk's configuration."""
@@ -161,6 +166,7 @@ class AsteriskEngine(Conversations):
         await self._stack.enter_async_context(self._ari)
         await self._stack.enter_async_context(self._ami)
         await self._stack.enter_async_context(self._failures)
+        await self._stack.enter_async_context(self._readiness)
         self._core = [
             core_task(self._pump_ari(), name="ari-signals"),
             core_task(self._pump_ami(), name="ami-signals"),
@@ -186,9 +192,20 @@ class AsteriskEngine(Conversations):
             await self._ami.wait_up(timeout)
 
     async def signals(self) -> AsyncIterator[Signal]:
-        """Every signal in order, for ever. One consumer only."""
+        """Every signal in order, for ever. One consumer only.
+
+        Asterisk offers new calls and transfers by phones from when the consumer has handled :class:`EngineUp`, which
+        includes its recovery.
+        """
         while True:
-            yield await self._signals.get()
+            signal = await self._signals.get()
+            yield signal
+            if isinstance(signal, EngineUp) and signal is self._up:
+                await self._readiness.begin()
+
+    async def _is_ready_shown(self) -> bool:
+        shown = await self._act("Getvar", {"Variable": f"DIALPLAN_EXISTS(stasis-{READY},s,1)"})
+        return shown.get("Value") == "1"
 
     # --- heartbeat
 
@@ -196,8 +213,10 @@ class AsteriskEngine(Conversations):
         """Cause an event on both event streams; :class:`HeartbeatReturned` follows when both have brought it back.
 
         :param token: unique; comes back in the signal.
+        :raises EngineError: Asterisk does not respond, or does not offer new calls although they are taken.
         """
         self._returned = (token, set())
+        await self._readiness.check()
         await self._act("UserEvent", {"UserEvent": _HEARTBEAT, "Token": token})
         params: dict[str, str | int] = {"application": APP}
         await self._command("POST", f"/events/user/{_HEARTBEAT}", params, {"variables": {"token": token}})
@@ -657,7 +676,7 @@ class AsteriskEngine(Conversations):
             created_at=channel.created_at,
             answered=is_up,
             ringing=channel.state == RINGING,
-            controlled=channel.app == STASIS,
+            controlled=channel.app == STASIS and not channel.app_data.startswith(ABSENT),
             bridge=Bridge(bridge) if bridge else None,
             linked=linked,
             calling_number=channel.caller_number,
@@ -673,8 +692,11 @@ class AsteriskEngine(Conversations):
                     # The receiver requests a survey and connects calls: both need the other interface.
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._contacts.known.wait(), _AMI_UP_TIMEOUT_SECONDS)
-                    self._emit(EngineUp(event.at))
+                    self._up = EngineUp(event.at)
+                    self._emit(self._up)
                 case Disconnected():
+                    self._up = None
+                    self._readiness.end()
                     self._translator.unsettle()
                     self._emit(EngineDown(event.at))
                 case ChannelUserevent() if event.name == _HEARTBEAT:

@@ -1,6 +1,7 @@
 """The dialplan: every call goes to the switch, which chooses the targets; ``Dial()`` connects and returns to the switch.
 
-Without a switch it works as far as possible: a call that no switch takes gets ring-back, then rings the default
+A switch takes new calls once its recovery is done (:data:`READY`): one that is killed before loses none and delays none.
+Without a switch the dialplan works as far as possible: a call that no switch takes gets ring-back, then rings the default
 line of its number, or goes to an emergency number by the route of its line; a live call needs no switch until it
 is over. While the disk is full (:mod:`trunkline.runtime.full_disk`) a call that no switch takes is refused, except to an
 emergency number. Variables that
@@ -23,6 +24,13 @@ from trunkline.telephony.config.pjsip import BROWSER_PREFIX, CONTEXT, WATCHED
 
 APP = "trunkline"
 """The Stasis application."""
+READY = "trunkline-ready"
+"""Application that is registered while a switch takes new calls and transfers by phones: its recovery is done."""
+ABSENT = f"{APP}-absent"
+"""Application of new calls while no switch takes them: it is never registered, so the step fails at once."""
+_TAKEN_BY = f"${{IF(${{DIALPLAN_EXISTS(stasis-{READY},s,1)}}?{APP}:{ABSENT})}}"
+"""The application of a new call. Asterisk adds a context for each registered application. It removes that of :data:`READY`
+with its connection, and keeps that of :data:`APP`, which has subscriptions."""
 CONNECT = "tl-connect"
 CONTROLLED = "tl-controlled"
 PICK_UP = "tl-pick-up"
@@ -135,7 +143,7 @@ clearglobalvars = yes
 TL_WHOM_0 = {_NOBODY}
 
 [{CONTEXT}]
-exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({APP},in)
+exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({_TAKEN_BY},in)
  same => n,GotoIf($["${{STASISSTATUS}}" = "SUCCESS"]?over)
  same => n,Set(TL_TRIES=$[0${{TL_TRIES}} + 1])
  same => n,GosubIf($[{emergency}]?{_EMERGENCY},${{TL_EMERGENCY}},1({_DIGITS}))

@@ -22,8 +22,8 @@ res_ari res_ari_model res_ari_applications res_ari_asterisk res_ari_bridges res_
 res_ari_device_states res_ari_endpoints res_ari_events res_ari_playbacks res_ari_recordings
 res_ari_sounds res_security_log res_mutestream res_cdrel_custom cel_custom app_stasis app_dial
 app_directed_pickup app_mixmonitor app_senddtmf app_stack app_playback app_chanspy func_callerid func_channel
-func_cut func_db func_hangupcause func_logic func_math func_pjsip_aor func_pjsip_contact func_pjsip_endpoint func_sorcery
-func_strings func_global func_groupcount pbx_config
+func_cut func_db func_dialplan func_hangupcause func_logic func_math func_pjsip_aor func_pjsip_contact
+func_pjsip_endpoint func_sorcery func_strings func_global func_groupcount pbx_config
 """
 MODULES = tuple(_NAMES.split())
 
