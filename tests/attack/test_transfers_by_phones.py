@@ -146,7 +146,7 @@ class PeerAsLine:
         self.pid = self.pbx.pid
         self.engine = await self.pbx.connected.enter_async_context(AsteriskEngine(self.pbx.config))
         self.signals = SignalLog(self.engine)
-        await self.engine.wait_up()
+        await self.engine.wait_offered()
         return self
 
     async def __aexit__(self, *exc: object) -> None:

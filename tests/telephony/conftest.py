@@ -181,6 +181,7 @@ class Pbx:
             signals = SignalLog(engine)
             try:
                 await engine.wait_up()
+                await engine.wait_offered()
                 await engine.configure(self.directory)
                 yield engine, signals
             finally:

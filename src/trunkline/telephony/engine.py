@@ -191,6 +191,11 @@ class AsteriskEngine(Conversations):
             await self._ari.wait_up(timeout)
             await self._ami.wait_up(timeout)
 
+    async def wait_offered(self, timeout: float = 30.0) -> None:
+        """Return once Asterisk offers new calls, for which :meth:`signals` must be consumed; :class:`TimeoutError`
+        otherwise."""
+        await asyncio.wait_for(self._readiness.registered.wait(), timeout)
+
     async def signals(self) -> AsyncIterator[Signal]:
         """Every signal in order, for ever. One consumer only.
 

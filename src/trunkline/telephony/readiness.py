@@ -40,6 +40,8 @@ class Readiness:
         self._task: asyncio.Task[None] | None = None
         self._decided = asyncio.Event()
         """Asterisk has registered it, or it has ended before."""
+        self.registered = asyncio.Event()
+        """Asterisk offers new calls, as far as is known here."""
         self._former: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -56,8 +58,8 @@ class Readiness:
         if self._task is not None:
             return
         self._client = client = AriClient(self._address, READY, connections=1, bad=self._bad)
-        self._decided = decided = asyncio.Event()
-        self._task = core_task(self._hold(client, decided), name="readiness")
+        self._decided = decided = asyncio.Event()  # of this one: a former one that ends late has its own
+        self._task = core_task(self._hold(client), name="readiness")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_BEGIN_SECONDS):
                 await decided.wait()
@@ -69,6 +71,7 @@ class Readiness:
             self._former.add(self._task)
             self._task.add_done_callback(self._former.discard)
             self._decided.set()
+        self.registered.clear()
         self._task = self._client = None
 
     async def check(self) -> None:
@@ -90,10 +93,11 @@ class Readiness:
             await self.begin()
         raise EffectRefused("Asterisk does not offer new calls to the switch yet")
 
-    async def _hold(self, client: AriClient, registered: asyncio.Event) -> None:
+    async def _hold(self, client: AriClient) -> None:
         if self._former:
             await asyncio.wait(self._former)
         async with client:
             async for event in client.events():
                 if isinstance(event, Connected):
-                    registered.set()
+                    self.registered.set()
+                    self._decided.set()

@@ -28,7 +28,8 @@ READY = "trunkline-ready"
 """Application that is registered while a switch takes new calls and transfers by phones: its recovery is done."""
 ABSENT = f"{APP}-absent"
 """Application of new calls while no switch takes them: it is never registered, so the step fails at once."""
-_TAKEN_BY = f"${{IF(${{DIALPLAN_EXISTS(stasis-{READY},s,1)}}?{APP}:{ABSENT})}}"
+_IS_READY = f"${{DIALPLAN_EXISTS(stasis-{READY},s,1)}}"
+_TAKEN_BY = f"${{IF({_IS_READY}?{APP}:{ABSENT})}}"
 """The application of a new call. Asterisk adds a context for each registered application. It removes that of :data:`READY`
 with its connection, and keeps that of :data:`APP`, which has subscriptions."""
 CONNECT = "tl-connect"
@@ -145,13 +146,13 @@ TL_WHOM_0 = {_NOBODY}
 [{CONTEXT}]
 exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({_TAKEN_BY},in)
  same => n,GotoIf($["${{STASISSTATUS}}" = "SUCCESS"]?over)
- same => n,Set(TL_TRIES=$[0${{TL_TRIES}} + 1])
+ same => n(waits),Set(TL_TRIES=$[0${{TL_TRIES}} + 1])
  same => n,GosubIf($[{emergency}]?{_EMERGENCY},${{TL_EMERGENCY}},1({_DIGITS}))
  same => n,GotoIf($[${{TL_TRIES}} >= {tries}]?alone)
  same => n,GotoIf($["${{GLOBAL({DISK_FULL})}}" = "1" & ${{TL_TRIES}} >= {emergency_tries}]?full)
  same => n,Ringing()
  same => n,Wait({_RETRY})
- same => n,Goto(again)
+ same => n,GotoIf({_IS_READY}?again:waits)
  same => n(alone),GotoIf($["${{GLOBAL({DISK_FULL})}}" = "1"]?full)
  same => n,Goto(tl-default,${{FILTER(a-z0-9,${{CHANNEL(endpoint)}})}}~${{FILTER(0-9,${{EXTEN}})}},1)
  same => n(over),Hangup()
