@@ -58,11 +58,9 @@ class Readiness:
         if self._task is not None:
             return
         self._client = client = AriClient(self._address, READY, connections=1, bad=self._bad)
-        self._decided = decided = asyncio.Event()  # of this one: a former one that ends late has its own
+        self._decided = asyncio.Event()
         self._task = core_task(self._hold(client), name="readiness")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_BEGIN_SECONDS):
-                await decided.wait()
+        await self._wait_decided()
 
     def end(self) -> None:
         """From now on no call is taken."""
@@ -81,7 +79,10 @@ class Readiness:
         :raises EngineError: Asterisk does not respond.
         """
         client = self._client
-        if client is None or await self._shown() or client is not self._client:
+        if client is None:
+            return
+        await self._wait_decided()
+        if await self._shown() or client is not self._client:
             return
         if client.is_up:
             # The end of a former connection may have reached Asterisk after the begin of this one.
@@ -92,6 +93,11 @@ class Readiness:
             self.end()
             await self.begin()
         raise EffectRefused("Asterisk does not offer new calls to the switch yet")
+
+    async def _wait_decided(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_BEGIN_SECONDS):
+                await self._decided.wait()
 
     async def _hold(self, client: AriClient) -> None:
         if self._former:
