@@ -37,6 +37,8 @@ async def _pages(office: Office) -> list[Seen]:
         "employees",
         "lines",
         "queues",
+        "scenarios",
+        "new-scenario",
         "me",
         "setup",
         "setup/tags",
