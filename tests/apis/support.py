@@ -178,6 +178,12 @@ class NotedSwitch:
             raise answer
         return dict(answer)
 
+    async def status(self) -> dict[str, Any]:
+        answer = self.answers.get("status", {})
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
     async def command_json(
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> bytes:

@@ -28,6 +28,13 @@ NEW: Mapping[str, dict[str, str]] = {
     "employees": {"last_name": "Stone", "first_name": "Mira", "extension": "101", "voice_mail": "on"},
     "groups": {"name": "Sales", "group_phone_number": "200"},
     "lines": {"virtual_phone_number": ""},
+    "numbers": {"phone_number": "+12025550110", "name": "Office"},
+    "trunks": {
+        "name": "Carrier",
+        "host": "203.0.113.9",
+        "username": "u1",
+        "password": "a long secret of tests",
+    },
     "contacts": {"last_name": "Haddad", "phone_numbers": "+971 50 000 0010\n+971500000011"},
     "tags": {"name": "Complaint"},
     "blacklist": {"phone_number": "+971 50 000 0044", "add_comment": "Adverts"},
@@ -36,9 +43,11 @@ NEW: Mapping[str, dict[str, str]] = {
 
 SEES: Mapping[Role, frozenset[str]] = {
     Role.ADMIN: frozenset(NEW),
-    Role.SUPERVISOR: frozenset({"tags", "blacklist", "employees", "groups", "lines", "contacts"}),
+    Role.SUPERVISOR: frozenset(
+        {"tags", "blacklist", "employees", "groups", "lines", "numbers", "trunks", "contacts"}
+    ),
     Role.OPERATOR: frozenset({"tags", "employees", "groups", "contacts"}),
-    Role.INTEGRATOR: frozenset({"tags", "employees", "groups", "contacts"}),
+    Role.INTEGRATOR: frozenset({"tags", "employees", "groups", "numbers", "trunks", "contacts"}),
     Role.MEMBER: frozenset(),
 }
 MAKES: Mapping[Role, frozenset[str]] = {
@@ -385,3 +394,44 @@ async def test_a_login_is_made_by_somebody_with_all_its_rights(office: Office) -
     off = await captain.send(await captain.get(path), f"{path}/login/off")
     assert "Switched off" in off.words
     assert (await person.get("/console/", follow=False)).status == 303
+
+
+async def test_where_there_are_several_accounts_nobody_takes_an_address_or_a_number(office: Office) -> None:
+    """The office has two accounts."""
+    browser = await office.browser("captain")
+    refused = await make(browser, "trunks", mode="address")
+    assert refused.status == 422
+    assert "The administrator of the installation adds trunks" in refused.words
+    listed = await make(browser, "trunks", addresses="192.0.2.0/24")
+    assert listed.status == 422
+    await make(browser, "numbers")
+    assert "Not verified" in (await browser.get(f"{PATH}/numbers")).words
+
+
+async def test_a_trunk_with_its_state_and_a_test_call(office: Office) -> None:
+    browser = await office.browser("captain")
+    await make(browser, "employees", phone_numbers="+12025550120")
+    entity = next(one for one in ENTITIES if one.name == "trunks")
+    path = f"{entity.path}/{await make_one(browser, entity)}"
+    assert all("a long secret of tests" not in str(one.request) for one in office.log.entries)
+    kept = await browser.send(await browser.get(path), path, name="Renamed", host="203.0.113.10")
+    assert "Saved." in kept.words  # without the password, which stays
+    assert "a long secret" not in kept.text
+    assert "A test call needs a number on this trunk." in kept.words
+    trunk_id = int(path.rpartition("/")[2])
+    state = {"trunk_id": trunk_id, "state": "rejected", "code": 403, "reason": "wrong password", "server": ""}
+    office.switch.answers["status"] = {"registrations_at_carriers": [state]}
+    await make(browser, "numbers", trunk="carrier")
+    page = await browser.get(path)
+    assert "The carrier refuses the registration (SIP 403) wrong password" in page.words
+    office.switch.answers["start_employee_call"] = {"call_session_id": 77}
+    empty = await browser.send(page, f"{path}/test")
+    assert "Fill this in." in empty.words
+    token = page.form(f"{path}/test").fields
+    started = await browser.post(f"{path}/test", {**token, "contact": "+12025550199"}, follow=False)
+    assert started.status == 303, started.words
+    assert started.headers["Location"] == "/console/calls/77"
+    [(account_id, name, _params)] = office.switch.commands
+    assert (account_id, name) == (office.account_id, "start_employee_call")
+    other = await browser.post(f"{path}/test", {**token, "contact": "+1", "number": "12025550111"})
+    assert other.status == 403

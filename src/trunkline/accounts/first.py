@@ -10,6 +10,9 @@ from trunkline.db.pool import Database
 _LOCK = 7_256_002
 """Advisory lock: two processes that start at once make one account."""
 
+FIRST_NAME = "My company"
+"""Of the account, until somebody names it."""
+
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -25,7 +28,7 @@ async def ensure_first_account(db: Database, profile: AccountProfile | None = No
             return None
         return await add_account(
             connection,
-            profile or AccountProfile("My company"),
+            profile or AccountProfile(FIRST_NAME),
             login="admin",
             allow=_LOOPBACK,
             enabled=components.ALL,

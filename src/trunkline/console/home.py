@@ -12,6 +12,7 @@ from trunkline.console.calls import may_see_calls
 from trunkline.console.formats import midnight
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
+from trunkline.console.setup.first_steps import is_new
 from trunkline.console.visit import HOME, Visit
 from trunkline.core.errors import InvalidInput
 from trunkline.reports.overview import SERVICE_SECONDS, Hour, Overview, read_overview
@@ -57,7 +58,7 @@ class Chart:
 
 async def _show(visit: Visit) -> web.StreamResponse:
     if not may_see_calls(visit.caller):
-        return visit.page("no_calls.html")
+        return visit.page("no_calls.html", start=await is_new(visit))
     day = _day(visit.request.query.get("day", ""), visit.today)
     is_today = day == visit.today
     employee_id = visit.only_employee
@@ -83,6 +84,7 @@ async def _show(visit: Visit) -> web.StreamResponse:
     earlier = CallFilter(when=When.PERIOD, first=day - week, last=day - week, until=until, internal=False)
     return visit.page(
         "home.html",
+        start=await is_new(visit),
         day=day,
         day_before=day - timedelta(days=1),
         day_after=None if is_today else day + timedelta(days=1),

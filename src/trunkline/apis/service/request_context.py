@@ -129,6 +129,10 @@ class SwitchPort(Protocol):
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str = ""
     ) -> dict[str, Any]: ...
 
+    async def status(self) -> dict[str, Any]:
+        """Of this node's switch and its engine, for all accounts: see ``trunkline status --json``."""
+        ...
+
     async def command_json(
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
     ) -> bytes:

@@ -6,9 +6,11 @@ owns the entity, and has no rules of its own. Each change is a row of the reques
 ``controls``   controls of a form: from a row to the form and from the form to parameters; pure
 ``problems``     an error of a method beside the field that it is about, in plain words; pure
 ``writer``     what makes, changes and removes an entity
+``file_writer``  the same by items of directory files
 ``entity``     list, form and confirmation of an entity, from its declaration
 ``menu``       the first page of the set-up, and the entities in its menu
 ``choices``    what selects offer
+``first_steps``  from an empty account to the first call
 
 Entities:
 
@@ -18,5 +20,7 @@ Entities:
 ``groups``     groups of employees
 ``lines``      SIP lines and their devices
 ``logins``     logins of employees for the console
+``numbers``    virtual numbers
+``trunks``     trunks with a test call
 ``tags``       marks on calls
 """

@@ -7,13 +7,16 @@ from aiohttp import web
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
+from trunkline.console.setup import first_steps
 from trunkline.console.setup.blacklist import BLACKLIST
 from trunkline.console.setup.contacts import CONTACTS
 from trunkline.console.setup.employees import EMPLOYEES
 from trunkline.console.setup.entity import PATH, SetupEntity
 from trunkline.console.setup.groups import GROUPS
 from trunkline.console.setup.lines import LINES
+from trunkline.console.setup.numbers import NUMBERS
 from trunkline.console.setup.tags import TAGS
+from trunkline.console.setup.trunks import TRUNKS
 from trunkline.console.visit import Visit
 from trunkline.core.errors import PermissionDenied
 
@@ -23,6 +26,8 @@ ENTITIES: tuple[SetupEntity, ...] = (
     EMPLOYEES,
     GROUPS,
     LINES,
+    NUMBERS,
+    TRUNKS,
     CONTACTS,
     BLACKLIST,
     TAGS,
@@ -39,9 +44,9 @@ async def _show(visit: Visit) -> web.StreamResponse:
     seen = [one for one in ENTITIES if one.is_visible(visit.caller)]
     if not is_visible(visit.caller):
         raise PermissionDenied(_("You may not see this page: an admin of the account can permit it."))
-    return visit.page("setup/home.html", entities=seen)
+    return visit.page("setup/home.html", entities=seen, start=first_steps.is_visible(visit.caller))
 
 
-PAGES = (Page(PATH, _show), *(page for one in ENTITIES for page in one.all_pages()))
+PAGES = (Page(PATH, _show), *first_steps.PAGES, *(page for one in ENTITIES for page in one.all_pages()))
 ENTRIES = (Entry(PATH, _("Set-up"), is_visible),)
 MENU = tuple(Entry(one.path, one.title, one.is_visible) for one in ENTITIES)

@@ -60,7 +60,11 @@ class DirectoryFiles:
         check_subscription: SubscriptionCheck | None = None,
         own: frozenset[Address] = frozenset(),
         password_strength_min: float = STRENGTH_MIN,
+        *,
+        stores_system_media: bool = True,
     ) -> None:
+        """:param stores_system_media: False on connections of one account: the worker has stored them at its start."""
+        self._stores_system_media = stores_system_media
         self._db = db
         self._cipher = cipher
         self._speech = speech
@@ -91,7 +95,7 @@ class DirectoryFiles:
                 async with self._db.connection() as connection:
                     await mark_weak(connection, account_id, prepared.weak)
             return Applied(prepared.plan, {})
-        if not prepared.request.scenarios_only:
+        if self._stores_system_media and not prepared.request.scenarios_only:
             # operations may name files of the system set, which a database that never ran does not have yet
             await ensure_system_media(self._db, self._media_dir, self._speech)
         try:

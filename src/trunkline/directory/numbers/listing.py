@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 
 from trunkline.contract.columns import field, listed, optional_field
 from trunkline.db.query import Column, ColumnType, Listing
-from trunkline.db.query.columns import array, nested
+from trunkline.db.query.columns import array, column, nested
 
 _NUMBER = ColumnType.NUMBER
 _STRING = ColumnType.STRING
@@ -80,6 +80,41 @@ VIRTUAL_NUMBERS = Listing(
         ),
     ),
 )
+
+NUMBERS_FOR_PEOPLE = Listing(
+    name="numbers_for_people",
+    table="virtual_numbers v",
+    joins="left join trunks t on t.account_id = v.account_id and t.trunk_id = v.trunk_id",
+    where="v.account_id = %(account_id)s",
+    order="v.virtual_number_id",
+    columns=(
+        column(_NUMBER, "id", "v.virtual_number_id", "filter sort default"),
+        column(_STRING, "phone_number", "v.phone_number", "filter sort default"),
+        column(_STRING, "name", "v.name", "filter sort default"),
+        column(_STRING, "comment", "v.comment", "default"),
+        column(_STRING, "status", "v.status", "default"),
+        column(_BOOLEAN, "is_verified", "v.is_verified", "default"),
+        column(_STRING, "trunk", "t.key", "default"),
+        column(_STRING, "trunk_name", "coalesce(nullif(t.name, ''), t.key)", "default"),
+        column(
+            _STRING,
+            "scenario",
+            "(select s.key from call_processing_rules r join scenarios s using (account_id, scenario_id)"
+            " where r.account_id = v.account_id and r.virtual_number_id = v.virtual_number_id"
+            " order by r.position, r.call_processing_rule_id limit 1)",
+            "default",
+        ),
+        column(
+            _STRING,
+            "answers",
+            "(select string_agg(s.name, E'\\n' order by r.position, r.call_processing_rule_id)"
+            " from call_processing_rules r join scenarios s using (account_id, scenario_id)"
+            " where r.account_id = v.account_id and r.virtual_number_id = v.virtual_number_id and r.is_active)",
+            "default",
+        ),
+    ),
+)
+"""Numbers with what carries and answers their calls; no method of an API has it."""
 
 MAY_BE_ENABLED = """
     i.account_id in (0, %(account_id)s,

@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from trunkline.core.errors import InUse
 from trunkline.core.phone import in_full
-from trunkline.db.pool import Connection, Database, Row
+from trunkline.db.pool import Connection, Database, Row, whole_installation
 from trunkline.db.rows import one_at_a_time
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
+
+
+async def is_only_account(database: Database) -> bool:
+    """Whether the installation has one account: then its numbers can be nobody else's, and who administers the account
+    administers the installation."""
+    async with database.connection() as connection, whole_installation(connection):
+        cursor = await connection.execute(
+            "select count(*) as count from accounts where account_id <> %s", (SYSTEM_ACCOUNT_ID,)
+        )
+        row = await cursor.fetchone()
+    return row is not None and row["count"] == 1
 
 
 async def assign(database: Database, account_id: int, phone_number: str, *, take: bool = False) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Connection, Row, whole_installation
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID, TrunkMode
 from trunkline.directory.trunks.addresses import (
@@ -35,6 +37,20 @@ class TrunkProblem:
     def message(self) -> str:
         option = f" --account {self.account_id}" if self.account_id else ""
         return f"{self.address} {self.problem.value}{REMEDY.format(address=self.address, option=option)}"
+
+
+def check_own_trunk(mode: str, addresses: Sequence[str], *, is_only_account: bool) -> None:
+    """Whether an account may add such a trunk by itself. An address that identifies a trunk takes the calls that come from
+    it, so where there are several accounts the administrator of the installation adds these trunks.
+
+    :raises InvalidInput: it may not.
+    """
+    if is_only_account or (mode == TrunkMode.REGISTER and not addresses):
+        return
+    raise InvalidInput(
+        "The administrator of the installation adds trunks that are identified by address: `trunkline apply`.",
+        field="addresses" if mode == TrunkMode.REGISTER else "mode",
+    )
 
 
 async def problems_of_trunk(
