@@ -13,7 +13,7 @@ from trunkline.accounts.permissions import Role
 from trunkline.console.setup.first_steps import ACCOUNT, ANSWER, START, steps_of
 from trunkline.reports.first_steps import FirstSteps
 
-EMPTY = FirstSteps(FIRST_NAME, False, False, True, False, False, None)
+EMPTY = FirstSteps(FIRST_NAME, False, True, False, False, None)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,6 @@ EMPTY = FirstSteps(FIRST_NAME, False, False, True, False, False, None)
     [
         ({}, []),
         ({"company": "Sample Ltd"}, [0]),
-        ({"has_trunk": True}, []),
         ({"has_number": True, "all_numbers_answered": False}, [1]),
         ({"has_number": True}, [1, 4]),
         ({"has_employee": True, "has_phone": True}, [2, 3]),

@@ -9,7 +9,6 @@ from trunkline.db.pool import Database
 _STATEMENT = """
 select
     a.name as company,
-    exists (select from trunks t where t.account_id = a.account_id and t.is_active) as has_trunk,
     exists (select from virtual_numbers v where v.account_id = a.account_id and v.status = 'active') as has_number,
     not exists (select from virtual_numbers v where v.account_id = a.account_id and v.status = 'active'
         and not exists (select from call_processing_rules r where r.account_id = v.account_id
@@ -34,7 +33,6 @@ class FirstSteps:
     """
 
     company: str
-    has_trunk: bool
     has_number: bool
     all_numbers_answered: bool
     has_employee: bool
