@@ -127,6 +127,9 @@ class Switch:
         self.commands.append((account_id, name, params))
         return {"call_session_id": 1}
 
+    async def status(self) -> dict[str, Any]:
+        return {}
+
     async def command_json(
         self, account_id: int, name: str, params: dict[str, Any], *, request_id: str
     ) -> bytes:
