@@ -33,6 +33,7 @@ from trunkline.telephony.config import (
     EngineSecrets,
     LineConfig,
     NumberFormat,
+    SiteConfig,
     TrunkConfig,
     TrunkMode,
     TrunkTransport,
@@ -102,7 +103,8 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
 class RefusedRow:
     """A row of an account that cannot be part of the engine's configuration, and so is left out of it.
 
-    :ivar entity: ``sip_line``, ``trunk``, ``virtual_number`` (its route while no switch is connected) or ``media_file``.
+    :ivar entity: ``sip_line``, ``trunk``, ``site``, ``virtual_number`` (its route while no switch is connected) or
+        ``media_file``.
     :ivar name: of the row, as shown to the account.
     """
 
@@ -152,6 +154,14 @@ def account_config(account: directory_model.Account, identification: Identificat
         "media_file",
         ((one.media_file_id, one.name, partial(MediaPath, str(one.path))) for one in account.media.values()),
     )
+    sites = rows.made(
+        "site",
+        (
+            (one.site_id, one.domain_name, partial(SiteConfig.of, one.site_id, one.ha1_md5, one.ha1_sha256))
+            for one in account.sites.values()
+            if one.phone_scenario_id is not None and one.ha1_md5 and account.is_active
+        ),
+    )
     defaults = []
     for number in account.numbers.values():
         line = account.lines.get(number.default_sip_line_id or 0)
@@ -169,6 +179,7 @@ def account_config(account: directory_model.Account, identification: Identificat
         hold_music,
         emergency=routes.all,
         watched=_watched(account),
+        sites=sites,
     )
     return AccountConfig(directory, tuple(rows.refused))
 

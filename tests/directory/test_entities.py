@@ -49,7 +49,12 @@ LEFT_OUT = {
         "switched_off_reason",  # what its deliveries found
     },
     "employees": {"status_id"},  # follows from the status
-    "sites": {"parent_id"},  # no method sets it
+    "sites": {
+        "parent_id",  # no method sets it
+        "phone_ha1_md5",  # a credential that is made when a visitor calls
+        "phone_ha1_sha256",
+        "phone_renewed_at",
+    },
     "campaigns": {"type", "engine", "static_utm"},  # of integrated campaigns, which no method makes
     "crm_accounts": {  # progress of loading
         "last_deals_load_time", "deals_load_state", "deals_load_error", "last_leads_load_time", "leads_load_state"

@@ -62,6 +62,10 @@ COMMANDS = {
         "Planfix: create its notifications and its user; check what it needs.",
     ),
     "hubspot": ("trunkline.cli.hubspot", "HubSpot: connect an account, check it, map employees to owners."),
+    "site": (
+        "trunkline.cli.site",
+        "Websites whose visitors may call: settings, what pages need, the last calls.",
+    ),
     "contract": ("trunkline.cli.contract", "Show the coverage of the API contract."),
     "demo": ("trunkline.cli.demo", "Show the product with a demo company and simulated phones."),
 }

@@ -84,10 +84,15 @@ class Ha1(EngineValue):
 
 
 class EndpointName(EngineValue):
-    """Name of a peer in the engine: a line, the browsers of a line, or a trunk."""
+    """Name of a peer in the engine: a line, the browsers of a line, the visitors of a website, or a trunk."""
 
-    what, form = "endpoint", "a login, web-<login> or trunk-<id>"
-    pattern = re.compile(r"(?:web-)?[0-9]{1,32}|trunk-[0-9]{1,19}(?:-ip)?")
+    what, form = "endpoint", "a login, web-<login>, site-<id> or trunk-<id>"
+    pattern = re.compile(r"(?:web-)?[0-9]{1,32}|site-[0-9]{1,19}|trunk-[0-9]{1,19}(?:-ip)?")
+
+
+class SiteId(EngineValue):
+    what, form = "id of a website", "digits"
+    pattern = re.compile(r"[0-9]{1,19}")
 
 
 # --- trunks ------------------------------------------------------------------------------------------------

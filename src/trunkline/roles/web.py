@@ -20,9 +20,10 @@ from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.events.feed import CallFeed
 from trunkline.provisioning.phones import Phones
 from trunkline.recordings.library import Library
-from trunkline.roles.common import database
+from trunkline.roles.common import database, until_stopped
 from trunkline.roles.health import Health
 from trunkline.runtime import postgres, secrets
+from trunkline.site.application import Site
 from trunkline.speech import EspeakSpeech
 
 _COMMAND_MS = 20_000
@@ -76,7 +77,8 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             report_database=report_db,
             upload_database=upload_db,
         )
-        app = build_app(services, feed=feed, routes=[*routes, *console.routes(services)])
+        site = Site(services)
+        app = build_app(services, feed=feed, routes=[*routes, *console.routes(services), *site.routes()])
         await stack.enter_async_context(serving(app, settings))
         health.ready()
-        await stopped.wait()
+        await until_stopped(stopped, calls_back=site.call_backs.run())

@@ -53,6 +53,7 @@ from trunkline.roles.health import Health
 from trunkline.roles.installation_alarms import run_alarms
 from trunkline.roles.weak_passwords import run_weak_passwords
 from trunkline.runtime import postgres, secrets
+from trunkline.site import requests as site_requests
 from trunkline.speech.espeak import EspeakSpeech
 from trunkline.uploads import worker as uploads_worker
 from trunkline.voicemail import mailboxes
@@ -171,6 +172,7 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
             await mailboxes.prune(db)
             await installation_alarms.prune(db)
             await browser_lines.end_expired(db)
+            await site_requests.prune(db)
         except (TrunklineError, psycopg.Error) as error:
             _log.warning(
                 "housekeeping_failed",

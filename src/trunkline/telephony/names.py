@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.core.engine_values import EndpointName
-from trunkline.telephony.config.model import TRUNK_PREFIX
+from trunkline.telephony.config.model import SITE_PREFIX, TRUNK_PREFIX
 from trunkline.telephony.config.pjsip import BROWSER_PREFIX
 from trunkline.telephony.port import Endpoint, EndpointKind
 
@@ -19,7 +19,9 @@ def endpoint_of_channel(name: str) -> Endpoint | None:
 
 
 def endpoint_of(name: str) -> Endpoint:
-    """A line for ``1001`` and ``web-1001``, a trunk for ``trunk-7``."""
+    """A line for ``1001`` and ``web-1001``, a trunk for ``trunk-7``, a website for ``site-9``."""
     if name.startswith(TRUNK_PREFIX):
         return Endpoint(EndpointKind.TRUNK, EndpointName(name))
+    if name.startswith(SITE_PREFIX):
+        return Endpoint(EndpointKind.SITE, EndpointName(name))
     return Endpoint(EndpointKind.LINE, EndpointName(name.removeprefix(BROWSER_PREFIX)))

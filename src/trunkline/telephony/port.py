@@ -39,11 +39,13 @@ Bridge = NewType("Bridge", str)
 class EndpointKind(StrEnum):
     LINE = "line"
     TRUNK = "trunk"
+    SITE = "site"
+    """Browsers of the visitors of a website. They are never called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A configured peer: a SIP line by its login (``0160001``), or a trunk as ``trunk-<id>``."""
+    """A configured peer: a SIP line by its login (``0160001``), a trunk as ``trunk-<id>``, or a website as ``site-<id>``."""
 
     kind: EndpointKind
     name: EndpointName

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg.types.json import Jsonb
 
-from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.core.errors import InvalidInput, NotFound, TooExpensive
 from trunkline.db.pool import Connection, Database
 from trunkline.db.rows import insert, transaction
 from trunkline.uploads import campaigns, checks, conversation
@@ -203,3 +203,69 @@ def channel(session: Mapping[str, Any]) -> str:
     if session.get("search_engine") or session.get("search_query"):
         return "organic"
     return "referral" if session.get("referrer") else "direct"
+
+
+IDLE_MINUTES = 30
+"""After the last page of a visit, the next one begins another visit."""
+MOST_HITS = 200
+"""Pages of a visit that are kept."""
+
+_ADD_HIT = """
+update visitor_sessions v set duration = greatest(v.duration, extract(epoch from now() - v.date_time)::int),
+    hits = case when jsonb_array_length(v.hits) < %(most)s then v.hits || %(hit)s else v.hits end,
+    extra = v.extra || jsonb_build_object('exit_page', %(url)s::text)
+where v.account_id = %(account_id)s and v.visitor_session_id = %(session_id)s
+    and v.date_time + make_interval(secs => v.duration) > now() - make_interval(mins => %(idle)s)
+"""
+
+
+async def begin_session(
+    db: Database, account_id: int, session: Mapping[str, Any], visitor_id: int | None
+) -> tuple[int, int]:
+    """Keep a visit that begins now, of a website of ours; ids of the visitor and the visit.
+
+    :param session: fields as of an uploaded one, with ``site_id``, ``is_visitor_new`` and ``visitor_ip_address``.
+    :param visitor_id: None: a new visitor.
+    """
+    try:
+        [campaign_id] = await campaigns.campaigns_of(
+            db, account_id, [campaigns.Visit(session["site_id"], campaign_parameters(session))]
+        )
+    except TooExpensive:
+        campaign_id = None
+    url = session.get("entrance_page_url")
+    row = {
+        "site_id": session["site_id"],
+        "campaign_id": _NO_CAMPAIGN if campaign_id is None else campaign_id,
+        "is_visitor_new": session["is_visitor_new"],
+        "date_time": datetime.now(UTC),
+        "hits": Jsonb([_hit(url)] if url else []),
+        "extra": Jsonb(_extra(session)),
+        **({} if visitor_id is None else {"visitor_id": visitor_id}),
+    }
+    async with transaction(db) as connection:
+        session_id = await insert(connection, "visitor_sessions", "visitor_session_id", account_id, row)
+        cursor = await connection.execute(
+            "select visitor_id from visitor_sessions where account_id = %s and visitor_session_id = %s",
+            (account_id, session_id),
+        )
+        made = await cursor.fetchone()
+    assert made is not None
+    return int(made["visitor_id"]), session_id
+
+
+async def add_hit(db: Database, account_id: int, visitor_session_id: int, url: str) -> bool:
+    """A further page of a visit; False: the visit is over, or not there."""
+    params = {
+        "account_id": account_id,
+        "session_id": visitor_session_id,
+        "hit": Jsonb([_hit(url)]),
+        "url": url,
+        "most": MOST_HITS,
+        "idle": IDLE_MINUTES,
+    }
+    return await db.execute(_ADD_HIT, params) > 0
+
+
+def _hit(url: str) -> dict[str, Any]:
+    return {"hit_time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "hit_duration": None, "hit_url": url}

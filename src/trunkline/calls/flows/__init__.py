@@ -14,6 +14,7 @@
 ``queueing``          a contact waits in a queue, and agents are called for it
 ``external_decision`` another system decides what happens to a call; ``external_question`` asks it
 ``mailbox``           an employee listens to a mailbox by phone, changes the PIN, records the greeting
+``site_calls``        calls that visitors of a website ask for
 ``parking``           contacts in slots, taken by any phone of the account
 ``employee_settings`` codes by which an employee changes an own setting
 ``engine_connect``    what the engine rings and connects by itself, and how that ends

@@ -12,6 +12,7 @@ The plan of such a session (stored in SESSION_STARTED) has the parties and their
 
     party: {"kind": "employee", "employee_id", "phone_ids"} | {"kind": "contact" | "operator", "number"}
            | {"kind": "line", "sip_line_id", "number"} | {"kind": "scenario", "scenario_id"}
+           | {"kind": "group", "group_id"}
 
 Without messages before the talk, the engine connects the two. Otherwise the switch controls both
 channels, and joins them in its own bridge when each message has been played (or at once, if requested). Source of
@@ -20,6 +21,7 @@ the behaviour: pages of the ``start.*`` methods; a message by text to speech is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +86,10 @@ class StartCall:
     api_request_id: int | None = None
     plan: dict[str, Any] = field(default_factory=dict)
     """The rest of the plan, see above."""
+    visit: Mapping[str, Any] = field(default_factory=dict)
+    """Of a website, by the wire names of the reports."""
+    visitor_name: str = ""
+    """Of a contact whom the address book does not have."""
 
 
 def open_call(request: StartCall, context: CallContext, call_session_id: int, at: Instant) -> Decision:
@@ -102,7 +108,8 @@ def open_call(request: StartCall, context: CallContext, call_session_id: int, at
             "virtual_phone_number": request.number.phone_number,
             "contact_phone_number": request.contact,
             "contact_id": contact.contact_id if contact else None,
-            "contact_full_name": contact.full_name if contact else None,
+            "contact_full_name": contact.full_name if contact else request.visitor_name or None,
+            **({"visit": dict(request.visit)} if request.visit else {}),
             "operator_phone_number": request.operator,
             "external_id": request.external_id,
             **({"lead_id": request.lead_id} if request.lead_id is not None else {}),
@@ -255,7 +262,7 @@ def _call_first(decision: Decision) -> None:
     session = decision.session
     first = plan_of(session)["first"]
     tried_before = any(leg.channel for leg in session.legs.values())
-    again = first["kind"] in ("employee", "scenario")
+    again = first["kind"] in ("employee", "scenario", "group")
     dial_targets, seconds = dial_targets_for(decision, first) if again or not tried_before else ([], 0)
     if dial_targets:
         _originate(decision, dial_targets, plan_of(session).get("dialing_timeout") or seconds)

@@ -55,7 +55,7 @@ from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
 from trunkline.core import not_recorded
 from trunkline.core.clock import Instant
 from trunkline.core.phone import normalise
-from trunkline.directory.model import HangupCause, Operation, ShownNumber, VirtualNumber
+from trunkline.directory.model import HangupCause, Operation, Scenario, ShownNumber, VirtualNumber
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
@@ -119,6 +119,12 @@ def begin(decision: Decision, number: VirtualNumber | None) -> None:
     if scenario is None:
         refuse(decision, contact, Reason.NO_ACTIVE_SCENARIO)
         return
+    enter(decision, scenario)
+
+
+def enter(decision: Decision, scenario: Scenario) -> None:
+    """The contact is led through this scenario."""
+    context = decision.context
     decision.enter_scenario(scenario)
     perform(decision, interpreter.decide_first(context.account, scenario, context, caller_of(decision)))
 

@@ -12,13 +12,16 @@ from trunkline.calls.flows.dialing import DialTarget
 from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.session import Role, Session
 from trunkline.calls.states import ClickToCall
+from trunkline.directory.model import Operation, OperationKind
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
 from trunkline.routing.branches import Caller
 from trunkline.routing.decisions import Candidate, Play, Ring, RingOutside, RoutingDecision, Skipped
+from trunkline.routing.ringing import ring_operation
 from trunkline.telephony.port import Endpoint, Target
 
 RING_SECONDS_OUTSIDE = 60
+RING_SECONDS_GROUP = 20
 
 DialTargets = tuple[list[DialTarget], int]
 """The targets to dial at once, and the seconds; empty = no (further) targets."""
@@ -38,6 +41,8 @@ def dial_targets_for(decision: Decision, party: dict[str, Any]) -> DialTargets:
             return _line(decision, party)
         case "scenario":
             return _scenario(decision, party)
+        case "group":
+            return _group(decision, party)
         case _:
             return _number(decision, party)
 
@@ -145,6 +150,23 @@ def _employee(decision: Decision, party: dict[str, Any]) -> DialTargets:
         if dial_targets:
             return dial_targets, phone.dial_time
     return [], 0
+
+
+def _group(decision: Decision, party: dict[str, Any]) -> DialTargets:
+    """Whom a group rings next, by its strategy."""
+    context = decision.context
+    settings = {"group_id": party["group_id"], "ring_seconds": RING_SECONDS_GROUP}
+    operation = Operation(0, "group", "", OperationKind.FORWARD_GROUP, settings)
+    tried = {leg.employee_id for leg in decision.session.attempts() if leg.employee_id is not None}
+    ring = ring_operation(context.account, operation, context, tried, (), _caller(decision))
+    if not isinstance(ring, Ring):
+        return [], 0
+    for skipped in ring.skipped:
+        decision.record_skipped(skipped)
+    targets = dialing.candidate_dial_targets(
+        decision, ring.candidates, _shown_to_us(decision), _name_shown_to_us(decision)
+    )
+    return targets, ring.ring_seconds
 
 
 def _scenario(decision: Decision, party: dict[str, Any]) -> DialTargets:

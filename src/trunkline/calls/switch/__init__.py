@@ -15,6 +15,7 @@ Commands of the APIs
 --------------------------------------------------------------------------------------------------------------
 ``rpc_server``        accepts commands from other processes; ``rpc_client`` is the other end
 ``command_handler``   commands on live calls
+``site_commands``     websites whose visitors may call; ``browser_tickets`` has what their browsers dial
 ``number_chooser``    which virtual number a call that the API starts uses
 --------------------  ---------------------------------------------------------------------------------------
 Queues

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import ConnectTargets, OriginateLeg
-from trunkline.calls.flows import inbound, outbound
+from trunkline.calls.flows import inbound, outbound, site_calls
+from trunkline.calls.flows.site_calls import BrowserCall
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.session import Session
 from trunkline.calls.states import Dialling, Incoming
+from trunkline.calls.switch.browser_tickets import BrowserTickets
 from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.core import metrics
 from trunkline.core.disk import DiskLevel
 from trunkline.core.log import get_logger
-from trunkline.directory.model import Account, Directory, SipLine
+from trunkline.directory.model import Account, Directory, SipLine, Site
 from trunkline.directory.trunks.call_owner import CallOwner, called_number, owner_of_call
 from trunkline.routing.emergency import emergency_number
 from trunkline.telephony.port import Arrived, Endpoint, EndpointKind
@@ -33,6 +35,8 @@ _log = get_logger("calls")
 _REMEDIES = {
     "no_account": "no account with this trunk has the called number verified, or the engine has an old directory: see"
     " `trunkline numbers claims`",
+    "no_ticket": "no action is needed for single ones: a page of a website called too late, or the switch was restarted;"
+    " many from one address are somebody who tries: see `trunkline ban`",
     "event_buffer_full": "PostgreSQL has stored no events for too long: see `trunkline status` and the log of postgres",
     "disk_full": "free space on the disk of the data folder: see `trunkline status`",
     "too_many_channels": "the account has its share of the channels: raise engine.max_channels and the range of"
@@ -49,7 +53,15 @@ class FromLine:
     line: SipLine
 
 
-Origin = FromLine | CallOwner
+@dataclass(frozen=True, slots=True)
+class FromSite:
+    """A call of a browser, of a visitor of one of the account's websites."""
+
+    account: Account
+    site: Site
+
+
+Origin = FromLine | FromSite | CallOwner
 
 
 def origin_of(directory: Directory, arrived: Arrived, sharing: Mapping[int, frozenset[int]]) -> Origin | None:
@@ -60,14 +72,28 @@ def origin_of(directory: Directory, arrived: Arrived, sharing: Mapping[int, froz
     if arrived.endpoint.kind is EndpointKind.LINE:
         found = directory.line(arrived.endpoint.name)
         return FromLine(*found) if found is not None else None
+    if arrived.endpoint.kind is EndpointKind.SITE:
+        site = directory.site(int(arrived.endpoint.name.removeprefix("site-")))
+        return FromSite(*site) if site is not None else None
     trunk_id, by_address = trunk_of(arrived.endpoint)
     same_address = sharing.get(trunk_id, frozenset({trunk_id})) if by_address else None
     return owner_of_call(directory, trunk_id, arrived.called, same_address)
 
 
-def open_call(origin: Origin, arrived: Arrived, context: LiveContext, call_session_id: int) -> Decision:
-    """Begin the call and decide what happens with it."""
+def open_call(
+    origin: Origin,
+    arrived: Arrived,
+    context: LiveContext,
+    call_session_id: int,
+    announced: BrowserCall | None = None,
+) -> Decision:
+    """Begin the call and decide what happens with it.
+
+    :param announced: of a call of a browser.
+    """
     match origin:
+        case FromSite(_, site):
+            return site_calls.open_browser_call(arrived, site, announced, context, call_session_id)
         case FromLine(_, line):
             return outbound.open_call(arrived, line, context, call_session_id)
         case CallOwner(_, number, trunk_id):
@@ -77,6 +103,8 @@ def open_call(origin: Origin, arrived: Arrived, context: LiveContext, call_sessi
 def adopt(origin: Origin, arrived: Arrived, context: LiveContext, call_session_id: int) -> Decision:
     """Begin the session of a call that continues without the switch."""
     match origin:
+        case FromSite(_, site):
+            return site_calls.adopt(arrived, site, None, context, call_session_id)
         case FromLine(_, line):
             return outbound.adopt(arrived, line, context, call_session_id)
         case CallOwner(_, number, trunk_id):
@@ -123,6 +151,8 @@ class Arrivals:
         self._admission = admission
         self._disk = disk
         self._clock = clock
+        self.tickets = BrowserTickets(clock)
+        """Of calls of browsers."""
         self._setups: dict[int, float] = {}
         """By session: when a call arrived that rings a phone at once, until it does."""
         self._opened: set[int] = set()
@@ -144,7 +174,9 @@ class Arrivals:
                 self._switch.refuse_channel(arrived.channel)
                 return
             call_session_id = self._switch.id_of(arrived.channel) or self._switch.next_id()
-            decision = open_call(origin, arrived, self._switch.context(origin.account), call_session_id)
+            context = self._switch.context(origin.account)
+            announced = self._announced(origin, arrived)
+            decision = open_call(origin, arrived, context, call_session_id, announced)
         except Exception:
             self._switch.refuse_channel(arrived.channel)  # an internal error, without effect on the call
             raise
@@ -158,6 +190,10 @@ class Arrivals:
         if origin is not None and is_emergency(origin, arrived):
             has_room = self._admission.has_room_for_emergency(origin.account.account_id)
             return None if has_room else "too_many_channels"
+        if isinstance(origin, FromSite) and not self.tickets.is_good(
+            arrived.called, origin.account.account_id, origin.site.site_id
+        ):
+            return "no_ticket"
         if self._writer.full:
             return "event_buffer_full"
         if self._disk() >= DiskLevel.NO_CALLS:
@@ -165,6 +201,11 @@ class Arrivals:
         if origin is not None and not self._admission.has_room(origin.account.account_id):
             return "too_many_channels"
         return None
+
+    def _announced(self, origin: Origin, arrived: Arrived) -> BrowserCall | None:
+        if not isinstance(origin, FromSite):
+            return None
+        return self.tickets.take(arrived.called, origin.account.account_id, origin.site.site_id)
 
     def _log_refusal(self, arrived: Arrived, origin: Origin | None, reason: str) -> None:
         metrics.CALLS_REFUSED.labels(reason).inc()

@@ -20,7 +20,7 @@ import orjson
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Effect, OriginateLeg
-from trunkline.calls.flows import start_requests, talk_options
+from trunkline.calls.flows import site_calls, start_requests, talk_options
 from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.live_view import agent_answer, agent_call, call_in_progress, live_call
 from trunkline.calls.records.event_writer import EventWriter
@@ -30,6 +30,7 @@ from trunkline.calls.switch.executor import EffectExecutor, EffectOutcome
 from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.queue_commands import QUEUE_COMMANDS, WRITE_TIMEOUT_SECONDS, execute_queue_command
 from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.switch.site_commands import CALL_BACK, SITE_COMMANDS, execute_site_command
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
 from trunkline.core.errors import (
@@ -58,6 +59,9 @@ if TYPE_CHECKING:
     from trunkline.calls.switch.switch import Switch
 
 _log = get_logger("calls")
+
+STARTS = {**start_requests.STARTS, CALL_BACK: site_calls.start_site_callback}
+"""Commands that start a call, by name."""
 
 START_TIMEOUT_SECONDS = 4.0
 """How long a start waits for the database to store its first events; afterwards it is refused, and nobody is called."""
@@ -136,8 +140,10 @@ class CommandHandler:
         if name == CHECK:
             self._check(account_id, params["command"], params)
             return {}
-        if name in start_requests.STARTS:
+        if name in STARTS:
             return await self._start_call(account_id, name, params)
+        if name in SITE_COMMANDS:
+            return execute_site_command(self._switch, account_id, name, params)
         if name in QUEUE_COMMANDS:
             return await execute_queue_command(self._switch.queues, account_id, name, params)
         if name not in commands.COMMANDS and name not in ("list_talk_options", "call_talk_option"):
@@ -292,7 +298,7 @@ class CommandHandler:
 
         :raises TrunklineError: as the command.
         """
-        if name in start_requests.STARTS:
+        if name in STARTS:
             self._checked_start(account_id, name, params)
             return
         session = self._live_session(account_id, params["call_session_id"])
@@ -374,7 +380,7 @@ class CommandHandler:
         if not self._admission.has_room(account_id):
             raise self._admission.too_many_channels(account_id)
         params = self._with_defaults(account, name, params)
-        request = start_requests.STARTS[name](account, params)
+        request = STARTS[name](account, params)
         if name == "start_agent_call":
             start_requests.check_device(request, self._switch.context(account))
         self._check_limits(account, request.contact)

@@ -69,6 +69,7 @@ REPEATABLE = frozenset(
         "list_agents",
         "list_queues",
         "list_queues_live",
+        "site_state",
         *LISTS,
     }
 )

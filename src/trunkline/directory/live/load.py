@@ -107,6 +107,10 @@ _STATEMENTS: Mapping[str, str] = {
     "contact_groups": """
         select account_id, contact_group_id, name from contact_groups
         where account_id = any(%(accounts)s) and not is_system""",
+    "sites": """
+        select account_id, site_id, domain_name, phone_scenario_id, callback_scenario_id, calls_number_id,
+               calls_schedule_id, calls_abroad, calls_at_once, phone_ha1_md5, phone_ha1_sha256
+        from sites where account_id = any(%(accounts)s) and calls_enabled and services_enabled""",
     "talk_options": "select * from talk_options where account_id = any(%(accounts)s) order by button",
     "blacklist": """
         select account_id, phone_number from blacklist where account_id = any(%(accounts)s)
@@ -316,6 +320,20 @@ def _account(
         allowed_addresses=tuple(each["network"] for each in rows["allowed_addresses"]),
         default_virtual_number_id=row["default_virtual_number_id"],
         outgoing_limits={each["sip_line_id"]: _limits(each) for each in rows["outgoing_limits"]},
+        sites={each["site_id"]: _site(each) for each in rows["sites"]},
+    )
+
+
+def _site(row: Row) -> model.Site:
+    return _made(
+        model.Site,
+        row,
+        number_id=row["calls_number_id"],
+        schedule_id=row["calls_schedule_id"],
+        abroad=row["calls_abroad"],
+        at_once=row["calls_at_once"],
+        ha1_md5=row["phone_ha1_md5"],
+        ha1_sha256=row["phone_ha1_sha256"],
     )
 
 

@@ -48,6 +48,7 @@ from trunkline.directory.model.scenarios import (
     TalkOptionKind,
     UsualEmployee,
 )
+from trunkline.directory.model.sites import Site
 
 __all__ = [
     "SYSTEM_ACCOUNT_ID",
@@ -82,6 +83,7 @@ __all__ = [
     "Schedule",
     "ShownNumber",
     "SipLine",
+    "Site",
     "Srtp",
     "Strategy",
     "Tag",

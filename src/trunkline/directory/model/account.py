@@ -16,6 +16,7 @@ from trunkline.directory.model.numbers import NumberStatus, VirtualNumber
 from trunkline.directory.model.people import Employee, Group
 from trunkline.directory.model.queues import AgentProfile, CallQueue
 from trunkline.directory.model.scenarios import Scenario, Schedule, TalkOption
+from trunkline.directory.model.sites import Site
 
 GREETING = "greeting_"
 """How the keys of media files begin that are greetings of mailboxes; the extension follows."""
@@ -75,6 +76,9 @@ class Account:
     """As chosen; :attr:`default_number` also answers when none was."""
     outgoing_limits: Mapping[int, OutgoingLimits] = field(default_factory=dict)
     """By id of the line; 0 = the account's own."""
+
+    sites: Mapping[int, Site] = field(default_factory=dict)
+    """Websites whose visitors may ask for calls."""
 
     _numbers_by_phone: Mapping[str, VirtualNumber] = field(init=False, repr=False, compare=False)
     _lines_by_login: Mapping[str, SipLine] = field(init=False, repr=False, compare=False)
@@ -229,6 +233,7 @@ class Directory:
     _numbers: Mapping[str, tuple[Account, VirtualNumber]] = field(init=False, repr=False, compare=False)
     _lines: Mapping[str, tuple[Account, SipLine]] = field(init=False, repr=False, compare=False)
     _trunks: Mapping[int, tuple[Account, Trunk]] = field(init=False, repr=False, compare=False)
+    _sites: Mapping[int, tuple[Account, Site]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         index = object.__setattr__
@@ -241,6 +246,7 @@ class Directory:
         )
         index(self, "_lines", {line.phone_number: (a, line) for a in accounts for line in a.lines.values()})
         index(self, "_trunks", {t.trunk_id: (a, t) for a in accounts for t in a.trunks.values()})
+        index(self, "_sites", {s.site_id: (a, s) for a in accounts for s in a.sites.values()})
 
     def with_accounts(self, changed: Mapping[int, Account], gone: Iterable[int] = ()) -> Directory:
         """With some accounts in place of those of the same id, and without some; the indexes of the others are kept."""
@@ -248,6 +254,7 @@ class Directory:
         put = object.__setattr__
         accounts = dict(self.accounts)
         numbers, lines, trunks = dict(self._numbers), dict(self._lines), dict(self._trunks)
+        sites = dict(self._sites)
         for account_id in [*gone, *changed]:
             old = accounts.pop(account_id, None)
             if old is None:
@@ -255,15 +262,18 @@ class Directory:
             _drop(numbers, account_id, (n.phone_number for n in old.numbers.values()))
             _drop(lines, account_id, (line.phone_number for line in old.lines.values()))
             _drop(trunks, account_id, (t.trunk_id for t in old.trunks.values()))
+            _drop(sites, account_id, (s.site_id for s in old.sites.values()))
         for account_id, new in changed.items():
             accounts[account_id] = new
             numbers |= {n.phone_number: (new, n) for n in _verified_numbers(new)}
             lines |= {line.phone_number: (new, line) for line in new.lines.values()}
             trunks |= {t.trunk_id: (new, t) for t in new.trunks.values()}
+            sites |= {s.site_id: (new, s) for s in new.sites.values()}
         put(made, "accounts", MappingProxyType(accounts))
         put(made, "_numbers", numbers)
         put(made, "_lines", lines)
         put(made, "_trunks", trunks)
+        put(made, "_sites", sites)
         return made
 
     def number(self, phone: str) -> tuple[Account, VirtualNumber] | None:
@@ -273,6 +283,10 @@ class Directory:
     def line(self, login: str) -> tuple[Account, SipLine] | None:
         """Whose line logs in with this name."""
         return self._lines.get(login)
+
+    def site(self, site_id: int) -> tuple[Account, Site] | None:
+        """The website with this id, whose visitors may ask for calls."""
+        return self._sites.get(site_id)
 
     def trunk(self, trunk_id: int) -> tuple[Account, Trunk] | None:
         return self._trunks.get(trunk_id)

@@ -31,6 +31,17 @@ DEFAULTS: Mapping[str, Any] = {
     "widget_link": None,
     "show_visitor_id": None,
     "child_customer_id": None,
+    "calls_enabled": False,
+    "origins": [],
+    "phone_scenario_id": None,
+    "callback_scenario_id": None,
+    "calls_number_id": None,
+    "calls_schedule_id": None,
+    "calls_abroad": False,
+    "calls_at_once": 5,
+    "calls_per_minute": 10,
+    "calls_per_number": 3,
+    "calls_per_address": 5,
 }
 """Default values of a site, also for null in an update."""
 

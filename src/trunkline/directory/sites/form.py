@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from psycopg.types.json import Jsonb
 from pydantic import AfterValidator, Field
 
+from trunkline.core.setting_types import Origin
 from trunkline.db.pool import Row
 from trunkline.directory.forms.entity import Elsewhere, Entity, Json, Kept, ReadContext, Refers
-from trunkline.directory.forms.fields import Item, Key, Phone, Title, once, one_of
+from trunkline.directory.forms.fields import Item, Key, Phone, Title, in_order, once, one_of
 from trunkline.directory.sites.rules import (
     FIRST_BLOCK,
+    MAX_CALLS_AT_ONCE,
+    MAX_CALLS_PER_ADDRESS,
+    MAX_CALLS_PER_MINUTE,
+    MAX_CALLS_PER_NUMBER,
     MAX_DAYS,
     MAX_INDUSTRY,
     MAX_PERIOD,
@@ -66,6 +71,26 @@ class SiteForm(Item):
     show_visitor_id: Annotated[VisitorIdForm | None, Json()] = None
     child_customer_id: int | None = None
     """Account of the client for whom an agent made it."""
+    calls_enabled: bool = False
+    """Whether its pages may ask for calls: with the browser, or to be called back."""
+    origins: Annotated[tuple[Origin, ...], AfterValidator(in_order)] = ()
+    """Of pages that may ask; none: the domain over HTTPS, with and without www."""
+    phone_scenario: Annotated[Key | None, Refers("scenarios", "phone_scenario_id")] = None
+    """Of calls from browsers."""
+    callback_scenario: Annotated[Key | None, Refers("scenarios", "callback_scenario_id")] = None
+    """Whom it rings calls visitors back."""
+    calls_number: Annotated[Phone | None, Refers("virtual_numbers", "calls_number_id")] = None
+    """Caller id of call-backs."""
+    calls_schedule: Annotated[Key | None, Refers("schedules", "calls_schedule_id")] = None
+    """When calls are possible; None: always."""
+    calls_abroad: bool = False
+    """Whether numbers of other countries may be called back."""
+    calls_at_once: Annotated[int, Field(ge=1, le=MAX_CALLS_AT_ONCE)] = 5
+    calls_per_minute: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_MINUTE)] = 10
+    calls_per_number: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_NUMBER)] = 3
+    """In 24 hours."""
+    calls_per_address: Annotated[int, Field(ge=1, le=MAX_CALLS_PER_ADDRESS)] = 5
+    """In an hour."""
     weights: Annotated[dict[_Weighted, _Weight], Elsewhere()] = Field(default_factory=dict)
     """Of the kinds of conditions of campaigns, where they are not the default."""
     blocks: Annotated[tuple[Title, ...], AfterValidator(once), Elsewhere()] = (FIRST_BLOCK,)

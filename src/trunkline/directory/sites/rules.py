@@ -15,6 +15,13 @@ MAX_DAYS = 36_500
 MAX_SECONDS = 1_000_000
 MAX_PERIOD = 365
 MAX_WEIGHT = 100
+MAX_CALLS_AT_ONCE = 1000
+MAX_CALLS_PER_MINUTE = 10
+"""The reference's limit of ``sitePhoneCall``."""
+MAX_CALLS_PER_NUMBER = 100
+"""In 24 hours."""
+MAX_CALLS_PER_ADDRESS = 1000
+"""In an hour."""
 WEIGHTS = tuple(DEFAULTS)
 SITE_KEY = r"^[A-Za-z0-9_]{32}$"
 

@@ -74,7 +74,12 @@ def account_texts(directory: Directory, *, busy_lamps: bool) -> dict[Kind, str]:
     """What an account brings to each kind; kinds of which it has nothing are left out. Music has no files by account."""
     watched = dialplan.watched(directory.watched) if busy_lamps else ""
     texts: dict[Kind, str] = {}
-    for section in _SECTION.split(pjsip.lines(directory.lines) + "\n" + pjsip.trunks(directory.trunks)):
+    objects = (
+        pjsip.lines(directory.lines),
+        pjsip.sites(directory.sites),
+        pjsip.trunks(directory.trunks),
+    )
+    for section in _SECTION.split("\n".join(objects)):
         found = _TEMPLATE.match(section) or _TYPE.search(section)
         if found is not None:
             kind = _KIND_OF.get(found[1], Kind.PEERS)
@@ -242,6 +247,7 @@ class AccountFiles:
             directory,
             lines=[line for line in directory.lines if line.login not in taken],
             trunks=[trunk for trunk in directory.trunks if trunk.name not in taken],
+            sites=[site for site in directory.sites if site.name not in taken],
         ), taken
 
 
@@ -249,7 +255,11 @@ _NOTHING = Directory()
 
 
 def _names(directory: Directory) -> list[str]:
-    return [*(line.login for line in directory.lines), *(trunk.name for trunk in directory.trunks)]
+    return [
+        *(line.login for line in directory.lines),
+        *(trunk.name for trunk in directory.trunks),
+        *(site.name for site in directory.sites),
+    ]
 
 
 def stale_files(present: Iterable[str], wanted: Collection[str]) -> list[str]:

@@ -25,6 +25,7 @@ from trunkline.core.engine_values import (
     SipLogin,
     SipSecret,
     SipUser,
+    SiteId,
     TrunkId,
     WatchersName,
     is_address,
@@ -235,6 +236,38 @@ def trunk_endpoint(trunk_id: int | str, *, by_address: bool = False) -> str:
     return f"{TRUNK_PREFIX}{trunk_id}{BY_ADDRESS if by_address else ''}"
 
 
+SITE_PREFIX = "site-"
+
+
+@dataclass(frozen=True)
+class SiteConfig:
+    """The visitors of a website, who call from browsers. They cannot register, so they are never called.
+
+    :ivar ha1_md5, ha1_sha256: hex digests of ``site-<id>:trunkline:password``.
+    """
+
+    id: SiteId
+    ha1_md5: Ha1 = field(repr=False)
+    ha1_sha256: Ha1 = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _require(SiteId, self.id)
+        _require(Ha1, self.ha1_md5, self.ha1_sha256)
+
+    @property
+    def name(self) -> str:
+        """Of the endpoint, and the user that authenticates."""
+        return f"{SITE_PREFIX}{self.id}"
+
+    @classmethod
+    def of(cls, site_id: int, ha1_md5: str, ha1_sha256: str) -> Self:
+        """From plain texts.
+
+        :raises BadEngineValue: one of them cannot be configured.
+        """
+        return cls(SiteId(str(site_id)), Ha1(ha1_md5), Ha1(ha1_sha256))
+
+
 class TrunkMode(StrEnum):
     ADDRESS = "address"
     """The carrier is known by where its calls come from."""
@@ -438,6 +471,7 @@ class Directory:
     hold_music: MediaPath | None = None
     emergency: Sequence[EmergencyRoute] = ()
     watched: Sequence[WatchedExtension] = ()
+    sites: Sequence[SiteConfig] = ()
 
     def __post_init__(self) -> None:
         _require(MediaPath, *self.music, *([self.hold_music] if self.hold_music else []))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from trunkline.telephony.config.model import (
     EngineConfig,
     LineConfig,
+    SiteConfig,
     TrunkConfig,
     TrunkMode,
     TrunkTransport,
@@ -202,6 +203,24 @@ realm = {REALM}
 def lines(configs: Sequence[LineConfig]) -> str:
     """All objects of lines."""
     return "\n".join(_line(config) for config in sorted(configs, key=lambda one: one.login))
+
+
+def sites(configs: Sequence[SiteConfig]) -> str:
+    """All objects of websites: browsers that may call, and nothing else."""
+    return "\n".join(_site(config) for config in sorted(configs, key=lambda one: one.id))
+
+
+def _site(config: SiteConfig) -> str:
+    name = config.name
+    digests = "".join(
+        f"password_digest = {algorithm}:{digest}\n"
+        for algorithm, digest in (("MD5", config.ha1_md5), ("SHA-256", config.ha1_sha256))
+    )
+    return (
+        f"[{name}](tl-auth)\nusername = {name}\n{digests}\n"
+        f"[{name}](tl-browser)\nauth = {name}\nallow_transfer = no\nallow_subscribe = no\n"
+        f"subscribe_context = {WATCHED}nobody\n"
+    )
 
 
 def _line(config: LineConfig) -> str:

@@ -1,0 +1,345 @@
+"""What pages of a company's website ask for.
+
+::
+
+    GET  /site/loader.js                      the script that a page names: a few lines, which load the present widget
+    GET  /site/static/NAME                    the widget and the SIP library; ?v=HASH is kept for a year
+    POST /site/{site_key}/visit               {"visit", "visitor_id", "session_id", "hit_id", "state"}
+    POST /site/{site_key}/call                a ticket and a credential for a call of the browser
+    POST /site/{site_key}/callback            {"success", "result": {"status", "code"}}
+    POST /site/{site_key}/visitor             name, mail address and number of the visitor
+    POST /site/{site_key}/property[/set|/delete]
+
+Bodies are JSON with any content type: with ``text/plain`` a browser sends no preflight. A request needs the header
+``Origin`` of a page that the website allows, which no page of another website can send; other programs can, so limits
+count by address, number and website, not by what a page says. Cookies are neither read nor set.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from trunkline.accounts.networks import network_of
+from trunkline.accounts.secrets import Cipher
+from trunkline.apis.address import AddressOf, address_reader
+from trunkline.apis.body import BodyError, BodyNotStored, read_body
+from trunkline.apis.request_share import CHECK
+from trunkline.apis.service.request_context import Services
+from trunkline.calls.switch.rpc_client import CHECK as CHECK_COMMAND
+from trunkline.calls.switch.site_commands import ANNOUNCE_CALL, CALL_BACK, SITE_STATE
+from trunkline.core.errors import (
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    PermissionDenied,
+    Refused,
+    TrunklineError,
+    Unavailable,
+)
+from trunkline.core.phone import normalise
+from trunkline.db.pool import Database
+from trunkline.directory.sites.phone_credential import site_credential
+from trunkline.site import bodies, requests, visits
+from trunkline.site.requests import Asked, CallBacks, Kind
+from trunkline.site.rules import VisitIds, ids_of, permits, visit_token
+from trunkline.site.scripts import Scripts
+from trunkline.site.sites import Website, Websites
+
+PREFIX = "/site/"
+DAYS_AHEAD = 14
+"""How far ahead a call back may be agreed."""
+_AT_ONCE = timedelta(seconds=60)
+"""A call back at a time before this is made at once."""
+_NEW_CREDENTIAL_SECONDS = 2
+"""After which the engine has a new credential."""
+
+_STATUS: tuple[tuple[type[TrunklineError], int], ...] = (
+    (NotFound, 404),
+    (PermissionDenied, 403),
+    (LimitExceeded, 429),
+    (InvalidInput, 400),
+    (Refused, 409),
+    (Unavailable, 503),
+)
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Headers": "Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+
+
+class Status:
+    """``result.status`` of a call back, by the reference."""
+
+    SENT = 0
+    CAPTCHA = 1
+    """Not in use: there is no captcha."""
+    NO_SCENARIO = 2
+    ERROR = 3
+    LIMIT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request of a page that the website allows."""
+
+    request: web.Request
+    site: Website
+    content: bytes
+    address: str
+    db: Database
+    key: str
+    """Of tokens of visits."""
+
+    def ids(self, body: bodies.Body) -> VisitIds | None:
+        return ids_of(self.key, self.site.site_id, body.visit)
+
+    def visit(self, body: bodies.Body) -> VisitIds:
+        """:raises InvalidInput: the visit has not begun."""
+        ids = self.ids(body)
+        if ids is None:
+            raise InvalidInput("The visit has not begun here: load the page again.", field="visit")
+        return ids
+
+
+Handler = Callable[[Asking], Awaitable[Mapping[str, Any]]]
+
+
+class Site:
+    """The endpoints on the services of the web role.
+
+    :raises Unavailable: without a database or a master key.
+    """
+
+    def __init__(self, services: Services, here: Path = Path(__file__).parent) -> None:
+        if services.database is None or not isinstance(services.cipher, Cipher):
+            raise Unavailable("Websites need the database and the master key.")
+        self._services = services
+        self._cipher = services.cipher
+        self._db = services.database
+        self._websites = Websites(services.database)
+        self._address_of: AddressOf = address_reader(services.settings)
+        self.call_backs = CallBacks(services.database, services.switch)
+        self._scripts = Scripts(here / "static", services.settings.assets_dir)
+
+    def routes(self) -> list[web.AbstractRouteDef]:
+        """For the application of the web role."""
+        key = "{site_key:[A-Za-z0-9_]{32}}"
+        handlers: Mapping[str, Handler] = {
+            "visit": self._visit,
+            "call": self._call,
+            "callback": self._callback,
+            "visitor": self._visitor,
+            "property": self._property,
+            "property/set": self._set_property,
+            "property/delete": self._delete_property,
+        }
+        found: list[web.AbstractRouteDef] = [*self._scripts.routes()]
+        for name, handler in handlers.items():
+            found.append(web.post(f"{PREFIX}{key}/{name}", functools.partial(self._serve, handler)))
+            found.append(web.options(f"{PREFIX}{key}/{name}", self._preflight))
+        return found
+
+    # --- what every request passes
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        await self._site_of(request)
+        return web.Response(status=204, headers={**_cors(request), **_PREFLIGHT})
+
+    async def _site_of(self, request: web.Request) -> Website:
+        """:raises NotFound: no such website; PermissionDenied: the page is not one of it."""
+        site = await self._websites.of(request.match_info["site_key"])
+        if site is None:
+            raise NotFound("There is no website with this key, or calls from it are turned off.")
+        origin = request.headers.get("Origin")
+        if not permits(site.origins, site.domain_name, site.track_subdomains, origin):
+            raise PermissionDenied("Pages of this origin may not ask for this website.", mnemonic="origin")
+        return site
+
+    async def _serve(self, handler: Handler, request: web.Request) -> web.Response:
+        check = request[CHECK]
+        allowed: dict[str, str] = {}
+        try:
+            async with check:
+                site = await self._site_of(request)
+            allowed = _cors(request)
+            content = await self._body(request)
+            asking = Asking(
+                request,
+                site,
+                content,
+                self._address_of(request),
+                self._db.for_account(site.account_id),
+                self._cipher.derive(f"site-visit:{site.account_id}"),
+            )
+            answer = await handler(asking)
+        except TrunklineError as error:
+            status = next((one for kind, one in _STATUS if isinstance(error, kind)), 500)
+            message = error.remedy if isinstance(error, Unavailable) else error.message
+            content_of = {"success": False, "error": message, "code": error.mnemonic}
+            return web.json_response(content_of, status=status, headers={"Vary": "Origin", **allowed})
+        check.succeeded()
+        headers = {**allowed, "Cache-Control": "no-store"}
+        return web.json_response(dict(answer), headers=headers)
+
+    async def _body(self, request: web.Request) -> bytes:
+        seconds = self._services.settings.web.body_timeout
+        try:
+            return await read_body(request, limit=bodies.MAX, seconds=seconds)
+        except BodyNotStored:
+            raise
+        except BodyError as error:
+            raise InvalidInput(f"The body cannot be read; it has at most {bodies.MAX} bytes.") from error
+
+    # --- visits
+
+    async def _visit(self, asking: Asking) -> Mapping[str, Any]:
+        body, site = bodies.read(bodies.VisitBody, asking.content), asking.site
+        agent = asking.request.headers.get("User-Agent", "")
+        ids = await visits.begin_or_go_on(
+            asking.db, site, asking.ids(body), body, address=asking.address, agent=agent
+        )
+        state = await self._services.switch.command(site.account_id, SITE_STATE, {"site_id": site.site_id})
+        return {
+            "success": True,
+            "visit": visit_token(asking.key, site.site_id, ids),
+            "visitor_id": ids.visitor_id,
+            "session_id": ids.visitor_session_id,
+            "site_id": site.site_id,
+            "cookie_lifetime": site.cookie_lifetime,
+            "state": state,
+        }
+
+    async def _visitor(self, asking: Asking) -> Mapping[str, Any]:
+        body = bodies.read(bodies.VisitorBody, asking.content)
+        kept = await visits.add_visitor_info(asking.db, asking.site, asking.visit(body), body)
+        return {"success": kept}
+
+    async def _property(self, asking: Asking) -> Mapping[str, Any]:
+        body = bodies.read(bodies.PropertyBody, asking.content)
+        found = await visits.properties_of(asking.db, asking.site, asking.visit(body))
+        return {"success": True, "has": body.name in found, "value": found.get(body.name)}
+
+    async def _set_property(self, asking: Asking) -> Mapping[str, Any]:
+        body = bodies.read(bodies.PropertyBody, asking.content)
+        await visits.set_property(asking.db, asking.site, asking.visit(body), body.name, body.value)
+        return {"success": True}
+
+    async def _delete_property(self, asking: Asking) -> Mapping[str, Any]:
+        body = bodies.read(bodies.PropertyBody, asking.content)
+        await visits.delete_property(asking.db, asking.site, asking.visit(body), body.name)
+        return {"success": True}
+
+    # --- calls
+
+    async def _call(self, asking: Asking) -> Mapping[str, Any]:
+        """What the browser needs for one call: where, as whom, and what to dial."""
+        body, site = bodies.read(bodies.PhoneBody, asking.content), asking.site
+        server = self._server(asking.request)
+        ids = asking.ids(body)
+        credential = await site_credential(asking.db, site.account_id, site.site_id)
+        if credential is None:
+            raise NotFound("This website has no site phone.")
+        asked = Asked(Kind.PHONE, network_of(asking.address), ids, body.url, name=body.name)
+        await requests.ask(asking.db, site, asked)
+        visit, name = await visits.visit_of_call(asking.db, site.account_id, site.site_id, ids, body.url)
+        params = {"site_id": site.site_id, "visit": visit, "visitor_name": body.name or name}
+        ticket = await self._services.switch.command(site.account_id, ANNOUNCE_CALL, params)
+        return {
+            "success": True,
+            "server": server,
+            "user": credential.user,
+            "realm": credential.realm,
+            "ha1": credential.ha1,
+            "wait_ms": 1000 * _NEW_CREDENTIAL_SECONDS if credential.is_new else 0,
+            "ticket": ticket["ticket"],
+            "library": self._scripts.path("jssip.js"),
+        }
+
+    async def _callback(self, asking: Asking) -> Mapping[str, Any]:
+        """The reference's answer: errors are statuses, too."""
+        try:
+            body = bodies.read(bodies.CallbackBody, asking.content)
+            at = await self._call_back(asking, body)
+        except LimitExceeded as error:
+            return _result(Status.LIMIT, error.mnemonic or "limit_exceeded", error.message)
+        except TrunklineError as error:
+            if error.mnemonic == "scenario_not_specified":
+                return _result(Status.NO_SCENARIO, error.mnemonic, error.message)
+            message = error.remedy if isinstance(error, Unavailable) else error.message
+            return _result(Status.ERROR, error.mnemonic or "error", message)
+        return _result(Status.SENT, "ok", call_time=at)
+
+    async def _call_back(self, asking: Asking, body: bodies.CallbackBody) -> str | None:
+        """When the visitor is called back, ISO 8601; None: now."""
+        site, ids = asking.site, asking.ids(body)
+        params = {"site_id": site.site_id, "contact": body.phone, "group_id": body.group_id}
+        command = {"command": CALL_BACK, **params}
+        await self._services.switch.command(site.account_id, CHECK_COMMAND, command)
+        wanted = agreed_time(body.delayed_call_time, datetime.now(UTC))
+        at = {"at": wanted.timestamp()} if wanted is not None else {}
+        state = await self._services.switch.command(
+            site.account_id, SITE_STATE, {"site_id": site.site_id, **at}
+        )
+        due_at = wanted
+        if not state["is_open"]:
+            if state["opens_at"] is None:
+                raise InvalidInput("The company takes no calls.", mnemonic="outside_working_hours")
+            due_at = datetime.fromisoformat(state["opens_at"])
+        asked = Asked(
+            Kind.CALLBACK,
+            network_of(asking.address),
+            ids,
+            body.url,
+            normalise(body.phone),
+            due_at,
+            body.group_id,
+            body.name,
+        )
+        await requests.ask(asking.db, site, asked)
+        if due_at is None:
+            self.call_backs.wake()
+        return None if due_at is None else due_at.isoformat()
+
+    def _server(self, request: web.Request) -> str:
+        """Address of the secure WebSocket of SIP: the host by which the page reached us.
+
+        :raises Unavailable: it is turned off.
+        """
+        port, host = self._services.settings.sip.wss_port, request.url.host
+        if not port or not host:
+            raise Unavailable("SIP for browsers is turned off: the administrator can set sip.wss_port.")
+        return f"wss://{f'[{host}]' if ':' in host else host}:{port}/ws"
+
+
+def agreed_time(milliseconds: int | None, now: datetime) -> datetime | None:
+    """When a call back was agreed; None: at once, also for a time that is over.
+
+    :raises InvalidInput: it is too far ahead.
+    """
+    if milliseconds is None:
+        return None
+    if milliseconds > (now + timedelta(days=DAYS_AHEAD)).timestamp() * 1000:
+        raise InvalidInput(f"Choose a time within {DAYS_AHEAD} days.", field="delayed_call_time")
+    at = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return at if at > now + _AT_ONCE else None
+
+
+def _cors(request: web.Request) -> dict[str, str]:
+    return {"Access-Control-Allow-Origin": request.headers["Origin"], "Vary": "Origin"}
+
+
+def _result(status: int, code: str, message: str = "", *, call_time: str | None = None) -> Mapping[str, Any]:
+    result: dict[str, Any] = {"status": status, "code": code}
+    if message:
+        result["message"] = message
+    if call_time is not None:
+        result["call_time"] = call_time
+    return {"success": status == Status.SENT, "result": result}

@@ -1,0 +1,307 @@
+"""Requests of visitors for calls: their limits, and calls back, at once or at the agreed time.
+
+Each request is a row. ``waiting``: a call back at ``due_at``; ``starting``: a process has taken it; ``started``,
+``refused`` (with ``reason``) and ``cancelled`` are ends. Rows are counted for the limits, so any number of web processes
+keeps to them. A call back is started once: a process writes that it starts it, and only then asks the switch. When it is
+not known whether the switch has started it, the session with its ``external_id`` decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import psycopg
+
+from trunkline.apis.service.request_context import SwitchPort
+from trunkline.calls.switch.site_commands import CALL_BACK, SITE_STATE
+from trunkline.core.errors import (
+    DatabaseUnavailable,
+    InvalidState,
+    LimitExceeded,
+    SwitchInterrupted,
+    TrunklineError,
+    Unavailable,
+)
+from trunkline.core.log import get_logger
+from trunkline.db.pool import Connection, Database, log_cause
+from trunkline.db.rows import insert, transaction
+from trunkline.site.rules import VisitIds
+from trunkline.site.sites import Website
+from trunkline.site.visits import visit_of_call
+
+_log = get_logger("site.requests")
+
+WAITING_MAX = 200
+"""Calls back of a website that wait for their time."""
+DUE_PERIOD = 2.0
+"""Seconds between two looks for calls back that are due."""
+_AT_ONCE = 10
+STALLED_SECONDS = 60
+"""After which a request that a process was starting is examined by another."""
+LATE_HOURS = 12
+"""A call back that is later than this is not made any more."""
+RETRY_SECONDS = 30
+"""While no switch is there."""
+KEPT_DAYS = 30
+"""Rows have numbers and addresses of visitors."""
+
+
+class Kind(StrEnum):
+    PHONE = "phone"
+    CALLBACK = "callback"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is within the limits.
+
+    :ivar number: E.164 digits; None: a call of a browser.
+    :ivar network: address of the visitor, or the first half of an IPv6 address.
+    :ivar due_at: of a call back at a later time.
+    """
+
+    kind: Kind
+    network: str
+    ids: VisitIds | None
+    url: str
+    number: str | None = None
+    due_at: datetime | None = None
+    group_id: int | None = None
+    name: str = ""
+
+
+_LOCK = "select from sites where account_id = %s and site_id = %s for no key update"
+
+# A number and an address are counted over all websites of the account.
+_COUNTS = """
+select count(*) filter (where site_id = %(site_id)s and requested_at > now() - interval '1 minute') as in_minute,
+    count(*) filter (where network = %(network)s and requested_at > now() - interval '1 hour') as of_address,
+    count(*) filter (where phone_number = %(number)s) as of_number,
+    count(*) filter (where site_id = %(site_id)s and state = 'waiting') as waiting,
+    min(site_call_id) filter (where phone_number = %(number)s and state in ('waiting', 'starting')) as open_id
+from site_calls where account_id = %(account_id)s
+    and (requested_at > now() - interval '24 hours' or state in ('waiting', 'starting'))
+"""
+
+# The id of the row is the external id of the call.
+_DUE = """
+update site_calls c set state = 'starting', started_at = now()
+from (select account_id, site_call_id, state as former_state from site_calls
+      where account_id > 0 and due_at <= now() and (state = 'waiting'
+          or (state = 'starting' and started_at < now() - make_interval(secs => %(stalled)s)))
+      order by due_at limit %(most)s for update skip locked) d
+where c.account_id = d.account_id and c.site_call_id = d.site_call_id
+returning c.*, d.former_state, c.due_at < now() - make_interval(hours => %(late)s) as is_late
+"""
+
+_STARTED_BEFORE = """
+select call_session_id from call_sessions
+where account_id = %s and external_id = %s and start_time > %s - interval '1 day' limit 1
+"""
+
+
+def external_id(site_call_id: int) -> str:
+    """Of the call that a request led to."""
+    return f"site-call {site_call_id}"
+
+
+async def ask(db: Database, site: Website, asked: Asked) -> int | None:
+    """Count and keep a request; its id. None: a call back to this number is open already, and is the answer to this one.
+
+    :raises LimitExceeded: mnemonic ``calls_per_minute``, ``calls_per_address``, ``calls_per_number`` or ``calls_waiting``.
+    """
+    async with transaction(db) as connection:
+        await connection.execute(_LOCK, (site.account_id, site.site_id))
+        params = {
+            "account_id": site.account_id,
+            "site_id": site.site_id,
+            "network": asked.network,
+            "number": asked.number,
+        }
+        counts = await (await connection.execute(_COUNTS, params)).fetchone()
+        assert counts is not None
+        check_limits(site, counts, asked.kind)
+        if asked.number is not None and counts["open_id"] is not None:
+            return None
+        return await _add(connection, site, asked)
+
+
+def check_limits(site: Website, counts: Mapping[str, Any], kind: Kind) -> None:
+    """:raises LimitExceeded: as :func:`ask`."""
+    for name, count, most in (
+        ("calls_per_minute", counts["in_minute"], site.calls_per_minute),
+        ("calls_per_address", counts["of_address"], site.calls_per_address),
+        ("calls_per_number", counts["of_number"], site.calls_per_number),
+        ("calls_waiting", counts["waiting"] if kind is Kind.CALLBACK else 0, WAITING_MAX),
+    ):
+        if count >= most:
+            raise LimitExceeded("Too many calls were asked for: try again later.", mnemonic=name)
+
+
+async def _add(connection: Connection, site: Website, asked: Asked) -> int:
+    at = {} if asked.due_at is None else {"due_at": asked.due_at}
+    return await insert(
+        connection,
+        "site_calls",
+        "site_call_id",
+        site.account_id,
+        {
+            "site_id": site.site_id,
+            "kind": asked.kind.value,
+            "state": "started" if asked.kind is Kind.PHONE else "waiting",
+            "phone_number": asked.number,
+            "network": asked.network,
+            "visitor_session_id": None if asked.ids is None else asked.ids.visitor_session_id,
+            "visitor_id": None if asked.ids is None else asked.ids.visitor_id,
+            "visitor_name": asked.name or None,
+            "group_id": asked.group_id,
+            "page_url": asked.url or None,
+            **at,
+        },
+    )
+
+
+async def settle(
+    db: Database,
+    account_id: int,
+    site_call_id: int,
+    state: str,
+    *,
+    call_session_id: int | None = None,
+    reason: str | None = None,
+) -> None:
+    """Write how a request ended."""
+    await db.execute(
+        """update site_calls set state = %s, call_session_id = %s, reason = %s
+           where account_id = %s and site_call_id = %s""",
+        (state, call_session_id, reason, account_id, site_call_id),
+    )
+
+
+async def _put_off(db: Database, row: Mapping[str, Any], due_at: datetime | None, reason: str) -> None:
+    """Until ``due_at``; None: for :data:`RETRY_SECONDS`."""
+    await db.execute(
+        """update site_calls set state = 'waiting', reason = %s,
+               due_at = coalesce(%s, now() + make_interval(secs => %s))
+           where account_id = %s and site_call_id = %s""",
+        (reason, due_at, RETRY_SECONDS, row["account_id"], row["site_call_id"]),
+    )
+
+
+async def prune(db: Database) -> None:
+    """Remove old requests, and visitors that did not come back."""
+    await db.execute(
+        """delete from site_calls where account_id > 0 and state not in ('waiting', 'starting')
+               and requested_at < now() - make_interval(days => %s)""",
+        (KEPT_DAYS,),
+    )
+    await db.execute(
+        """delete from site_visitors v using sites s
+           where v.account_id = s.account_id and v.site_id = s.site_id
+               and v.changed_at < now() - make_interval(days => greatest(1, s.cookie_lifetime))"""
+    )
+
+
+class CallBacks:
+    """Starts calls back that are due; any number of processes may do so.
+
+    :param switch: the way to the switches.
+    """
+
+    def __init__(self, db: Database, switch: SwitchPort) -> None:
+        self._db = db
+        self._switch = switch
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """A request is due now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                while await self.start_due():
+                    pass
+            except (DatabaseUnavailable, psycopg.Error) as error:
+                _log.warning(
+                    "calls_back_not_started",
+                    cause=log_cause(error),
+                    error=str(error),
+                    consequence="calls back of websites that are due are started later",
+                )
+            try:
+                async with asyncio.timeout(DUE_PERIOD):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+
+    async def start_due(self) -> int:
+        """Start those that are due; how many were examined."""
+        rows = await self._db.fetch_all(
+            _DUE, {"stalled": STALLED_SECONDS, "most": _AT_ONCE, "late": LATE_HOURS}
+        )
+        for row in rows:
+            await self._start(row)
+        return len(rows)
+
+    async def _start(self, row: Mapping[str, Any]) -> None:
+        account_id, site_call_id = row["account_id"], row["site_call_id"]
+        db = self._db.for_account(account_id)
+        outside_id = external_id(site_call_id)
+        if row["former_state"] == "starting":
+            before = await db.fetch_one(_STARTED_BEFORE, (account_id, outside_id, row["requested_at"]))
+            if before is not None:
+                session_id = before["call_session_id"]
+                await settle(db, account_id, site_call_id, "started", call_session_id=session_id)
+                return
+        if row["is_late"]:
+            await settle(db, account_id, site_call_id, "refused", reason="too_late")
+            return
+        try:
+            await self._call(db, row, outside_id)
+        except SwitchInterrupted:
+            return  # it is looked at again, when its session would be stored
+        except Unavailable as error:
+            await _put_off(db, row, None, error.message)
+        except TrunklineError as error:
+            reason = error.mnemonic or "refused"
+            _log.info(
+                "call_back_refused",
+                account_id=account_id,
+                site_call_id=site_call_id,
+                reason=reason,
+                error=error.message,
+            )
+            await settle(db, account_id, site_call_id, "refused", reason=reason)
+
+    async def _call(self, db: Database, row: Mapping[str, Any], outside_id: str) -> None:
+        account_id, site_id = row["account_id"], row["site_id"]
+        state = await self._switch.command(account_id, SITE_STATE, {"site_id": site_id})
+        if not state["is_open"]:
+            if state["opens_at"] is None:
+                raise InvalidState("The website does not open again.", mnemonic="outside_working_hours")
+            await _put_off(db, row, datetime.fromisoformat(state["opens_at"]), "outside_working_hours")
+            return
+        ids = None
+        if row["visitor_session_id"] is not None:
+            ids = VisitIds(row["visitor_id"], row["visitor_session_id"])
+        visit, name = await visit_of_call(db, account_id, site_id, ids, row["page_url"] or "")
+        params = {
+            "site_id": site_id,
+            "contact": row["phone_number"],
+            "group_id": row["group_id"],
+            "visit": visit,
+            "visitor_name": row["visitor_name"] or name,
+            "external_id": outside_id,
+        }
+        answer = await self._switch.command(account_id, CALL_BACK, params)
+        await settle(
+            db, account_id, row["site_call_id"], "started", call_session_id=answer["call_session_id"]
+        )
