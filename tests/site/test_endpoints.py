@@ -155,6 +155,10 @@ async def test_bodies_have_a_limit_and_a_form(shop: Shop) -> None:
     assert (await shop.send("visit", b"[]")).status == 400
     assert (await shop.send("property/set", {"name": "x"})).status == 400  # the visit has not begun
     assert await shop.call_back("") == (3, "invalid_parameter_value")
+    for wrong in ({"group_id": 0}, {"group_id": "x"}, {"delayed_call_time": -1}, {"name": {}}):
+        assert await shop.call_back(**wrong) == (3, "invalid_parameter_value")
+    # As pages send what they do not have.
+    assert await shop.call_back(group_id=None, delayed_call_time="", visit=None) == (0, "ok")
 
 
 async def test_a_call_of_the_browser_gets_a_ticket_and_a_credential_that_changes(shop: Shop) -> None:

@@ -144,6 +144,9 @@ def test_a_call_back_rings_our_side_first() -> None:
 def test_browsers_are_limited_by_calls_and_hours() -> None:
     account = with_site(at_once=2)
     site_calls.check_browser_call(account, SITE.site_id, NOW, live=1)
+    site_calls.check_browser_call(
+        with_site(ha1_md5=""), SITE.site_id, NOW, live=0
+    )  # a new credential is on its way
     with pytest.raises(LimitExceeded):
         site_calls.check_browser_call(account, SITE.site_id, NOW, live=2)
     with pytest.raises(InvalidState):

@@ -28,6 +28,8 @@ def _number(value: Any) -> Any:
 
 _Text = Annotated[str, BeforeValidator(_text)]
 Url = Annotated[_Text, Field(max_length=2000)]
+_Time = Annotated[int, Field(ge=0, le=10**14)]
+_Id = Annotated[int, Field(ge=1, le=2**62)]
 Short = Annotated[_Text, Field(max_length=200)]
 
 
@@ -53,8 +55,8 @@ class CallbackBody(Body):
     """:ivar delayed_call_time: milliseconds since 1970, UTC; None: now."""
 
     phone: Annotated[_Text, Field(min_length=1, max_length=64)]
-    delayed_call_time: Annotated[int | None, BeforeValidator(_number), Field(ge=0, le=10**14)] = None
-    group_id: Annotated[int | None, BeforeValidator(_number), Field(ge=1, le=2**62)] = None
+    delayed_call_time: Annotated[_Time | None, BeforeValidator(_number)] = None
+    group_id: Annotated[_Id | None, BeforeValidator(_number)] = None
     name: Short = ""
 
 

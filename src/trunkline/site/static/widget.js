@@ -12,7 +12,7 @@
   const STORED = `trunkline-visit-${siteKey}`;
   const LIMIT = 10;
   const LIMIT_MS = 60_000;
-  const TRIES = 3;
+  const TRIES = 6;
 
   // --- texts
 
