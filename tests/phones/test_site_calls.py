@@ -17,7 +17,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.chromium import Messages, browser
 from tests.engine.setup import Setup
 from trunkline.demo import tones
-from trunkline.demo.outside import Answer, Ignore
+from trunkline.demo.outside import Answer
 
 TONE = 630.0
 """Hz: of no party of the outside world."""
@@ -195,7 +195,7 @@ async def _hears(page: Page, tone: float, messages: Messages, timeout: float = 1
 async def test_the_employee_is_called_before_the_visitor(setup: Setup, shop: Shop) -> None:
     customer = await setup.customer()
     customer.on_call(Answer(after=0.3))
-    setup.anna.on_call(Ignore())
+    setup.anna.on_call(Answer(after=2.0))
     before = await setup.last_id()
     page = await shop.page(query="?utm_source=banner")
     messages = Messages(page)
@@ -204,7 +204,7 @@ async def test_the_employee_is_called_before_the_visitor(setup: Setup, shop: Sho
     assert answer == {"success": True, "result": {"status": 0, "code": "ok"}}, messages.all
     at_anna = await setup.anna.next_call()
     assert customer.calls == []
-    await at_anna.answer()
+    await at_anna.answered()
     at_customer = await customer.next_call()
     await asyncio.gather(setup.hears(at_anna, customer.tone), setup.hears(at_customer, setup.anna.tone))
     await at_customer.hangup()

@@ -155,7 +155,13 @@ async def test_bodies_have_a_limit_and_a_form(shop: Shop) -> None:
     assert (await shop.send("visit", b"[]")).status == 400
     assert (await shop.send("property/set", {"name": "x"})).status == 400  # the visit has not begun
     assert await shop.call_back("") == (3, "invalid_parameter_value")
-    for wrong in ({"group_id": 0}, {"group_id": "x"}, {"delayed_call_time": -1}, {"name": {}}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"group_id": 0},
+        {"group_id": "x"},
+        {"delayed_call_time": -1},
+        {"name": {}},
+    )
+    for wrong in wrongs:
         assert await shop.call_back(**wrong) == (3, "invalid_parameter_value")
     # As pages send what they do not have.
     assert await shop.call_back(group_id=None, delayed_call_time="", visit=None) == (0, "ok")
