@@ -20,7 +20,8 @@ async def test_a_scenario_is_edited(office: Office) -> None:
         messages, dialogs = Messages(page), []
         page.on("dialog", lambda one: dialogs.append(one.message))
         await sign_in(page, office)
-        await page.get_by_role("link", name="Scenarios").click()
+        await page.get_by_role("link", name="Set-up").click()
+        await page.get_by_role("link", name="Scenarios").first.click()
         await page.get_by_role("link", name="New scenario").click()
         await page.get_by_label("Name", exact=True).fill(SCRIPT)
         await page.get_by_label("Key in directory files").fill("office")

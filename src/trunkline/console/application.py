@@ -88,6 +88,7 @@ ENTRIES: tuple[Entry, ...] = (
     *menu.ENTRIES,
     *scenarios.ENTRIES,
 )
+SETUP_MENU: tuple[Entry, ...] = (*menu.MENU, *scenarios.MENU)
 
 
 def routes(services: Services) -> list[web.AbstractRouteDef]:
@@ -157,7 +158,7 @@ class Console:
                 self._frame,
                 self._sign_in.address_of(request),
                 tuple((entry.path, entry.title) for entry in ENTRIES if entry.is_visible(caller)),
-                tuple((entry.path, entry.title) for entry in menu.MENU if entry.is_visible(caller)),
+                tuple((entry.path, entry.title) for entry in SETUP_MENU if entry.is_visible(caller)),
             )
             try:
                 if page.needs is not None and not visit.may(page.needs):

@@ -24,6 +24,7 @@ from trunkline.console.languages import Language, translatable
 from trunkline.console.page import Entry, Page
 from trunkline.console.scenario_drawing import name_of, nodes_of, offered_places
 from trunkline.console.scenario_fields import of_item, problems_by_path, sent_item
+from trunkline.console.setup import menu
 from trunkline.console.visit import Visit
 from trunkline.core.errors import DirectoryFileError, InvalidInput, NotFound
 from trunkline.core.phone import normalise
@@ -441,4 +442,12 @@ PAGES = (
     Page(f"{PATH}/{{key}}/versions", _versions, READ_CONFIGURATION),
     Page(f"{PATH}/{{key}}/restore", _restore, CHANGE_CONFIGURATION, "POST", Workload.CHANGE),
 )
-ENTRIES = (Entry(PATH, _("Scenarios"), lambda caller: caller.may(*READ_CONFIGURATION)),)
+MENU = (Entry(PATH, _("Scenarios"), lambda caller: caller.may(*READ_CONFIGURATION)),)
+ENTRIES = (
+    Entry(
+        PATH,
+        _("Scenarios"),
+        lambda caller: caller.may(*READ_CONFIGURATION) and not menu.is_visible(caller),
+    ),
+)
+"""In the navigation of those who do not have the set-up, whose menu has it."""
