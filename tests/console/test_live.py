@@ -19,6 +19,8 @@ LIST = "list_calls_in_progress"
 OWN, OTHER = 7001, 7002
 MINE, HERS = list(EMPLOYEES)[:2]
 LINE = "0100777"
+LEG = 747_218_534_400_000
+"""As long as ids of legs are."""
 
 
 def call(call_id: int, employee_id: int, **changes: Any) -> dict[str, Any]:
@@ -59,7 +61,7 @@ async def live(office: Office) -> Office:
     await add_employees(office)
     coach = {
         **call(1, HERS)["parties"][0],
-        "leg_id": 9,
+        "leg_id": LEG,
         "name": "Watcher",
         "mode": "listen",
         "is_in_talk": True,
@@ -113,6 +115,19 @@ async def test_a_supervisor_listens_with_the_own_phone(live: Office) -> None:
         assert done.status == 200, done.words
         [sent] = [params for _, name, params in live.switch.commands if name == "add_coach"][-1:]
         assert (sent["phone_number"], sent["mode"]) == (LINE, mode)
+    own_leg = {
+        **call(1, HERS)["parties"][0],
+        "leg_id": LEG,
+        "employee_id": list(EMPLOYEES)[2],
+        "mode": "listen",
+    }
+    live.switch.answers[LIST] = [call(OTHER, HERS, coaches=[{**own_leg, "is_in_talk": True}])]
+    await asyncio.sleep(live_source.STEP_SECONDS)
+    page = await browser.get("/console/live")
+    assert f'value="leave:{OTHER}:{LEG}"' in page.text
+    assert (await act(browser, page, f"leave:{OTHER}:{LEG}")).status == 200
+    [left] = [params for _, name, params in live.switch.commands if name == "disconnect_leg"]
+    assert left["leg_id"] == LEG
     await act(browser, page, f"release:{OTHER}")
     names = [name for _, name, _ in live.switch.commands]
     assert "release_call" in names
@@ -120,7 +135,8 @@ async def test_a_supervisor_listens_with_the_own_phone(live: Office) -> None:
         (one.method, one.user_login, one.call_session_id, one.error_mnemonic) for one in live.log.entries
     ]
     assert logged == [("add.coach", "supervisor", OTHER, None)] * 3 + [
-        ("release.call", "supervisor", OTHER, None)
+        ("disconnect.leg", "supervisor", OTHER, None),
+        ("release.call", "supervisor", OTHER, None),
     ]
 
 
@@ -144,7 +160,7 @@ async def test_an_operator_sees_and_ends_only_own_calls(live: Office) -> None:
         (f"release:{OTHER}", 404),
         (f"whisper:{OTHER}", 404),
         (f"whisper:{OWN}", 403),
-        (f"leave:{OWN}:9", 403),
+        (f"leave:{OWN}:{LEG}", 403),
         ("release:x", 400),
         (f"release:{OWN}", 200),
     ):

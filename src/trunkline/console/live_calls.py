@@ -39,7 +39,7 @@ Call = Mapping[str, Any]
 
 _ = translatable
 
-_ACTION = re.compile(r"(listen|whisper|barge|leave|release):([0-9]{1,18})(?::([0-9]{1,9}))?\Z")
+_ACTION = re.compile(r"(listen|whisper|barge|leave|release):([0-9]{1,18})(?::([0-9]{1,18}))?\Z")
 
 _LEAVES, _RELEASES = "leave", "release"
 
