@@ -382,6 +382,30 @@ async def test_a_supervisor_whispers_and_only_the_employee_hears_it(
     await context.close()
 
 
+async def test_a_number_on_another_page_is_called_by_the_tab_with_the_phone(
+    setup: Setup, phone: BrowserPhone, operator: BrowserContext
+) -> None:
+    setup.anna.on_call(Answer(after=0.3))
+    desk = await operator.new_page()
+    messages = Messages(desk)
+    await desk.goto(f"{phone.url}/console/workspace")
+    await expect(desk.locator("#phone")).to_have_attribute("data-state", "elsewhere")
+    page = await operator.new_page()
+    await page.goto(f"{phone.url}/console/employees")
+    await page.locator("[data-dial='201']").click()
+    at_anna = await setup.anna.next_call()
+    call = phone.call("201")
+    await phone.is_in(call, "talking")
+    await desk.bring_to_front()
+    await expect(desk.locator(".call-card")).to_have_count(1)
+    await phone.press(call, "hang-up")
+    await at_anna.ended()
+    await expect(desk.locator(".call-card")).to_have_count(0)
+    assert messages.errors == []
+    await page.close()
+    await desk.close()
+
+
 async def _hears_music(call: Call, timeout: float = 15.0) -> None:
     """A whole second comes with sound that is not the tone of the browser."""
     deadline = time.monotonic() + timeout
