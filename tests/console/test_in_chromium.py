@@ -52,7 +52,8 @@ async def test_every_page_in_every_form(office: Office, context: BrowserContext)
     paths = ("", "calls?when=yesterday&column=tags&column=contact&column=scenario", f"calls/{call_id}", "contacts",
              "employees", "lines", "queues", "live", "wallboard", "wallboard/links", "me", "search?words=haddad",
              "scenarios", "new-scenario", "setup", "setup/start", "setup/account", "setup/tags",
-             "setup/employees/4001", "setup/lines/new", "setup/trunks/new", "setup/numbers/new")  # fmt: skip
+             "setup/employees/4001", "setup/lines/new", "setup/trunks/new", "setup/numbers/new",
+             "setup/notifications", "setup/notifications/new", "setup/deliveries")  # fmt: skip
     wide: list[str] = []
     for language, scheme, width in (
         ("en", "light", 1280),

@@ -121,9 +121,10 @@ class Visit:
         seconds = self.services.settings.web.body_timeout
         return await read_form(self.request, self.token, seconds, limit=limit)
 
-    async def form_lists(self) -> Mapping[str, list[str]]:
+    async def form_lists(self, *, limit: int = BODY_MAX) -> Mapping[str, list[str]]:
         """As :meth:`form`, each field with all its values."""
-        return await read_form_lists(self.request, self.token, self.services.settings.web.body_timeout)
+        seconds = self.services.settings.web.body_timeout
+        return await read_form_lists(self.request, self.token, seconds, limit=limit)
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """A page for the visitor."""

@@ -203,18 +203,7 @@ class Subscriptions:
         """
         check(draft)
         async with transaction(self._db) as connection:
-            await connection.execute(
-                "select pg_advisory_xact_lock(hashtextextended('subscriptions', %s))", (account_id,)
-            )
-            cursor = await connection.execute(
-                "select count(*) as count from subscriptions where account_id = %s", (account_id,)
-            )
-            counted = await cursor.fetchone()
-            assert counted is not None
-            if quota and counted["count"] >= quota:
-                raise QuotaReached(
-                    f"An account may have {quota} subscriptions: delete one first.", params={"limit": quota}
-                )
+            await _check_quota(connection, account_id, (), quota)
             try:
                 cursor = await connection.execute(
                     _CREATE, {**self._values(account_id, draft), "is_active": is_active}
@@ -224,6 +213,24 @@ class Subscriptions:
             row = await cursor.fetchone()
         assert row is not None
         return int(row["subscription_id"])
+
+    async def save_all(self, account_id: int, drafts: Sequence[Draft], *, quota: int = 0) -> None:
+        """Make or replace several, for example those of a preset: all of them, or none.
+
+        :param quota: how many an account may have; 0 = no limit.
+        :raises InvalidInput: with the field and, in a template, the place.
+        :raises QuotaReached: the account would have more than it may have.
+        """
+        for draft in drafts:
+            check(draft)
+        async with transaction(self._db) as connection:
+            await _check_quota(connection, account_id, [one.key for one in drafts], quota)
+            for draft in drafts:
+                cursor = await connection.execute(_SAVE, self._values(account_id, draft))
+                row = await cursor.fetchone()
+                assert row is not None
+                await _forget_failures(connection, account_id, row["subscription_id"])
+                await _try_now(connection, account_id, row["subscription_id"])
 
     async def change(self, account_id: int, subscription_id: int, changes: Mapping[str, Any]) -> None:
         """Change what is given of a subscription; the rest stays. Its endpoint is tried again at once.
@@ -445,6 +452,29 @@ async def _try_now(connection: Connection, account_id: int, subscription_id: int
     """Make what waits for the subscription's endpoint due now, also while it is suspended."""
     await connection.execute(_TRY_NOW, {"account_id": account_id, "subscription_id": subscription_id})
     await connection.execute("select pg_notify(%s, '')", (CHANNEL,))
+
+
+async def _check_quota(connection: Connection, account_id: int, keys: Sequence[str], quota: int) -> None:
+    """Nobody else makes a subscription of the account until the transaction ends.
+
+    :param keys: of those to be saved, which may exist; empty: of a new one.
+    :raises QuotaReached: the account would have more than it may have.
+    """
+    await connection.execute(
+        "select pg_advisory_xact_lock(hashtextextended('subscriptions', %s))", (account_id,)
+    )
+    cursor = await connection.execute("select key from subscriptions where account_id = %s", (account_id,))
+    present = {row["key"] for row in await cursor.fetchall()}
+    more = len(set(keys) - present) if keys else 1
+    if quota and more and len(present) + more > quota:
+        raise QuotaReached(
+            f"An account may have {quota} subscriptions: delete one first.", params={"limit": quota}
+        )
+
+
+def key_of(url: str) -> str:
+    """The key of a subscription without one of its own: host and path. Pure."""
+    return url.partition("://")[2].partition("?")[0][:200]
 
 
 def check(draft: Draft) -> None:

@@ -44,7 +44,7 @@ from trunkline.notifications import conditions
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import replay, replay_many
 from trunkline.notifications.sender import STANDARD_PREFIX
-from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions
+from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions, key_of
 
 _EVENTS = tuple(one.value for one in Mnemonic)
 _STATUSES = ("pending", "delivered", "failed")
@@ -221,7 +221,7 @@ def _sent(body: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _create(request: RequestContext, args: Arguments) -> Any:
     values = _sent(args.body)
-    key = values.pop("key", None) or values["url"].partition("://")[2].partition("?")[0][:200]
+    key = values.pop("key", None) or key_of(values["url"])
     name = values.pop("name", None) or key
     is_active = values.pop("is_active", True)
     made = await _subscriptions(request).create(

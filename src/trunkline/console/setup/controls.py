@@ -37,6 +37,8 @@ class Kind(StrEnum):
     """Some of many; sends a list."""
     LINES = "lines"
     """A text a line; sends a list."""
+    LONG = "long"
+    """One text of several lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class Control:
             return tuple(one for one in given if one)
         if self.kind is Kind.LINES:
             given = [line for text in given for line in text.splitlines()]
+        if self.kind is Kind.LONG:
+            given = [one.replace("\r\n", "\n") for one in given]
         texts = tuple(stripped for one in given if (stripped := one.strip()))
         return tuple(sorted(texts)) if self.kind is Kind.CHOICES else texts
 

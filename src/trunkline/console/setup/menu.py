@@ -7,7 +7,7 @@ from aiohttp import web
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
-from trunkline.console.setup import first_steps
+from trunkline.console.setup import first_steps, notifications
 from trunkline.console.setup.blacklist import BLACKLIST
 from trunkline.console.setup.contacts import CONTACTS
 from trunkline.console.setup.employees import EMPLOYEES
@@ -16,6 +16,7 @@ from trunkline.console.setup.groups import GROUPS
 from trunkline.console.setup.lines import LINES
 from trunkline.console.setup.numbers import NUMBERS
 from trunkline.console.setup.tags import TAGS
+from trunkline.console.setup.tile import Tile
 from trunkline.console.setup.trunks import TRUNKS
 from trunkline.console.visit import Visit
 from trunkline.core.errors import PermissionDenied
@@ -34,19 +35,30 @@ ENTITIES: tuple[SetupEntity, ...] = (
 )
 """In the order of the menu."""
 
+TILES: tuple[Tile, ...] = notifications.TILES
+"""Pages of the set-up that are no entities."""
+
 
 def is_visible(caller: CallerLike) -> bool:
-    """Whether the caller may write anything of the set-up."""
-    return any(one.is_visible(caller) and one.may_write(caller) for one in ENTITIES)
+    """Whether the caller may write anything of the set-up, or see what is not an entity."""
+    return any(one.is_visible(caller) and one.may_write(caller) for one in ENTITIES) or any(
+        one.is_visible(caller) for one in TILES
+    )
 
 
 async def _show(visit: Visit) -> web.StreamResponse:
-    seen = [one for one in ENTITIES if one.is_visible(visit.caller)]
+    everything: tuple[SetupEntity | Tile, ...] = (*ENTITIES, *TILES)
+    seen = [one for one in everything if one.is_visible(visit.caller)]
     if not is_visible(visit.caller):
         raise PermissionDenied(_("You may not see this page: an admin of the account can permit it."))
     return visit.page("setup/home.html", entities=seen, start=first_steps.is_visible(visit.caller))
 
 
-PAGES = (Page(PATH, _show), *first_steps.PAGES, *(page for one in ENTITIES for page in one.all_pages()))
+PAGES = (
+    Page(PATH, _show),
+    *first_steps.PAGES,
+    *(page for one in ENTITIES for page in one.all_pages()),
+    *notifications.PAGES,
+)
 ENTRIES = (Entry(PATH, _("Set-up"), is_visible),)
-MENU = tuple(Entry(one.path, one.title, one.is_visible) for one in ENTITIES)
+MENU = (*(Entry(one.path, one.title, one.is_visible) for one in ENTITIES), *notifications.MENU)

@@ -1,0 +1,537 @@
+"""Notifications: subscriptions with preview and test, presets, and the log of deliveries with replay.
+
+Written by :class:`~trunkline.notifications.subscriptions.Subscriptions`, which the Call Center API and the command line
+use, too.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from secrets import token_bytes
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from trunkline.accounts.permissions import CHANGE_ADMINISTRATION, READ_ADMINISTRATION
+from trunkline.apis.service.request_context import CallerLike
+from trunkline.apis.service.workloads import Workload
+from trunkline.console.languages import translatable
+from trunkline.console.page import Entry, Page
+from trunkline.console.setup.choices import rows_of
+from trunkline.console.setup.controls import Choice, Control, Kind, Row, Texts, version
+from trunkline.console.setup.entity import PATH as SETUP
+from trunkline.console.setup.entity import VERSION
+from trunkline.console.setup.problems import EMPTY, Problem, problem_of
+from trunkline.console.setup.tile import Tile
+from trunkline.console.setup.writer import logged
+from trunkline.console.visit import Visit
+from trunkline.core.errors import InvalidInput, NotFound, PermissionDenied, Refused
+from trunkline.directory.employees.listing import EMPLOYEES
+from trunkline.directory.queues.listing import read_queues
+from trunkline.directory.tags.listing import TAGS
+from trunkline.notifications import conditions, presets
+from trunkline.notifications.catalogue import Mnemonic
+from trunkline.notifications.deliveries import replay, replay_many
+from trunkline.notifications.sender import STANDARD_PREFIX
+from trunkline.notifications.subscriptions import METHODS, Draft, Subscriptions, key_of
+from trunkline.notifications.templates import MAX_TEMPLATE_LENGTH
+
+_ = translatable
+
+PATH = f"{SETUP}/notifications"
+DELIVERIES = f"{SETUP}/deliveries"
+
+PAGE_SIZE = 50
+
+_BODY_MAX = 8 * MAX_TEMPLATE_LENGTH
+"""Bytes of a form: a template of Arabic letters is six bytes a letter."""
+
+_FORMER_SECONDS = 24 * 3600.0
+"""A replaced secret signs, too, for so long."""
+
+_EVENTS = tuple(Choice(one.value, one.value) for one in Mnemonic)
+
+STATUSES: Mapping[str, tuple[str, str]] = {
+    "pending": (_("Waiting"), "soft"),
+    "delivered": (_("Delivered"), "good"),
+    "failed": (_("Not delivered"), "bad"),
+}
+"""Title and mood of a status of deliveries."""
+
+PRESETS: Mapping[str, str] = {
+    "calls": _("Calls: six events"),
+    "planfix": _("Planfix: eight notifications"),
+    "everything": _("Every event, with all variables"),
+}
+
+
+async def _queues(visit: Visit) -> list[Choice]:
+    if not visit.may(("queues", "select")):
+        return []
+    rows = await read_queues(visit.db, visit.account_id)
+    return [Choice(str(one["id"]), str(one["name"])) for one in rows]
+
+
+def _of_condition(name: str) -> Any:
+    return lambda row: row["conditions"].get(name)
+
+
+CONDITIONS = (
+    Control(
+        "direction", _("Direction"), Kind.CHOICE, empty=_("Both"), shown=_of_condition("direction"),
+        choices=(Choice("in", _("In"), is_text=True), Choice("out", _("Out"), is_text=True)),
+    ),
+    Control(
+        "virtual_phone_numbers", _("Own numbers"), Kind.LINES, shown=_of_condition("virtual_phone_numbers"),
+        hint=_("One a line; empty: all."),
+    ),
+    Control(
+        "contact_phone_numbers", _("Numbers of contacts"), Kind.LINES, shown=_of_condition("contact_phone_numbers"),
+        hint=_("One a line; empty: all."),
+    ),
+    Control(
+        "employee_ids", _("Employees"), Kind.CHOICES, shown=_of_condition("employee_ids"),
+        choices=rows_of(EMPLOYEES, ("employees", "select"), "id", "full_name"),
+    ),
+    Control(
+        "tag_ids", _("Tags"), Kind.CHOICES, shown=_of_condition("tag_ids"),
+        choices=rows_of(TAGS, ("tag_management", "select"), "id", "name"),
+    ),
+    Control("queue_ids", _("Queues"), Kind.CHOICES, shown=_of_condition("queue_ids"), choices=_queues),
+    Control(
+        "talk_seconds_min", _("Talk of at least, seconds"), Kind.NUMBER, shown=_of_condition("talk_seconds_min")
+    ),
+    Control(
+        "talk_seconds_max", _("Talk of at most, seconds"), Kind.NUMBER, shown=_of_condition("talk_seconds_max")
+    ),
+)  # fmt: skip
+"""Names as of :class:`~trunkline.notifications.conditions.Conditions`."""
+
+CONTROLS = (
+    Control("url", _("Address"), hint=_("Where to, for example https://example.com/calls; {{name}} puts in a variable.")),
+    Control("name", _("Name"), hint=_("Empty: host and path of the address.")),
+    Control("key", _("Key in directory files"), hint=_("Empty: host and path of the address.")),
+    Control("is_active", _("Deliveries are sent"), Kind.CHECKBOX, usual=("on",)),
+    Control("events", _("Events"), Kind.CHOICES, choices=_EVENTS),
+    Control("method", _("Method"), Kind.CHOICE, choices=tuple(Choice(one, one) for one in METHODS), usual=("POST",)),
+    Control("body_template", _("Template of the body"), Kind.LONG, hint=_("Empty: all variables as JSON.")),
+    Control(
+        "headers", _("Further headers"), Kind.LINES, hint=_("One a line: name, colon, value."),
+        shown=lambda row: [f"{name}: {value}" for name, value in row["headers"].items()],
+    ),
+)  # fmt: skip
+
+_ALL = (*CONTROLS, *CONDITIONS)
+_NAMES = tuple(one.name for one in _ALL)
+
+
+def _subscriptions(visit: Visit) -> Subscriptions:
+    return Subscriptions(visit.db, visit.services.cipher)
+
+
+def _require_change(visit: Visit) -> None:
+    """:raises PermissionDenied: the visitor may not change notifications."""
+    if not visit.may(CHANGE_ADMINISTRATION):
+        raise PermissionDenied(_("You may not change this: an admin of the account can permit it."))
+
+
+async def _read(visit: Visit) -> dict[str, Any]:
+    """The subscription of the address, as controls show it."""
+    wanted = _id(visit)
+    for one in await _subscriptions(visit).all(visit.account_id):
+        if one.subscription_id == wanted:
+            return {
+                "id": one.subscription_id,
+                "name": one.name,
+                "key": one.key,
+                "url": one.url,
+                "method": one.method,
+                "events": one.events,
+                "body_template": one.body_template,
+                "headers": one.headers,
+                "is_active": one.is_active,
+                "is_signed": one.is_signed,
+                "conditions": one.conditions,
+                "suspended_until": one.suspended_until,
+                "switched_off_reason": one.switched_off_reason,
+            }
+    raise NotFound(_("It is not there any more: somebody may have deleted it."))
+
+
+def parse_headers(lines: Sequence[str]) -> dict[str, str]:
+    """Headers of a form. Pure.
+
+    :raises InvalidInput: a line without a colon.
+    """
+    found = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise InvalidInput("Write a name, a colon and a value.", field="headers", value=line)
+        found[name.strip()] = value.strip()
+    return found
+
+
+def parse_conditions(typed: Mapping[str, Texts]) -> conditions.Conditions:
+    """Conditions of a form. Pure.
+
+    :raises InvalidInput: its ``field`` is the control.
+    """
+    given: dict[str, Any] = {}
+    for control in CONDITIONS:
+        value = control.value(typed.get(control.name, ()))
+        if control.name.endswith("_ids"):
+            value = [int(one) for one in value if one.isascii() and one.isdigit()]
+        elif control.kind is Kind.NUMBER and value is not None and value.isascii() and value.isdigit():
+            value = int(value)
+        if value in (None, []):
+            continue
+        given[control.name] = value
+        try:
+            conditions.parse({control.name: value})
+        except InvalidInput as error:
+            raise InvalidInput(error.message, field=control.name, value=error.value) from error
+    try:
+        return conditions.parse(given)
+    except InvalidInput as error:  # the shortest talk is longer than the longest
+        raise InvalidInput(error.message, field="talk_seconds_max") from error
+
+
+def _values(typed: Mapping[str, Texts]) -> dict[str, Any]:
+    """Fields of :class:`Draft`, and ``is_active``.
+
+    :raises InvalidInput: its ``field`` is the control.
+    """
+    values = {one.name: one.value(typed[one.name]) for one in CONTROLS}
+    for name in ("url", "events"):
+        if not values[name]:
+            raise InvalidInput("Fill this in.", field=name)
+    values["key"] = values["key"] or key_of(values["url"])
+    values["name"] = values["name"] or values["key"]
+    values["headers"] = parse_headers(values["headers"])
+    values["conditions"] = parse_conditions(typed)
+    return values
+
+
+def _problem(error: Refused, typed: Mapping[str, Texts]) -> Problem:
+    """:raises PermissionDenied: the error is one."""
+    if isinstance(error, PermissionDenied):
+        raise error
+    if error.field in ("url", "events") and not typed.get(error.field):
+        return Problem(error.field, EMPTY)
+    return problem_of(error, _NAMES)
+
+
+def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the request log, without templates and headers, which may have secrets."""
+    return {name: values[name] for name in ("key", "name", "events", "method", "is_active")}
+
+
+async def _choices(visit: Visit) -> dict[str, Sequence[Choice]]:
+    return {
+        one.name: await one.choices(visit) if callable(one.choices) else one.choices
+        for one in _ALL
+        if one.kind in (Kind.CHOICE, Kind.CHOICES)
+    }
+
+
+async def _list(visit: Visit) -> web.StreamResponse:
+    return await _list_page(visit)
+
+
+async def _list_page(
+    visit: Visit, problem: Problem | None = None, typed: Mapping[str, str] | None = None
+) -> web.Response:
+    return visit.page(
+        "setup/notifications.html",
+        status=200 if problem is None else 422,
+        rows=await _subscriptions(visit).all(visit.account_id),
+        list_path=PATH,
+        log_path=DELIVERIES,
+        may_change=visit.may(CHANGE_ADMINISTRATION),
+        saved=visit.request.query.get("done", ""),
+        presets=PRESETS,
+        problem=problem,
+        typed=typed or {},
+    )
+
+
+async def _preset(visit: Visit) -> web.StreamResponse:
+    fields = await visit.form()
+    _require_change(visit)
+    name, url = fields.get("preset", ""), fields.get("url", "").replace("\0", "").strip()
+    if name not in PRESETS:
+        return await _list_page(
+            visit, Problem("preset", _("This does not exist any more: choose another.")), fields
+        )
+    if not url:
+        return await _list_page(visit, Problem("url", EMPTY), fields)
+    try:
+        async with logged(visit, "console.create.notification_preset", {"preset": name}):
+            await _subscriptions(visit).save_all(
+                visit.account_id,
+                presets.drafts(name, url),
+                quota=visit.services.settings.limits.account_notifications,
+            )
+    except Refused as error:
+        return await _list_page(visit, problem_of(error, ("url",)), fields)
+    raise visit.back(f"{PATH}?done=saved")
+
+
+async def _form(
+    visit: Visit,
+    row: Row | None,
+    shown: Mapping[str, Texts],
+    problem: Problem | None = None,
+    status: int = 200,
+    **more: Any,
+) -> web.Response:
+    preview = None
+    event = visit.request.query.get("event", "")
+    if row is not None:
+        chosen = event if event in Mnemonic._value2member_map_ else None
+        preview = await _subscriptions(visit).preview(visit.account_id, row["id"], chosen)
+    values = {
+        "row": row,
+        "list_path": PATH,
+        "log_path": DELIVERIES,
+        "action_path": f"{PATH}/new" if row is None else f"{PATH}/{row['id']}",
+        "controls": CONTROLS,
+        "conditions": CONDITIONS,
+        "shown": shown,
+        "choices": await _choices(visit),
+        "row_version": "" if row is None else version(_ALL, row),
+        "problem": problem,
+        "preview": preview,
+        "events": _EVENTS,
+        "may_change": visit.may(CHANGE_ADMINISTRATION),
+        "saved": "",
+        "secret": None,
+        "Kind": Kind,
+    }
+    return visit.page("setup/notification.html", status=status, **{**values, **more})
+
+
+async def _show_new(visit: Visit) -> web.StreamResponse:
+    _require_change(visit)
+    return await _form(visit, None, {one.name: one.usual for one in _ALL})
+
+
+async def _create(visit: Visit) -> web.StreamResponse:
+    fields = await visit.form_lists(limit=_BODY_MAX)
+    _require_change(visit)
+    typed = {one.name: one.sent(fields) for one in _ALL}
+    try:
+        values = _values(typed)
+        async with logged(visit, "console.create.notification", _shown(values)):
+            is_active = values.pop("is_active")
+            made = await _subscriptions(visit).create(
+                visit.account_id,
+                Draft(**values),
+                is_active=is_active,
+                quota=visit.services.settings.limits.account_notifications,
+            )
+    except Refused as error:
+        return await _form(visit, None, typed, _problem(error, typed), 422)
+    raise visit.back(f"{PATH}/{made}?done=created")
+
+
+async def _show_one(visit: Visit) -> web.StreamResponse:
+    row = await _read(visit)
+    return await _form(
+        visit, row, {one.name: one.texts(row) for one in _ALL}, saved=visit.request.query.get("done", "")
+    )
+
+
+async def _update(visit: Visit) -> web.StreamResponse:
+    fields = await visit.form_lists(limit=_BODY_MAX)
+    _require_change(visit)
+    row = await _read(visit)
+    typed = {one.name: one.sent(fields) for one in _ALL}
+    if fields.get(VERSION, [""])[-1] != version(_ALL, row):
+        text = _("Somebody has changed this meanwhile. Compare, and save again to keep what you typed.")
+        return await _form(visit, row, typed, Problem("", text), 409)
+    try:
+        values = _values(typed)
+        async with logged(visit, "console.update.notification", {"id": row["id"], **_shown(values)}):
+            await _subscriptions(visit).change(visit.account_id, row["id"], values)
+    except Refused as error:
+        return await _form(visit, row, typed, _problem(error, typed), 422)
+    raise visit.back(f"{PATH}/{row['id']}?done=saved")
+
+
+async def _confirm(visit: Visit) -> web.StreamResponse:
+    _require_change(visit)
+    return visit.page("setup/notification_delete.html", row=await _read(visit), list_path=PATH)
+
+
+async def _delete(visit: Visit) -> web.StreamResponse:
+    await visit.form()
+    _require_change(visit)
+    row = await _read(visit)
+    async with logged(visit, "console.delete.notification", {"id": row["id"], "key": row["key"]}):
+        await _subscriptions(visit).remove(visit.account_id, row["id"])
+    raise visit.back(f"{PATH}?done=deleted")
+
+
+async def _sign(visit: Visit) -> web.StreamResponse:
+    """Give the subscription a new secret, shown once; the former one signs, too, for a day."""
+    await visit.form()
+    _require_change(visit)
+    row = await _read(visit)
+    secret = STANDARD_PREFIX + b64encode(token_bytes(32)).decode()
+    async with logged(visit, "console.update.notification_secret", {"id": row["id"]}):
+        await _subscriptions(visit).rotate(visit.account_id, row["id"], secret, _FORMER_SECONDS)
+    row = await _read(visit)
+    return await _form(visit, row, {one.name: one.texts(row) for one in _ALL}, secret=secret)
+
+
+async def _do_not_sign(visit: Visit) -> web.StreamResponse:
+    await visit.form()
+    _require_change(visit)
+    row = await _read(visit)
+    async with logged(visit, "console.delete.notification_secret", {"id": row["id"]}):
+        await _subscriptions(visit).change(visit.account_id, row["id"], {"secret": None})
+    raise visit.back(f"{PATH}/{row['id']}?done=saved")
+
+
+async def _test(visit: Visit) -> web.StreamResponse:
+    fields = await visit.form()
+    _require_change(visit)
+    row = await _read(visit)
+    event = fields.get("event", "") or None
+    async with logged(visit, "console.create.notification_test", {"id": row["id"], "event": event}):
+        await _subscriptions(visit).send_sample(visit.account_id, row["id"], event)
+    raise visit.back(f"{DELIVERIES}?{urlencode({'notification': row['id'], 'done': 'sent'})}")
+
+
+async def _show_log(visit: Visit) -> web.StreamResponse:
+    return await _log_page(visit, visit.request.query)
+
+
+async def _log_page(visit: Visit, chosen: Mapping[str, str], problem: Problem | None = None) -> web.Response:
+    notification, before, status = (
+        _number(chosen, "notification"),
+        _number(chosen, "before"),
+        chosen.get("status"),
+    )
+    if status not in STATUSES:
+        status = None
+    rows = await _subscriptions(visit).log(
+        visit.account_id, subscription_id=notification, status=status, before=before, limit=PAGE_SIZE + 1
+    )
+
+    def path(**changes: Any) -> str:
+        query = {"notification": notification, "status": status, **changes}
+        return f"{DELIVERIES}?{urlencode({name: value for name, value in query.items() if value})}"
+
+    return visit.page(
+        "setup/deliveries.html",
+        status=200 if problem is None else 422,
+        rows=rows[:PAGE_SIZE],
+        older=path(before=rows[PAGE_SIZE - 1]["delivery_id"]) if len(rows) > PAGE_SIZE else "",
+        newest=path() if before else "",
+        notifications=await _subscriptions(visit).all(visit.account_id),
+        chosen={"notification": notification, "status": status},
+        statuses=STATUSES,
+        events=_EVENTS,
+        typed=chosen if problem else {},
+        problem=problem,
+        log_path=DELIVERIES,
+        list_path=PATH,
+        page_path=path,
+        may_change=visit.may(CHANGE_ADMINISTRATION),
+        done=visit.request.query.get("done", ""),
+        queued=_number(visit.request.query, "queued") or 0,
+    )
+
+
+async def _replay(visit: Visit) -> web.StreamResponse:
+    fields = await visit.form()
+    _require_change(visit)
+    async with logged(visit, "console.create.notification_replay", {"delivery_id": _id(visit)}):
+        await replay(visit.db, visit.account_id, _id(visit))
+    query = {"notification": _number(fields, "notification"), "done": "replayed", "queued": 1}
+    raise visit.back(f"{DELIVERIES}?{urlencode({name: one for name, one in query.items() if one})}")
+
+
+async def _replay_many(visit: Visit) -> web.StreamResponse:
+    fields = await visit.form()
+    _require_change(visit)
+    notification = _number(fields, "notification")
+    if notification is None:
+        return await _log_page(visit, fields, Problem("notification", EMPTY))
+    event, status = fields.get("event") or None, fields.get("status") or None
+    try:
+        since, until = (_moment(visit, fields.get(name, ""), name) for name in ("since", "until"))
+    except InvalidInput as error:
+        return await _log_page(visit, fields, Problem(error.field or "", _("This is no time: choose again.")))
+    shown = {"notification_id": notification, "event": event, "status": status}
+    async with logged(visit, "console.create.notification_replays", shown):
+        count = await replay_many(
+            visit.db, visit.account_id, subscription_id=notification, mnemonic=event, status=status,
+            since=since, until=until,
+        )  # fmt: skip
+    query = {"notification": notification, "done": "replayed", "queued": count}
+    raise visit.back(f"{DELIVERIES}?{urlencode(query)}")
+
+
+def _moment(visit: Visit, text: str, name: str) -> datetime | None:
+    """Of a control of a day and time, in the visitor's zone.
+
+    :raises InvalidInput: it is none.
+    """
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=visit.zone)
+    except ValueError as error:
+        raise InvalidInput("not a time", field=name, value=text) from error
+
+
+def _number(fields: Mapping[str, str], name: str) -> int | None:
+    text = fields.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _id(visit: Visit) -> int:
+    return int(visit.request.match_info["id"])
+
+
+def _is_visible(caller: CallerLike) -> bool:
+    return caller.may(*READ_ADMINISTRATION)
+
+
+_ONE = f"{PATH}/{{id:[0-9]{{1,18}}}}"
+
+PAGES = (
+    Page(PATH, _list, READ_ADMINISTRATION),
+    Page(f"{PATH}/preset", _preset, READ_ADMINISTRATION, "POST", Workload.CHANGE),
+    Page(f"{PATH}/new", _show_new, READ_ADMINISTRATION),
+    Page(f"{PATH}/new", _create, READ_ADMINISTRATION, "POST", Workload.CHANGE),
+    Page(_ONE, _show_one, READ_ADMINISTRATION),
+    Page(_ONE, _update, READ_ADMINISTRATION, "POST", Workload.CHANGE),
+    Page(f"{_ONE}/delete", _confirm, READ_ADMINISTRATION),
+    Page(f"{_ONE}/delete", _delete, READ_ADMINISTRATION, "POST", Workload.UPLOAD),
+    Page(f"{_ONE}/sign", _sign, READ_ADMINISTRATION, "POST", Workload.CHANGE),
+    Page(f"{_ONE}/do-not-sign", _do_not_sign, READ_ADMINISTRATION, "POST", Workload.CHANGE),
+    Page(f"{_ONE}/test", _test, READ_ADMINISTRATION, "POST", Workload.CHANGE),
+    Page(DELIVERIES, _show_log, READ_ADMINISTRATION),
+    Page(f"{DELIVERIES}/replay", _replay_many, READ_ADMINISTRATION, "POST", Workload.UPLOAD),
+    Page(f"{DELIVERIES}/{{id:[0-9]{{1,18}}}}/replay", _replay, READ_ADMINISTRATION, "POST", Workload.CHANGE),
+)
+TILES = (
+    Tile(
+        PATH,
+        _("Notifications"),
+        _("What other systems get of calls, with the log of deliveries."),
+        _is_visible,
+    ),
+)
+MENU = (
+    *(Entry(one.path, one.title, one.is_visible) for one in TILES),
+    Entry(DELIVERIES, _("Deliveries"), _is_visible),
+)
