@@ -121,3 +121,19 @@ async def test_every_role_has_the_page_and_another_site_cannot_change_it(office:
         for action in ("codes", "codes/confirm", "codes/remove"):
             assert (await browser.post(f"{_ME}/{action}", {"code": "1"}, follow=False)).status == 403
     assert await office.db.fetch_all("select from second_factors") == []
+
+
+async def test_a_secret_that_was_not_confirmed_ends_with_the_password(office: Office) -> None:
+    async def shown() -> str:
+        browser = await office.browser("captain")
+        page = await browser.send(await browser.get(_ME), f"{_ME}/codes")
+        found = re.search(r'<code dir="ltr">(\w+)</code>', page.text)
+        assert found, page.words
+        return found[1]
+
+    first = await shown()
+    assert await shown() == first
+    users = Administration(office.db).users
+    (captain,) = [one for one in await users.list_users(office.account_id) if one["login"] == "captain"]
+    await users.set_password(office.account_id, captain["user_id"], PASSWORD)
+    assert await shown() != first

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from trunkline.core.errors import DirectoryFileError
 from trunkline.directory.files.file import check, parse, read_file, to_yaml
+from trunkline.directory.files.form import Form
 from trunkline.directory.files.references import problems_of
 from trunkline.directory.model import OperationKind
+from trunkline.directory.model.limits import MAX_OPERATIONS
+from trunkline.directory.scenarios import form as scenario_form
 
 
 def problems(text: str, **environment: str) -> list[str]:
@@ -261,3 +265,31 @@ employees:
         "employees.layla.last_name",
         "employees.layla.phones[0].dial_time",
     ]
+
+
+def test_a_long_chain_of_operations_is_checked_in_linear_time() -> None:
+    """The steps of the check are counted, not its time: each operation is asked for its branches once."""
+    asked: list[str] = []
+    branches = scenario_form.branches_of
+
+    def counted(operation: Any) -> dict[str, str | None]:
+        asked.append(operation.name)
+        return branches(operation)
+
+    count = MAX_OPERATIONS
+    operations = {
+        f"o{number}": {
+            "kind": "greeting",
+            "text": "a",
+            "next": f"o{number + 1}" if number + 1 < count else None,
+        }
+        for number in range(count)
+    }
+    form = Form.model_validate({"scenarios": {"long": {"operations": operations}}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenario_form, "branches_of", counted)
+        assert not [one for one in problems_of(form) if "never leave" in one]
+    assert len(asked) <= 2 * count
+    operations["more"] = {"kind": "greeting", "text": "a"}
+    with pytest.raises(ValueError, match="at most 500 operations"):
+        Form.model_validate({"scenarios": {"long": {"operations": operations}}})

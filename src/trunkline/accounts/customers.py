@@ -367,6 +367,8 @@ async def _set_owner_password(connection: Connection, customer_id: int, password
     params = {"customer": customer_id, "hash": await passwords.hash_of(password)}
     await connection.execute(f"update users set password_hash = %(hash)s where {_OWNER}".encode(), params)  # noqa: S608
     await connection.execute(f"delete from login_sessions where {_OWNER}".encode(), params)  # noqa: S608
+    unconfirmed = f"delete from second_factors where {_OWNER} and confirmed_at is null"  # noqa: S608
+    await connection.execute(unconfirmed.encode(), params)
 
 
 async def _one(connection: Connection, statement: str, params: Any) -> Row | None:

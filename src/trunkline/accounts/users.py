@@ -412,8 +412,11 @@ async def _grant(
 
 
 async def _end_sessions(connection: Connection, account_id: int, user_id: int) -> None:
+    """With what they began: a secret of codes that nobody has confirmed was shown in one of them."""
+    who = (account_id, user_id)
+    await connection.execute("delete from login_sessions where account_id = %s and user_id = %s", who)
     await connection.execute(
-        "delete from login_sessions where account_id = %s and user_id = %s", (account_id, user_id)
+        "delete from second_factors where account_id = %s and user_id = %s and confirmed_at is null", who
     )
 
 

@@ -35,6 +35,7 @@ from trunkline.directory.forms.fields import Key
 from trunkline.directory.lines.store import registered_lines
 from trunkline.directory.live.load import load_account
 from trunkline.directory.model import OperationKind, Scenario
+from trunkline.directory.model.limits import MAX_OPERATIONS
 from trunkline.directory.scenarios import editing, versions
 from trunkline.directory.scenarios.choices import Choices, read_choices
 from trunkline.directory.scenarios.form import ScenarioForm, as_operations, form_of_kind
@@ -269,7 +270,10 @@ def _sentence(step: Step, language: Language) -> tuple[str, Mapping[str, str]]:
 
 def _editor(visit: Visit, fields: Mapping[str, str]) -> Editor:
     try:
-        draft = versions.from_json(orjson.loads(fields.get("draft", "")))
+        sent = orjson.loads(fields.get("draft", ""))
+        if isinstance(sent, dict) and len(sent.get("operations") or ()) > MAX_OPERATIONS:
+            raise InvalidInput(_("This scenario has too many operations: move some to another scenario."))
+        draft = versions.from_json(sent)
         key = visit.request.match_info.get("key") or _KEY.validate_python(fields.get("key", ""))
     except orjson.JSONDecodeError as error:
         raise InvalidInput(_("The form is damaged: open the scenario again.")) from error

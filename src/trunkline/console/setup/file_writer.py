@@ -81,8 +81,8 @@ class FileWriter:
     async def create(self, visit: Visit, values: Mapping[str, Any]) -> Made:
         self._require(visit, "create")
         given = {name: value for name, value in values.items() if value not in (None, [])}
-        present = set((await files(visit).export(visit.account_id)).section(self.section))
-        key = str(values[self.named]) if self.is_key else _free_key(str(values[self.named]), present)
+        taken = set((await present(visit)).section(self.section))
+        key = str(values[self.named]) if self.is_key else _free_key(str(values[self.named]), taken)
         if self.is_key:
             given.pop(self.named, None)
         item = self.merge({}, given)
@@ -96,9 +96,9 @@ class FileWriter:
     ) -> None:
         self._require(visit, "update")
         key = await self._key(visit, entity_id)
-        form = await files(visit).export(visit.account_id)
-        present = form.section(self.section)[key].model_dump(mode="json", by_alias=True, exclude_unset=True)
-        item = self.merge(present, changed)
+        form = await present(visit)
+        former = form.section(self.section)[key].model_dump(mode="json", by_alias=True, exclude_unset=True)
+        item = self.merge(former, changed)
         await self.check(visit, item)
         async with self._logged(visit, "update", {"id": entity_id, **changed}):
             await self._apply(visit, {key: item})
@@ -106,7 +106,7 @@ class FileWriter:
     async def delete(self, visit: Visit, entity_id: int) -> None:
         self._require(visit, "delete")
         key = await self._key(visit, entity_id)
-        form = await files(visit).export(visit.account_id)
+        form = await present(visit)
         rest = {name: item for name, item in form.section(self.section).items() if name != key}
         async with self._logged(visit, "delete", {"id": entity_id}):
             await apply(visit, Form.model_validate({self.section: rest}), delete=True)
@@ -166,6 +166,11 @@ def files(visit: Visit) -> DirectoryFiles:
         password_strength_min=settings.sip.password_strength_min,
         stores_system_media=False,
     )
+
+
+async def present(visit: Visit) -> Form:
+    """The directory of the account without its address book, which may be large."""
+    return await files(visit).export(visit.account_id, without_address_book=True)
 
 
 async def apply(visit: Visit, form: Form, *, delete: bool = False) -> None:

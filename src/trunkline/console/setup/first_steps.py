@@ -20,7 +20,7 @@ from trunkline.console.page import Page
 from trunkline.console.setup.controls import Choice, Control, Kind, Row, Texts
 from trunkline.console.setup.employees import EMPLOYEES
 from trunkline.console.setup.entity import PATH
-from trunkline.console.setup.file_writer import apply, files
+from trunkline.console.setup.file_writer import apply, present
 from trunkline.console.setup.lines import LINES
 from trunkline.console.setup.numbers import NUMBERS
 from trunkline.console.setup.problems import EMPTY, Problem, problem_of
@@ -124,7 +124,7 @@ async def _show(visit: Visit) -> web.StreamResponse:
 
 async def _page(visit: Visit, problem: Problem | None = None, status: int = 200) -> web.Response:
     _require(visit)
-    form = await files(visit).export(visit.account_id)
+    form = await present(visit)
     steps = steps_of(await read_first_steps(visit.db, visit.account_id))
     return visit.page(
         "setup/start.html",
@@ -145,12 +145,12 @@ async def _answer(visit: Visit) -> web.StreamResponse:
     fields = await visit.form()
     _require(visit)
     number, person = fields.get("number", ""), fields.get("employee", "")
-    form = await files(visit).export(visit.account_id)
+    form = await present(visit)
     item, employee = form.section("virtual_numbers").get(number), form.section("employees").get(person)
     if item is None or item.rules or employee is None:
         return await _page(visit, Problem("", _("This does not exist any more: choose another.")), 422)
     key = f"{SCENARIO}-{number.lstrip('+')}"
-    present = item.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    former = item.model_dump(mode="json", by_alias=True, exclude_unset=True)
     written = Form.model_validate(
         {
             "scenarios": {
@@ -159,7 +159,7 @@ async def _answer(visit: Visit) -> web.StreamResponse:
                     "operations": {"ring": {"kind": "forward_employee", "employee": person}},
                 }
             },
-            "virtual_numbers": {number: {**present, "rules": [{"scenario": key}]}},
+            "virtual_numbers": {number: {**former, "rules": [{"scenario": key}]}},
         }
     )
     try:
@@ -201,7 +201,7 @@ def _account_row(account: AccountForm) -> Row:
 
 async def _show_account(visit: Visit) -> web.StreamResponse:
     _require(visit)
-    form = await files(visit).export(visit.account_id)
+    form = await present(visit)
     row = _account_row(form.account or AccountForm())
     return _account_page(visit, {one.name: one.texts(row) for one in CONTROLS})
 

@@ -11,7 +11,7 @@ from trunkline.console.languages import translatable
 from trunkline.console.setup.choices import rows_of
 from trunkline.console.setup.controls import Choice, Control, Kind, Row
 from trunkline.console.setup.entity import Column, Part, SetupEntity, plain
-from trunkline.console.setup.file_writer import FileWriter, Item, files
+from trunkline.console.setup.file_writer import FileWriter, Item, present
 from trunkline.console.setup.writer import Made, call, may_call
 from trunkline.console.visit import Visit
 from trunkline.directory.numbers.listing import NUMBERS_FOR_PEOPLE
@@ -68,7 +68,7 @@ def _answers(row: Row) -> list[Part]:
 
 async def scenarios(visit: Visit) -> list[Choice]:
     """The scenarios by their keys."""
-    form = await files(visit).export(visit.account_id)
+    form = await present(visit)
     return [Choice(key, item.name or key) for key, item in form.section("scenarios").items()]
 
 

@@ -142,13 +142,17 @@ class DirectoryFiles:
         scenarios = {key: with_texts(one, media) for key, one in form.section("scenarios").items()}
         return form.model_copy(update={"scenarios": scenarios})
 
-    async def export(self, account_id: int) -> Form:
+    async def export(self, account_id: int, *, without_address_book: bool = False) -> Form:
         """The present directory as a form, without secrets; :func:`~.file.to_yaml` writes it.
 
+        :param without_address_book: without contacts, their groups and organisations, which may be many.
         :raises NotFound: no such account.
         """
         async with self._db.connection() as connection:
-            return (await read_current(connection, account_id, self._media_dir)).form
+            current = await read_current(
+                connection, account_id, self._media_dir, without_address_book=without_address_book
+            )
+        return current.form
 
 
 def _value_of(error: errors.UniqueViolation) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,12 +26,19 @@ from trunkline.directory.files.normalised_state import (
 )
 from trunkline.directory.files.plan import Action, Plan, difference
 from trunkline.directory.files.references import problems_of
-from trunkline.directory.files.state_reader import CurrentState, read_current, read_scenarios
+from trunkline.directory.files.state_reader import (
+    ADDRESS_BOOK,
+    SCENARIOS,
+    CurrentState,
+    read_current,
+    read_scenarios,
+)
 from trunkline.directory.forms.write_context import Sound
 from trunkline.directory.lines.password_strength import STRENGTH_MIN, Weakness, problem, strength
 from trunkline.directory.media.form import MediaForm
 from trunkline.directory.model import TrunkMode
 from trunkline.directory.model.cipher import Cipher
+from trunkline.directory.model.limits import MAX_ACCOUNT_OPERATIONS
 from trunkline.directory.subscriptions.form import SubscriptionForm
 from trunkline.directory.trunks.addresses import Address
 from trunkline.directory.trunks.checks import problems_of_trunk
@@ -63,6 +70,12 @@ class Request:
     """Of scenarios that somebody has edited: :func:`.versions.fingerprint` of what was there at the beginning; empty: no
     scenario of the key."""
 
+    @property
+    def leaves_out_address_book(self) -> bool:
+        """It may be large, and is not read when nothing of it can change and nothing that it names is deleted."""
+        is_named = any(getattr(self.form, section) is not None for section in ADDRESS_BOOK)
+        return not (is_named or (self.delete and self.form.employees is not None))
+
     @classmethod
     def of(cls, account_id: int, examined: Examined, folder: Path, *, delete: bool = False) -> Request:
         """The request of a file that may have problems. Then nothing is deleted, because the file has more items."""
@@ -74,6 +87,22 @@ class Request:
             raise self.examined.refusal(problems)
         if problems:
             raise DirectoryFileError("\n".join(problems), params={"problems": list(problems)})
+
+
+def _too_many_operations(form: Form) -> list[str]:
+    count = sum(len(scenario.operations) for scenario in form.section("scenarios").values())
+    if count <= MAX_ACCOUNT_OPERATIONS:
+        return []
+    return [
+        f"scenarios: they would have {count} operations together; at most {MAX_ACCOUNT_OPERATIONS} are possible"
+    ]
+
+
+def left_out_of(request: Request) -> Collection[str]:
+    """Sections that :meth:`Preparer.prepare` does not read."""
+    if request.scenarios_only:
+        return [section for section in ENTITIES if section not in SCENARIOS]
+    return ADDRESS_BOOK if request.leaves_out_address_book else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +167,9 @@ class Preparer:
         async with self._db.connection() as connection:
             current = await self._current(connection, request)
         sounds, problems = await self._sounds(request, current)
-        comparison, more = self._compare(request, current, sounds, await _new_passwords(request, current))
+        secrets = await _new_passwords(request, current)
+        # in a thread: in the web process, the requests of other accounts go on meanwhile
+        comparison, more = await asyncio.to_thread(self._compare, request, current, sounds, secrets)
         problems += more
         trunks: Mapping[str, TrunkForm] = comparison.wanted.section("trunks")
         hosts = {trunks[key].host for key in comparison.plan.written("trunks")}
@@ -152,14 +183,24 @@ class Preparer:
         """Compare again inside the transaction that will write, with the account locked."""
         current = await self._current(connection, prepared.request, lock=True)
         secrets = await _new_passwords(prepared.request, current)
-        comparison, problems = self._compare(prepared.request, current, prepared.sounds, secrets)
+        comparison, problems = await asyncio.to_thread(
+            self._compare, prepared.request, current, prepared.sounds, secrets
+        )
         problems += await self._trunk_problems(connection, comparison, prepared.resolved)
         prepared.request.refuse(problems)
         return comparison
 
     async def _current(self, connection: Connection, request: Request, *, lock: bool = False) -> CurrentState:
-        read = read_scenarios if request.scenarios_only else read_current
-        current = await read(connection, request.account_id, self._media_dir, lock=lock)
+        if request.scenarios_only:
+            current = await read_scenarios(connection, request.account_id, self._media_dir, lock=lock)
+        else:
+            current = await read_current(
+                connection,
+                request.account_id,
+                self._media_dir,
+                lock=lock,
+                without_address_book=request.leaves_out_address_book,
+            )
         for key, known in request.based_on.items():
             if known != fingerprint_of(current.form, key):
                 raise DirectoryFileError(
@@ -198,8 +239,9 @@ class Preparer:
         listing = [section for section in SECTIONS if getattr(request.form, section) is not None]
         plan = difference(present, demanded, to_delete, listing)
         weak_passwords, weak = self._weak_passwords(wanted, result, new_secrets)
-        others = current.ids if request.scenarios_only else {}
+        others = {section: ids for section, ids in current.ids.items() if section in left_out_of(request)}
         problems = [
+            *(_too_many_operations(result) if request.scenarios_only else ()),
             *problems_of(result, others=others),
             *self._own_problems(wanted, current, plan),
             *weak_passwords,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 
 from pydantic import BaseModel
 
@@ -118,30 +119,34 @@ _WITHOUT_WAITING = frozenset(
 """Operations that wait for no party. A split takes the same branch again in the same call."""
 
 
+_CIRCLES_MAX = 20
+"""Circles of one scenario that are reported at once; each is found by one walk of all operations."""
+
+
 def _endless(scenario: scenario_schemas.ScenarioForm, at: str) -> Iterator[str]:
     """Circles of operations that wait for nobody, in which a call would stay until the caller hangs up."""
-
-    def following(name: str) -> list[str]:
-        operation = scenario.operations[name]
-        if operation.kind not in _WITHOUT_WAITING:
-            return []
-        targets = scenario_schemas.branches_of(operation).values()
-        return [target for target in targets if target in scenario.operations]
-
-    found: set[frozenset[str]] = set()
-    for first in scenario.operations:
-        paths = [[first]]
-        seen = {first}
-        while paths:
-            path = paths.pop()
-            for target in following(path[-1]):
-                if target == first and frozenset(path) not in found:
-                    found.add(frozenset(path))
-                    circle = " -> ".join([*path, first])
-                    yield f"{at}.{path[-1]}: the call would never leave {circle}; let one of them lead to another operation"
-                elif target not in seen:
-                    seen.add(target)
-                    paths.append([*path, target])
+    following = {
+        name: {
+            target
+            for target in scenario_schemas.branches_of(operation).values()
+            if target in scenario.operations
+        }
+        for name, operation in scenario.operations.items()
+        if operation.kind in _WITHOUT_WAITING
+    }
+    order = {name: place for place, name in enumerate(scenario.operations)}
+    for _circle in range(_CIRCLES_MAX):
+        try:
+            TopologicalSorter(following).prepare()
+        except CycleError as error:
+            circle = error.args[1][::-1]  # graphlib's order is from an operation to the one that leads to it
+            first = min(range(len(circle) - 1), key=lambda place: order[circle[place]])
+            path = [*circle[first:-1], *circle[:first]]
+            shown = " -> ".join([*path, path[0]])
+            yield f"{at}.{path[-1]}: the call would never leave {shown}; let one of them lead to another operation"
+            following[path[-1]].discard(path[0])
+        else:
+            return
 
 
 def _shared_values(form: Form) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
@@ -68,6 +68,10 @@ _NAMED_BY_SCENARIOS = (
 """Of these only the keys."""
 
 
+ADDRESS_BOOK = ("contacts", "contact_groups", "organizations")
+"""Sections of which an account may have hundreds of thousands of items. Only contact groups are named by other sections."""
+
+
 async def read_scenarios(
     connection: Connection, account_id: int, media_dir: Path, *, lock: bool = False
 ) -> CurrentState:
@@ -81,13 +85,7 @@ async def read_scenarios(
     for section in SCENARIOS:
         queries |= {section: _items_of(ENTITIES[section]), **ENTITIES[section].parts}
     for section in _NAMED_BY_SCENARIOS:
-        entity = ENTITIES[section]
-        queries[section] = sql.SQL("select {}, {} from {} where account_id = %(account_id)s{}").format(
-            sql.Identifier(entity.key_column),
-            sql.Identifier(entity.id_column),
-            sql.Identifier(entity.table),
-            sql.SQL(entity.where),
-        )
+        queries[section] = _keys_of(ENTITIES[section])
     params = {"account_id": account_id}
     rows = {
         name: await (await connection.execute(query, params)).fetchall() for name, query in queries.items()
@@ -106,24 +104,33 @@ async def read_scenarios(
 
 
 async def read_current(
-    connection: Connection, account_id: int, media_dir: Path, *, lock: bool = False
+    connection: Connection,
+    account_id: int,
+    media_dir: Path,
+    *,
+    lock: bool = False,
+    without_address_book: bool = False,
 ) -> CurrentState:
     """Read an account's directory.
 
     :param lock: keep other appliers out until the transaction ends.
+    :param without_address_book: of :data:`ADDRESS_BOOK` only the ids of contact groups.
     :raises NotFound: no such account.
     :raises ConfigurationError: a row that no directory file can express.
     """
     account = await _account_row(connection, account_id, lock)
     params = {"account_id": account_id}
-    rows = {
-        name: await (await connection.execute(query, params)).fetchall()
-        for name, query in {**_STATEMENTS, **_statements_of_entities()}.items()
+    left_out = ADDRESS_BOOK if without_address_book else ()
+    queries = {**_STATEMENTS, **_statements_of_entities(left_out)}
+    rows: dict[str, list[Row]] = {section: [] for section in left_out}
+    rows |= {
+        name: await (await connection.execute(query, params)).fetchall() for name, query in queries.items()
     }
     reader = _Reader(rows, media_dir)
+    sections = {section: reader.items(section) for section in ENTITIES if section not in left_out}
     return CurrentState(
         account_id=account_id,
-        form=_form({"account": _account(account, rows), **reader.sections()}),
+        form=_form({"account": _account(account, rows), **sections}),
         locale=account["locale"],
         ids=reader.ids,
         digests={r["phone_number"]: Ha1(r["ha1_md5"], r["ha1_sha256"]) for r in rows["sip_lines"]},
@@ -186,13 +193,25 @@ def _account(account: Row, rows: Mapping[str, list[Row]]) -> dict[str, Any]:
     }
 
 
-def _statements_of_entities() -> dict[str, sql.Composed | LiteralString]:
+def _statements_of_entities(left_out: Collection[str]) -> dict[str, sql.Composed | LiteralString]:
     """Of the items, by section, and of their parts, by name."""
     found: dict[str, sql.Composed | LiteralString] = {}
     for entity in ENTITIES.values():
-        found[entity.section] = _items_of(entity)
-        found |= entity.parts
+        if entity.section not in left_out:
+            found[entity.section] = _items_of(entity)
+            found |= entity.parts
+    if "contact_groups" in left_out:
+        found["contact_groups"] = _keys_of(ENTITIES["contact_groups"])
     return found
+
+
+def _keys_of(entity: Entity) -> sql.Composed:
+    return sql.SQL("select {}, {} from {} where account_id = %(account_id)s{}").format(
+        sql.Identifier(entity.key_column),
+        sql.Identifier(entity.id_column),
+        sql.Identifier(entity.table),
+        sql.SQL(entity.where),
+    )
 
 
 def _items_of(entity: Entity) -> sql.Composed:
@@ -216,9 +235,6 @@ class _Reader:
         }
         self._parts: dict[tuple[str, str], dict[int, list[Row]]] = {}
         self._keys["media"] |= {row["media_file_id"]: row["key"] for row in rows["system_media"]}
-
-    def sections(self) -> dict[str, _Items]:
-        return {section: self.items(section) for section in ENTITIES}
 
     def items(self, section: str) -> dict[str, Any]:
         entity = ENTITIES[section]

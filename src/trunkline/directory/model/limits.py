@@ -13,6 +13,13 @@ MIN_DIAL_SECONDS, MAX_DIAL_SECONDS = 1, 100
 MIN_EXTENSION, MAX_EXTENSION = 2, 5
 """Digits of a short number."""
 
+MAX_OPERATIONS = 500
+"""Operations of one scenario."""
+
+MAX_ACCOUNT_OPERATIONS = 10_000
+"""Operations of all scenarios of an account when one is saved in the console. Directory files, which the administrator
+of the installation applies, may have more."""
+
 MAX_CONDITION_VALUES = 100
 """Values of one condition of a subscription."""
 

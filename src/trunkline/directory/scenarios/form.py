@@ -37,6 +37,7 @@ from trunkline.directory.model import (
     TalkOptionKind,
     UsualEmployee,
 )
+from trunkline.directory.model.limits import MAX_OPERATIONS
 
 if TYPE_CHECKING:
     from trunkline.directory.forms.write_context import WriteContext
@@ -417,6 +418,10 @@ class ScenarioForm(Item):
     def _some(self, info: ValidationInfo) -> Self:
         if not self.operations and not is_present(info):
             raise ValueError("a scenario needs operations; write one at least")
+        if len(self.operations) > MAX_OPERATIONS and not is_present(info):
+            raise ValueError(
+                f"a scenario has at most {MAX_OPERATIONS} operations; move some to another scenario"
+            )
         return self
 
 
