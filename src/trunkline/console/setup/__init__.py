@@ -23,6 +23,7 @@ Entities:
 ``logins``     logins of employees for the console
 ``notifications``  what other systems get of calls, with deliveries
 ``numbers``    virtual numbers
+``schedules``  working hours; ``hours``: as people write them, pure
 ``trunks``     trunks with a test call
 ``tags``       marks on calls
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from trunkline.accounts.permissions import READ_CONFIGURATION
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
@@ -15,6 +16,7 @@ from trunkline.console.setup.entity import PATH, SetupEntity
 from trunkline.console.setup.groups import GROUPS
 from trunkline.console.setup.lines import LINES
 from trunkline.console.setup.numbers import NUMBERS
+from trunkline.console.setup.schedules import SCHEDULES
 from trunkline.console.setup.tags import TAGS
 from trunkline.console.setup.tile import Tile
 from trunkline.console.setup.trunks import TRUNKS
@@ -29,6 +31,7 @@ ENTITIES: tuple[SetupEntity, ...] = (
     LINES,
     NUMBERS,
     TRUNKS,
+    SCHEDULES,
     CONTACTS,
     BLACKLIST,
     TAGS,
@@ -51,7 +54,12 @@ async def _show(visit: Visit) -> web.StreamResponse:
     seen = [one for one in everything if one.is_visible(visit.caller)]
     if not is_visible(visit.caller):
         raise PermissionDenied(_("You may not see this page: an admin of the account can permit it."))
-    return visit.page("setup/home.html", entities=seen, start=first_steps.is_visible(visit.caller))
+    return visit.page(
+        "setup/home.html",
+        entities=seen,
+        start=first_steps.is_visible(visit.caller),
+        scenarios=visit.may(READ_CONFIGURATION),
+    )
 
 
 PAGES = (

@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from trunkline.contract.columns import field, listed
 from trunkline.db.pool import Connection, Database
 from trunkline.db.query import ColumnType, Listing
+from trunkline.db.query.columns import column
 from trunkline.db.rows import delete, insert_keyed, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.exclusive import SCHEDULE_NAME, Holder, check_exclusive
 from trunkline.directory.uses import refuse_if_used
@@ -54,7 +55,7 @@ from (
 ) r)
 """  # noqa: S608 - consists of constants
 
-_STRING = ColumnType.STRING
+_NUMBER, _STRING, _BOOLEAN = ColumnType.NUMBER, ColumnType.STRING, ColumnType.BOOLEAN
 
 SCHEDULES = Listing(
     name="schedules",
@@ -68,6 +69,35 @@ SCHEDULES = Listing(
         field("schedules", _RULES.replace("%", "%%")),
     ),
 )
+
+SCHEDULES_FOR_PEOPLE = Listing(
+    name="schedules_for_people",
+    table="schedules s",
+    where="s.account_id = %(account_id)s",
+    order="s.schedule_id",
+    columns=(
+        column(_NUMBER, "id", "s.schedule_id", "filter sort default"),
+        column(_STRING, "key", "s.key", "filter sort default"),
+        column(_STRING, "name", "coalesce(nullif(s.name, ''), s.key)", "filter sort default"),
+        column(
+            _STRING,
+            "hours",
+            "(select string_agg(concat_ws(' ', d.day, i.item ->> 'from', i.item ->> 'till'), E'\\n'"
+            " order by d.day::int, i.item ->> 'from')"
+            " from jsonb_array_elements(s.intervals) i (item), jsonb_array_elements_text(i.item -> 'days') d (day))",
+            "default",
+        ),
+        column(
+            _STRING,
+            "exceptions",
+            "(select string_agg(concat_ws(' ', e.item ->> 'date', e.item ->> 'from', e.item ->> 'till'), E'\\n'"
+            " order by e.item ->> 'date', e.item ->> 'from') from jsonb_array_elements(s.exceptions) e (item))",
+            "default",
+        ),
+        column(_BOOLEAN, "has_rules", "s.rules <> '[]'::jsonb", "default"),
+    ),
+)
+"""Hours as lines ``1 09:00 18:00`` (ISO weekday), exceptions as ``2026-12-31 09:00 13:00`` or the date alone, closed."""
 
 
 async def create_schedule(
