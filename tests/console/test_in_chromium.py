@@ -53,7 +53,7 @@ async def test_every_page_in_every_form(office: Office, context: BrowserContext)
              "employees", "lines", "queues", "live", "wallboard", "wallboard/links", "me", "search?words=haddad",
              "scenarios", "new-scenario", "setup", "setup/start", "setup/account", "setup/tags",
              "setup/employees/4001", "setup/lines/new", "setup/trunks/new", "setup/numbers/new",
-             "setup/notifications", "setup/notifications/new", "setup/deliveries",
+             "setup/notifications", "setup/notifications/new", "setup/deliveries", "setup/api-access",
              "setup/schedules/new")  # fmt: skip
     wide: list[str] = []
     for language, scheme, width in (

@@ -15,7 +15,7 @@ from trunkline.accounts.model import METERED, Api, NewAccount, Status
 from trunkline.accounts.permissions import Role
 from trunkline.accounts.points import DEFAULT_DAY_POINTS, DEFAULT_MINUTE_POINTS
 from trunkline.accounts.users import Users, add_key, add_user, key_name
-from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.core.errors import InvalidInput, InvalidState, NotFound
 from trunkline.core.setting_types import origin
 from trunkline.core.time_zones import time_zone
 from trunkline.db.pool import Connection, Database, Row
@@ -330,9 +330,26 @@ class Administration:
             await _allow(connection, account_id, api, text, comment)
         return text
 
-    async def disallow_address(self, account_id: int, api: Api, network: str) -> None:
-        """Take a network off the list; :class:`NotFound` when it is not on it."""
+    async def disallow_address(
+        self, account_id: int, api: Api, network: str, *, keep: str | None = None
+    ) -> None:
+        """Take a network off the list; :class:`NotFound` when it is not on it.
+
+        :param keep: an address that must still be on the list then.
+        :raises InvalidState: it would not be.
+        """
         text = str(networks.parse_network(network))
+        if keep is not None:
+            rest = [
+                networks.parse_network(row["network"])
+                for row in await self.allowed_addresses(account_id)
+                if row["api"] == api and row["network"] != text
+            ]
+            address = networks.parse_address(keep)
+            if address is None or not networks.admits(rest, address):
+                raise InvalidState(
+                    f"{keep} would be refused then: allow it, or a network with it, first", field="network"
+                )
         count = await self._db.execute(
             "delete from allowed_addresses where account_id = %s and api = %s and network = %s::cidr",
             (account_id, api.value, text),

@@ -19,6 +19,7 @@ from trunkline.accounts.permissions import (
     WATCH_CALLS,
     Permission,
     Role,
+    role_permits,
 )
 from trunkline.accounts.second_factor import remove_second_factor
 from trunkline.core import names
@@ -212,6 +213,45 @@ class Users:
                 field="key_id",
                 value=key_id,
             )
+
+    async def delete_key(self, account_id: int, key_id: int) -> None:
+        """Delete a key that is blocked or has expired.
+
+        :raises NotFound: no such key.
+        :raises InvalidState: it can still be used.
+        """
+        row = await self._db.fetch_one(
+            "select blocked_at is not null or expires_at <= now() as is_over from api_keys"
+            " where account_id = %s and key_id = %s",
+            (account_id, key_id),
+        )
+        if row is None:
+            raise NotFound(f"account {account_id} has no key {key_id}", field="key_id", value=key_id)
+        if not row["is_over"]:
+            raise InvalidState("the key can still be used: block it first", field="key_id", value=key_id)
+        await self._db.execute(
+            "delete from api_keys where account_id = %s and key_id = %s", (account_id, key_id)
+        )
+
+    async def rights(self, account_id: int, user_id: int) -> frozenset[Permission]:
+        """All permissions of a user: of the role, of the permission group, and granted one by one; :class:`NotFound`."""
+        row = await self._db.fetch_one(
+            "select u.role, array(select p.resource || ':' || p.action from user_permissions p"
+            " where p.account_id = u.account_id and p.user_id = u.user_id"
+            " union select unnest(g.permissions) from permission_groups g"
+            " where g.account_id = u.account_id and g.pgroup_id = u.pgroup_id) as permissions"
+            " from users u where u.account_id = %s and u.user_id = %s",
+            (account_id, user_id),
+        )
+        _check_found(int(row is not None), user_id)
+        assert row is not None
+        granted = {(one.partition(":")[0], one.partition(":")[2]) for one in row["permissions"]}
+        return frozenset(granted) | frozenset(
+            (resource, action.value)
+            for resource in RESOURCES
+            for action in Action
+            if role_permits(Role(row["role"]), resource, action)
+        )
 
     async def list_keys(self, account_id: int) -> list[Row]:
         """The keys of an account, with name and the token's last characters."""

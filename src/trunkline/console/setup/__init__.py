@@ -15,6 +15,7 @@ owns the entity, and has no rules of its own. Each change is a row of the reques
 
 Entities:
 
+``api_access``  keys of users, addresses and points of the APIs
 ``blacklist``  numbers whose calls are refused
 ``contacts``   the address book
 ``employees``  employees and their phones
