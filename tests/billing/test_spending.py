@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.billing.company import give_plan
 from tests.calls import company as c
 from tests.calls.company import company
 from trunkline.accounts.administration import Administration
+from trunkline.billing import spending as spending_module
 from trunkline.billing.rating import BillingListener, Rater
 from trunkline.billing.spending import PERIOD_SECONDS, Spending, watching
 from trunkline.calls.flows.outgoing_limits import OutgoingUsage
@@ -137,6 +139,30 @@ async def test_a_call_counts_once_however_late_it_is_charged(db: Database, is_fa
         assert await Rater(db).rate_waiting() == 1
         await spending.refresh()
         assert spent() == [price, price]
+
+
+async def test_a_call_that_ends_during_a_reading_counts_once(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is stored before the moment that is read, and the switch counts it with the first statement at the latest."""
+    directory = await _limited_account(db)
+    call = IdGenerator(1, lambda: int(time.time() * 1000)).next()
+    counted: list[tuple[int, int]] = []
+    read = spending_module._read
+
+    async def reading(*given: Any) -> Any:
+        found = await read(*given)
+        if not counted:
+            counted.append((ACCOUNT, call))
+        return found
+
+    monkeypatch.setattr(spending_module, "_read", reading)
+    included: list[tuple[int, int]] = []
+    spending = Spending(db, lambda: directory, lambda _: [ACCOUNT], lambda: counted, included.extend)
+    await _ended_call(db, call, 120)
+    await spending.refresh()
+    assert spending.spent(ACCOUNT, None, []) > 0
+    assert included == [(ACCOUNT, call)]
 
 
 async def test_limits_are_set_by_the_operator(db: Database) -> None:

@@ -105,10 +105,11 @@ async def test_a_note_on_an_own_call_only(live: Office, desk: Browser) -> None:
     assert await note(other, comment="x") == 404
     assert await note(OTHER, comment="x") == 404
     soon = f"{datetime.now(UTC) + timedelta(hours=9):%Y-%m-%dT%H:%M}"
-    assert await note(own, at=soon) == 400, "of no campaign"
-    assert await note(own, at="tomorrow") == 400
+    assert await note(own, at=soon, comment="Not stored") == 400, "of no campaign"
+    assert await note(own, at="tomorrow", comment="Not stored") == 400
     shown = await (await live.browser("captain")).get(f"/console/calls/{own}")
     assert "Wants the new list" in shown.words
+    assert "Not stored" not in shown.words, "it is sent again with the corrected time"
     assert "Order" in shown.words
 
 

@@ -16,7 +16,7 @@ from trunkline.directory.contacts.changes import create_contact
 from trunkline.directory.contacts.groups import create_group
 from trunkline.directory.contacts.organizations import create_organization
 from trunkline.directory.files.file import parse, to_yaml
-from trunkline.directory.files.form import SECTIONS
+from trunkline.directory.files.form import SECTIONS, Form
 from trunkline.directory.files.plan import Action
 from trunkline.directory.files.prepare import Request
 from trunkline.directory.lines.digest import Ha1
@@ -232,6 +232,21 @@ groups:
         " order by 1"
     )
     assert [(row["phone_number"], row["key"]) for row in rows] == [("0160001", "boris"), ("0160002", "boris")]
+
+
+async def test_one_item_is_removed_whatever_is_added_meanwhile(admin: Administrator) -> None:
+    await admin.apply(SMALL)
+    request = Request(admin.account_id, Form(), Path(), removed={"groups": frozenset({"sales", "gone"})})
+    with pytest.raises(DirectoryFileError, match="no such group: sales"):
+        await admin.files.prepare(request)
+    await admin.apply(SMALL.partition("groups:")[0] + "groups: {night: {members: [anna]}}\n")
+    prepared = await admin.files.prepare(
+        Request(admin.account_id, Form(), Path(), removed={"groups": frozenset({"night"})})
+    )
+    assert [change.where for change in prepared.plan.changes] == ["groups.night"]
+    await admin.apply("groups: {late: {members: [boris]}}\n")
+    await admin.files.apply(prepared)
+    assert set((await admin.files.export(admin.account_id)).section("groups")) == {"late", "sales"}
 
 
 async def test_items_not_in_the_file_stay_and_are_reported(admin: Administrator) -> None:

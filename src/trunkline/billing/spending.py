@@ -140,15 +140,16 @@ class Spending:
     async def _refresh(self, directory: Directory) -> None:
         accounts = sorted(self._limited(directory))
         of_today = {"accounts": accounts}
-        over = list(self._over())
         async with self._db.connection() as connection:
             # All of one moment: a call that is charged between two statements would count twice, or not at all.
             await connection.execute("set transaction isolation level repeatable read, read only")
+            charged = await _read(connection, _CHARGED, of_today)
+            uncharged = await _read(connection, _UNCHARGED, of_today)
+            # Not before the first statement, which fixes that moment: the switch counts each call that has ended by then.
+            over = list(self._over())
             stored = await _read(
                 connection, _STORED, tuple(list(ids) for ids in zip(*over, strict=True)) or ([], [])
             )
-            charged = await _read(connection, _CHARGED, of_today)
-            uncharged = await _read(connection, _UNCHARGED, of_today)
             lists = await _read(connection, _LISTS, (accounts,))
             rates = await _read(
                 connection,

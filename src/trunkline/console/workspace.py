@@ -306,7 +306,10 @@ async def _note(visit: Visit) -> web.StreamResponse:
         "callback": fields.get("at") or None,
     }
     async with logged(visit, "note.call", shown):
-        if fields.get("tag"):
+        # Everything is checked before anything is written: a form that is refused is sent again as a whole.
+        tag_id = call_page.tag_of(fields) if fields.get("tag") else None
+        again = await _wanted_callback(visit, call_id, number, fields["at"]) if fields.get("at") else None
+        if tag_id is not None:
             changes = TagChanges(
                 visit.db,
                 visit.services.switch,
@@ -316,17 +319,21 @@ async def _note(visit: Visit) -> web.StreamResponse:
                 employee_id,
                 "console",
             )
-            await changes.set_tag(Named(tagged.Kind.CALL, call_id), call_page.tag_of(fields))
+            await changes.set_tag(Named(tagged.Kind.CALL, call_id), tag_id)
         if text:
             author = Author(visit.account_id, caller.user_id, caller.login)
             await add_comment(visit.db, author, Kind.CALL, call_id, text)
-        if fields.get("at"):
-            await _call_again(visit, call_id, number, fields["at"])
+        if again is not None:
+            campaign_id, at = again
+            await agree_callback(visit.db, visit.account_id, campaign_id, number, to_instant(at))
     raise visit.back(PATH)
 
 
-async def _call_again(visit: Visit, call_id: int, number: str, text: str) -> None:
-    """:raises InvalidInput: no time to come, or the call is of no campaign."""
+async def _wanted_callback(visit: Visit, call_id: int, number: str, text: str) -> tuple[int, datetime]:
+    """The campaign of the call, and when its contact is called again.
+
+    :raises InvalidInput: no time to come, or the call is of no campaign.
+    """
     try:
         at = datetime.fromisoformat(text).replace(tzinfo=visit.zone)
     except ValueError as error:
@@ -336,7 +343,7 @@ async def _call_again(visit: Visit, call_id: int, number: str, text: str) -> Non
     campaign_id = await campaign_of_call(visit.db, visit.account_id, call_id, number)
     if campaign_id is None:
         raise InvalidInput(_("Only for calls of campaigns a callback can be agreed on."), field="at")
-    await agree_callback(visit.db, visit.account_id, campaign_id, number, to_instant(at))
+    return campaign_id, at
 
 
 async def _own_call(visit: Visit, employee_id: int, text: str) -> tuple[int, str]:

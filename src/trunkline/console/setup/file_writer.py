@@ -106,10 +106,8 @@ class FileWriter:
     async def delete(self, visit: Visit, entity_id: int) -> None:
         self._require(visit, "delete")
         key = await self._key(visit, entity_id)
-        form = await present(visit)
-        rest = {name: item for name, item in form.section(self.section).items() if name != key}
         async with self._logged(visit, "delete", {"id": entity_id}):
-            await apply(visit, Form.model_validate({self.section: rest}), delete=True)
+            await apply(visit, Form(), removed={self.section: frozenset({key})})
 
     async def _apply(self, visit: Visit, items: Mapping[str, Item]) -> None:
         try:
@@ -173,14 +171,16 @@ async def present(visit: Visit) -> Form:
     return await files(visit).export(visit.account_id, without_address_book=True)
 
 
-async def apply(visit: Visit, form: Form, *, delete: bool = False) -> None:
+async def apply(visit: Visit, form: Form, *, removed: Mapping[str, frozenset[str]] | None = None) -> None:
     """Write items of a file.
 
+    :param removed: keys of items to delete, by section.
     :raises InvalidInput: the first problem, with the field of the item.
     """
     writer = files(visit)
     try:
-        prepared = await writer.prepare(Request(visit.account_id, form, Path("/nonexistent"), delete=delete))
+        request = Request(visit.account_id, form, Path("/nonexistent"), removed=removed or {})
+        prepared = await writer.prepare(request)
         await writer.apply(prepared)
     except DirectoryFileError as error:
         place, colon, message = str(error.params.get("problems", [error.message])[0]).partition(": ")

@@ -69,12 +69,19 @@ class Request:
     based_on: Mapping[str, str] = field(default_factory=dict)
     """Of scenarios that somebody has edited: :func:`.versions.fingerprint` of what was there at the beginning; empty: no
     scenario of the key."""
+    removed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Keys of items to delete, by section, whatever else is there."""
 
     @property
     def leaves_out_address_book(self) -> bool:
         """It may be large, and is not read when nothing of it can change and nothing that it names is deleted."""
-        is_named = any(getattr(self.form, section) is not None for section in ADDRESS_BOOK)
-        return not (is_named or (self.delete and self.form.employees is not None))
+        is_named = any(
+            getattr(self.form, section) is not None or section in self.removed for section in ADDRESS_BOOK
+        )
+        are_employees_deleted = "employees" in self.removed or (
+            self.delete and self.form.employees is not None
+        )
+        return not (is_named or are_employees_deleted)
 
     @classmethod
     def of(cls, account_id: int, examined: Examined, folder: Path, *, delete: bool = False) -> Request:
@@ -362,6 +369,8 @@ def _to_delete(request: Request, current: CurrentState, wanted: Form) -> dict[st
         for section in SECTIONS
         if request.delete and getattr(request.form, section) is not None
     }
+    for section, removed in request.removed.items():
+        to_delete.setdefault(section, set()).update(removed & set(current.form.section(section)))
     for section, keys in to_delete.items():
         keys -= ENTITIES[section].permanent
     used = used_media(outcome(current.form, wanted, to_delete))
