@@ -131,6 +131,16 @@ async def test_a_file_cannot_add_an_item_with_the_name_of_another(admin: Adminis
         await admin.apply(f"{section}: {{sup2: {{name: Support}}}}")
 
 
+async def test_names_that_two_items_have_already_stop_no_other_change(admin: Administrator) -> None:
+    await admin.apply("groups: {a: {name: Sales}, b: {name: Support}}\n")
+    await admin.db.execute(
+        "update employee_groups set name = 'Sales' where account_id = %s", (admin.account_id,)
+    )
+    assert not (await admin.apply("groups: {c: {name: Night}}\n")).plan.is_empty
+    with pytest.raises(DirectoryFileError, match="Sales"):
+        await admin.apply("groups: {d: {name: Sales}}\n")
+
+
 async def test_items_of_different_sections_may_have_one_name(admin: Administrator) -> None:
     text = "\n".join(f"{section}: {{support: {{name: Support}}}}" for section in NAMED)
     await admin.apply(text)

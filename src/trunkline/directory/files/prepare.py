@@ -249,7 +249,7 @@ class Preparer:
         others = {section: ids for section, ids in current.ids.items() if section in left_out_of(request)}
         problems = [
             *(_too_many_operations(result) if request.scenarios_only else ()),
-            *problems_of(result, others=others),
+            *problems_of(result, others=others, former=current.form),
             *self._own_problems(wanted, current, plan),
             *weak_passwords,
         ]

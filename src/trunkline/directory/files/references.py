@@ -31,13 +31,20 @@ def problems_of(
     form: Form,
     more_media: frozenset[str] = frozenset(),
     others: Mapping[str, Collection[str]] | None = None,
+    former: Form | None = None,
 ) -> list[str]:
     """One line for each inconsistency between the items of a directory.
 
     :param more_media: keys of media files that will be there though the form does not list them.
     :param others: keys of items that are there though the form does not have their section.
+    :param former: the directory before: two items that share a value there already (a name, before names were compared)
+        are no reason to refuse other changes.
     """
-    return [*_References(form, more_media, others or {}).problems(), *_shared_values(form)]
+    shared = list(_shared_values(form))
+    if shared and former is not None:
+        known = set(_shared_values(former))
+        shared = [one for one in shared if one not in known]
+    return [*_References(form, more_media, others or {}).problems(), *shared]
 
 
 class _References:
