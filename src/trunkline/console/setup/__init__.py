@@ -25,6 +25,7 @@ Entities:
 ``notifications``  what other systems get of calls, with deliveries
 ``numbers``    virtual numbers
 ``schedules``  working hours; ``hours``: as people write them, pure
+``request_log``  requests to the APIs and changes by the console
 ``trunks``     trunks with a test call
 ``tags``       marks on calls
 """

@@ -8,7 +8,7 @@ from trunkline.accounts.permissions import READ_CONFIGURATION
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
-from trunkline.console.setup import api_access, first_steps, notifications
+from trunkline.console.setup import api_access, first_steps, notifications, request_log
 from trunkline.console.setup.blacklist import BLACKLIST
 from trunkline.console.setup.contacts import CONTACTS
 from trunkline.console.setup.employees import EMPLOYEES
@@ -38,7 +38,7 @@ ENTITIES: tuple[SetupEntity, ...] = (
 )
 """In the order of the menu."""
 
-TILES: tuple[Tile, ...] = (*notifications.TILES, *api_access.TILES)
+TILES: tuple[Tile, ...] = (*notifications.TILES, *api_access.TILES, *request_log.TILES)
 """Pages of the set-up that are no entities."""
 
 
@@ -68,10 +68,12 @@ PAGES = (
     *(page for one in ENTITIES for page in one.all_pages()),
     *notifications.PAGES,
     *api_access.PAGES,
+    *request_log.PAGES,
 )
 ENTRIES = (Entry(PATH, _("Set-up"), is_visible),)
 MENU = (
     *(Entry(one.path, one.title, one.is_visible) for one in ENTITIES),
     *notifications.MENU,
     *api_access.MENU,
+    *request_log.MENU,
 )
