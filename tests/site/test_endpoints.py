@@ -25,15 +25,26 @@ from trunkline.apis.service.request_context import Services
 from trunkline.apis.web import build_app
 from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.calls.switch.site_commands import ANNOUNCE_CALL, CALL_BACK, SITE_STATE
-from trunkline.core.errors import InvalidState, PermissionDenied, SwitchInterrupted, SwitchUnavailable
+from trunkline.core.errors import (
+    DatabaseUnavailable,
+    InvalidInput,
+    InvalidState,
+    LimitExceeded,
+    PermissionDenied,
+    SwitchInterrupted,
+    SwitchUnavailable,
+    TrunklineError,
+)
 from trunkline.core.ids import first_id_at
 from trunkline.core.settings import Settings
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.directory.sites.changes import create_site
 from trunkline.runtime.postgres import EmbeddedPostgres
+from trunkline.site import requests
 from trunkline.site.application import Site
 from trunkline.site.requests import CallBacks, prune
+from trunkline.site.visit_limits import VISITS_OF_ADDRESS
 
 ORIGIN = "https://shop.example.com"
 OPEN = {"is_open": True, "opens_at": None, "has_phone": True, "has_callback": True}
@@ -72,6 +83,19 @@ class Shop:
         return await self.db.fetch_all(
             "select * from site_calls where account_id = %s order by site_call_id", (self.account_id,)
         )
+
+    async def pass_time(self, **units: int) -> None:
+        """All times of the requests are so much longer ago."""
+        by = timedelta(**units)
+        await self.db.execute(
+            """update site_calls set requested_at = requested_at - %s, due_at = due_at - %s, started_at = started_at - %s
+               where account_id = %s""",
+            (by, by, by, self.account_id),
+        )
+
+    def called(self) -> list[str]:
+        """Numbers that the switch was asked to call back."""
+        return [one[2]["contact"] for one in self.switch.commands if one[1] == CALL_BACK]
 
     async def change(self, **columns: Any) -> None:
         for name, value in columns.items():
@@ -284,16 +308,141 @@ async def test_without_a_switch_a_call_back_waits_and_one_that_is_late_is_not_ma
     await shop.site.call_backs.start_due()
     [row] = await shop.rows()
     assert row["state"] == "waiting"
-    assert row["due_at"] > datetime.now(UTC)
-    late = "update site_calls set due_at = now() - interval '13 hours' where account_id = %s"
-    await shop.db.execute(late, (shop.account_id,))
-    await shop.site.call_backs.start_due()
-    [row] = await shop.rows()
-    assert (row["state"], row["reason"]) == ("refused", "too_late")
+    assert await shop.site.call_backs.start_due() == 0
+    for state in ("waiting", "refused"):
+        await shop.pass_time(hours=7)
+        assert await shop.site.call_backs.start_due() == 1
+        [row] = await shop.rows()
+        assert row["state"] == state
+    assert row["reason"] == "too_late"
     old = "update site_calls set requested_at = now() - interval '31 days' where account_id = %s"
     await shop.db.execute(old, (shop.account_id,))
     await prune(shop.db)
     assert await shop.rows() == []
+
+
+async def test_a_call_back_that_a_limit_of_calls_refuses_is_tried_again(shop: Shop) -> None:
+    shop.switch.answers[CALL_BACK] = LimitExceeded("Limit per calls has been exceeded")
+    assert await shop.call_back() == (0, "ok")
+    await shop.site.call_backs.start_due()
+    shop.switch.answers[CALL_BACK] = {"call_session_id": 7}
+    await shop.pass_time(minutes=1)
+    await shop.site.call_backs.start_due()
+    assert [one["state"] for one in await shop.rows()] == ["started"]
+
+
+async def test_a_call_back_that_was_made_is_not_made_again_when_its_end_cannot_be_written(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: Any, **__: Any) -> None:
+        raise DatabaseUnavailable("connection lost")
+
+    assert await shop.call_back() == (0, "ok")
+    monkeypatch.setattr(requests, "settle", lost)
+    with pytest.raises(DatabaseUnavailable):
+        await shop.site.call_backs.start_due()
+    assert [one["state"] for one in await shop.rows()] == ["starting"]  # its session decides
+    assert await shop.site.call_backs.start_due() == 0
+    assert shop.called() == [NUMBER]
+
+
+@pytest.mark.parametrize("failure", [None, SwitchUnavailable("away"), InvalidState("no")])
+async def test_a_slow_switch_does_not_lead_to_second_calls(shop: Shop, failure: Exception | None) -> None:
+    """One process waits for the first answer of the switch for more than a minute, while another one looks."""
+    numbers = [f"97150000040{number}" for number in range(3)]
+    for number in numbers:
+        assert await shop.call_back(f"+{number}") == (0, "ok")
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def command(self, account_id: int, name: str, params: dict[str, Any], **_: Any) -> Any:
+            asked.set()
+            await go_on.wait()
+            if failure is not None:
+                raise failure
+            return await shop.switch.command(account_id, name, params)
+
+    slow = asyncio.create_task(CallBacks(shop.db, Slow()).start_due())  # type: ignore[arg-type]
+    await asked.wait()
+    await shop.pass_time(seconds=61)
+    await shop.site.call_backs.start_due()
+    go_on.set()
+    await slow
+    assert sorted(shop.called()) == numbers
+    assert {one["state"] for one in await shop.rows()} == {"started"}
+
+
+async def test_what_cannot_be_stored_is_taken_out_of_the_address_after_decoding(shop: Shop) -> None:
+    page = {"url": f"{ORIGIN}/?utm_source=%00", "referrer": "https://www.google.com/search?q=%00"}
+    assert (await shop.send("visit", page)).status == 200
+    assert (await shop.send("call", page)).status == 200
+    [params] = [one[2] for one in shop.switch.commands if one[1] == ANNOUNCE_CALL]
+    assert params["visit"]["utm_source"] == "\ufffd"
+
+
+async def test_visits_have_a_limit_and_need_no_switch(shop: Shop) -> None:
+    shop.switch.answers[SITE_STATE] = SwitchUnavailable("away")
+    first = await (await shop.send("visit", {})).json()
+    assert first["state"]["is_open"] is False
+    for _ in range(VISITS_OF_ADDRESS.burst - 1):
+        shop.site._limits.visit(shop.site_id, "127.0.0.1")
+    response = await shop.send("visit", {})
+    assert (response.status, (await response.json())["code"]) == (429, "visits_per_address")
+    # Further pages of a visit are not visits.
+    assert (await shop.send("visit", {"visit": first["visit"]})).status == 200
+    [row] = await shop.db.fetch_all(
+        "select visitor_id from visitor_sessions where account_id = %s", (shop.account_id,)
+    )
+    assert row["visitor_id"] == first["visitor_id"]
+
+
+async def test_a_call_that_the_switch_refuses_is_refused_and_not_counted_for_the_address(shop: Shop) -> None:
+    await shop.change(calls_per_address=1)
+    refusals: tuple[tuple[TrunklineError, int], ...] = (
+        (InvalidState("closed", mnemonic="outside_working_hours"), 409),
+        (SwitchUnavailable("away"), 503),
+    )
+    for refusal, status in refusals:
+        shop.switch.answers[ANNOUNCE_CALL] = refusal
+        assert (await shop.send("call", {})).status == status
+    reasons = [(one["state"], one["reason"]) for one in await shop.rows()]
+    assert reasons == [("refused", "outside_working_hours"), ("refused", "internal_error")]
+
+
+@pytest.mark.parametrize(
+    ("key", "origin", "status"),
+    [("0" * 32, ORIGIN, 404), (None, "https://evil.example", 403), (None, None, 403)],
+)
+async def test_a_preflight_that_is_refused(
+    shop: Shop, key: str | None, origin: str | None, status: int
+) -> None:
+    headers = {} if origin is None else {"Origin": origin}
+    response = await shop.client.options(f"{shop.url}/site/{key or shop.key}/call", headers=headers)
+    assert response.status == status
+    assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_another_account_cannot_take_the_key_of_a_website(shop: Shop) -> None:
+    """The key is on its pages."""
+    other = await Administration(shop.db).create_account(
+        AccountProfile("Other Ltd", time_zone="Asia/Dubai"), login="other", password="a long password"
+    )
+    row = {"domain_name": "other.example.com", "industry_id": 19}
+    victim = await create_site(shop.db, other.account_id, row)
+    with pytest.raises(InvalidInput, match="has this key"):
+        await create_site(
+            shop.db.for_account(shop.account_id), shop.account_id, row, site_key=victim.site_key
+        )
+    # As it may be in a database that was filled before.
+    await shop.db.execute("update sites set calls_enabled = true where account_id = %s", (other.account_id,))
+    made = await create_site(shop.db, shop.account_id, row)
+    await shop.db.execute(
+        "update sites set calls_enabled = true, site_key = %s where account_id = %s and site_id = %s",
+        (victim.site_key, shop.account_id, made.site_id),
+    )
+    website = await shop.site._websites.of(victim.site_key)
+    assert website is not None
+    assert website.account_id == other.account_id
 
 
 async def test_visits_and_properties_of_visitors(shop: Shop) -> None:

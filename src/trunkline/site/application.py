@@ -51,6 +51,7 @@ from trunkline.site.requests import Asked, CallBacks, Kind
 from trunkline.site.rules import VisitIds, ids_of, permits, visit_token
 from trunkline.site.scripts import Scripts
 from trunkline.site.sites import Website, Websites
+from trunkline.site.visit_limits import VisitLimits
 
 PREFIX = "/site/"
 DAYS_AHEAD = 14
@@ -68,6 +69,8 @@ _STATUS: tuple[tuple[type[TrunklineError], int], ...] = (
     (Refused, 409),
     (Unavailable, 503),
 )
+_NO_CALLS = {"is_open": False, "opens_at": None, "has_phone": False, "has_callback": False}
+"""State of a website while no switch answers."""
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "POST",
     "Access-Control-Allow-Headers": "Content-Type",
@@ -125,6 +128,7 @@ class Site:
         self._cipher = services.cipher
         self._db = services.database
         self._websites = Websites(services.database)
+        self._limits = VisitLimits()
         self._address_of: AddressOf = address_reader(services.settings)
         self.call_backs = CallBacks(services.database, services.switch)
         self._scripts = Scripts(here / "static", services.settings.assets_dir)
@@ -150,7 +154,10 @@ class Site:
     # --- what every request passes
 
     async def _preflight(self, request: web.Request) -> web.Response:
-        await self._site_of(request)
+        try:
+            await self._site_of(request)
+        except TrunklineError as error:
+            return _error(error, {})
         return web.Response(status=204, headers={**_cors(request), **_PREFLIGHT})
 
     async def _site_of(self, request: web.Request) -> Website:
@@ -181,10 +188,7 @@ class Site:
             )
             answer = await handler(asking)
         except TrunklineError as error:
-            status = next((one for kind, one in _STATUS if isinstance(error, kind)), 500)
-            message = error.remedy if isinstance(error, Unavailable) else error.message
-            content_of = {"success": False, "error": message, "code": error.mnemonic}
-            return web.json_response(content_of, status=status, headers={"Vary": "Origin", **allowed})
+            return _error(error, allowed)
         check.succeeded()
         headers = {**allowed, "Cache-Control": "no-store"}
         return web.json_response(dict(answer), headers=headers)
@@ -203,10 +207,22 @@ class Site:
     async def _visit(self, asking: Asking) -> Mapping[str, Any]:
         body, site = bodies.read(bodies.VisitBody, asking.content), asking.site
         agent = asking.request.headers.get("User-Agent", "")
+        network = network_of(asking.address)
+        self._limits.page(site.site_id, network)
+        command = self._services.switch.command(site.account_id, SITE_STATE, {"site_id": site.site_id})
+        try:
+            state = await command
+        except Unavailable:
+            state = _NO_CALLS  # the visit is kept, and the page has its token
         ids = await visits.begin_or_go_on(
-            asking.db, site, asking.ids(body), body, address=asking.address, agent=agent
+            asking.db,
+            site,
+            asking.ids(body),
+            body,
+            address=asking.address,
+            agent=agent,
+            may_begin=lambda: self._limits.visit(site.site_id, network),
         )
-        state = await self._services.switch.command(site.account_id, SITE_STATE, {"site_id": site.site_id})
         return {
             "success": True,
             "visit": visit_token(asking.key, site.site_id, ids),
@@ -248,10 +264,16 @@ class Site:
         if credential is None:
             raise NotFound("This website has no site phone.")
         asked = Asked(Kind.PHONE, network_of(asking.address), ids, body.url, name=body.name)
-        await requests.ask(asking.db, site, asked)
+        site_call_id = await requests.ask(asking.db, site, asked)
+        assert site_call_id is not None
         visit, name = await visits.visit_of_call(asking.db, site.account_id, site.site_id, ids, body.url)
         params = {"site_id": site.site_id, "visit": visit, "visitor_name": body.name or name}
-        ticket = await self._services.switch.command(site.account_id, ANNOUNCE_CALL, params)
+        try:
+            ticket = await self._services.switch.command(site.account_id, ANNOUNCE_CALL, params)
+        except TrunklineError as error:
+            reason = error.mnemonic or "refused"
+            await requests.settle(asking.db, site.account_id, site_call_id, "refused", reason=reason)
+            raise
         return {
             "success": True,
             "server": server,
@@ -330,6 +352,13 @@ def agreed_time(milliseconds: int | None, now: datetime) -> datetime | None:
         raise InvalidInput(f"Choose a time within {DAYS_AHEAD} days.", field="delayed_call_time")
     at = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return at if at > now + _AT_ONCE else None
+
+
+def _error(error: TrunklineError, allowed: Mapping[str, str]) -> web.Response:
+    status = next((one for kind, one in _STATUS if isinstance(error, kind)), 500)
+    message = error.remedy if isinstance(error, Unavailable) else error.message
+    content = {"success": False, "error": message, "code": error.mnemonic}
+    return web.json_response(content, status=status, headers={"Vary": "Origin", **allowed})
 
 
 def _cors(request: web.Request) -> dict[str, str]:

@@ -3,7 +3,11 @@
 Each request is a row. ``waiting``: a call back at ``due_at``; ``starting``: a process has taken it; ``started``,
 ``refused`` (with ``reason``) and ``cancelled`` are ends. Rows are counted for the limits, so any number of web processes
 keeps to them. A call back is started once: a process writes that it starts it, and only then asks the switch. When it is
-not known whether the switch has started it, the session with its ``external_id`` decides.
+not known whether the switch has started it, or the end cannot be written, the row stays ``starting``, and the session with
+its ``external_id`` decides.
+
+``due_at`` is the agreed time, or the opening of the company after it. An attempt that fails leaves it, so that the limit of
+:data:`LATE_HOURS` holds; ``started_at``, the time of the last attempt, says when the next one is.
 """
 
 from __future__ import annotations
@@ -44,9 +48,9 @@ _AT_ONCE = 10
 STALLED_SECONDS = 60
 """After which a request that a process was starting is examined by another."""
 LATE_HOURS = 12
-"""A call back that is later than this is not made any more."""
+"""A call back that is so much later than its time is not made any more."""
 RETRY_SECONDS = 30
-"""While no switch is there."""
+"""Between two attempts, while no switch is there or a limit of calls is reached."""
 KEPT_DAYS = 30
 """Rows have numbers and addresses of visitors."""
 
@@ -80,7 +84,8 @@ _LOCK = "select from sites where account_id = %s and site_id = %s for no key upd
 # A number and an address are counted over all websites of the account.
 _COUNTS = """
 select count(*) filter (where site_id = %(site_id)s and requested_at > now() - interval '1 minute') as in_minute,
-    count(*) filter (where network = %(network)s and requested_at > now() - interval '1 hour') as of_address,
+    count(*) filter (where network = %(network)s and requested_at > now() - interval '1 hour'
+        and not (kind = 'phone' and state = 'refused')) as of_address,
     count(*) filter (where phone_number = %(number)s) as of_number,
     count(*) filter (where site_id = %(site_id)s and state = 'waiting') as waiting,
     min(site_call_id) filter (where phone_number = %(number)s and state in ('waiting', 'starting')) as open_id
@@ -88,15 +93,24 @@ from site_calls where account_id = %(account_id)s
     and (requested_at > now() - interval '24 hours' or state in ('waiting', 'starting'))
 """
 
-# The id of the row is the external id of the call.
+# The id of the row is the external id of the call. One row at a time: one that is taken is begun at once, so a row that is
+# taken for STALLED_SECONDS is not one that only waits for those before it.
 _DUE = """
 update site_calls c set state = 'starting', started_at = now()
 from (select account_id, site_call_id, state as former_state from site_calls
-      where account_id > 0 and due_at <= now() and (state = 'waiting'
+      where account_id > 0 and due_at <= now() and (
+          (state = 'waiting' and (started_at is null or started_at < now() - make_interval(secs => %(retry)s)))
           or (state = 'starting' and started_at < now() - make_interval(secs => %(stalled)s)))
-      order by due_at limit %(most)s for update skip locked) d
+      order by due_at limit 1 for update skip locked) d
 where c.account_id = d.account_id and c.site_call_id = d.site_call_id
 returning c.*, d.former_state, c.due_at < now() - make_interval(hours => %(late)s) as is_late
+"""
+
+# None: another process has taken the row meanwhile, because this one was so slow.
+_STILL_OURS = """
+update site_calls set started_at = now()
+where account_id = %s and site_call_id = %s and state = 'starting' and started_at = %s
+returning started_at
 """
 
 _STARTED_BEFORE = """
@@ -174,22 +188,29 @@ async def settle(
     *,
     call_session_id: int | None = None,
     reason: str | None = None,
+    started_at: datetime | None = None,
 ) -> None:
-    """Write how a request ended."""
+    """Write how a request ended.
+
+    :param started_at: when it was taken: nothing is written if another process has taken it since. None: in any case.
+    """
     await db.execute(
         """update site_calls set state = %s, call_session_id = %s, reason = %s
-           where account_id = %s and site_call_id = %s""",
-        (state, call_session_id, reason, account_id, site_call_id),
+           where account_id = %s and site_call_id = %s
+               and (%s::timestamptz is null or (state = 'starting' and started_at = %s))""",
+        (state, call_session_id, reason, account_id, site_call_id, started_at, started_at),
     )
 
 
 async def _put_off(db: Database, row: Mapping[str, Any], due_at: datetime | None, reason: str) -> None:
-    """Until ``due_at``; None: for :data:`RETRY_SECONDS`."""
+    """Until ``due_at``, the opening of the company; None: for :data:`RETRY_SECONDS`, and its time stays.
+
+    Nothing is written if another process has taken the row since.
+    """
     await db.execute(
-        """update site_calls set state = 'waiting', reason = %s,
-               due_at = coalesce(%s, now() + make_interval(secs => %s))
-           where account_id = %s and site_call_id = %s""",
-        (reason, due_at, RETRY_SECONDS, row["account_id"], row["site_call_id"]),
+        """update site_calls set state = 'waiting', reason = %s, due_at = coalesce(%s, due_at), started_at = now()
+           where account_id = %s and site_call_id = %s and state = 'starting' and started_at = %s""",
+        (reason, due_at, row["account_id"], row["site_call_id"], row["started_at"]),
     )
 
 
@@ -244,12 +265,13 @@ class CallBacks:
 
     async def start_due(self) -> int:
         """Start those that are due; how many were examined."""
-        rows = await self._db.fetch_all(
-            _DUE, {"stalled": STALLED_SECONDS, "most": _AT_ONCE, "late": LATE_HOURS}
-        )
-        for row in rows:
+        params = {"stalled": STALLED_SECONDS, "retry": RETRY_SECONDS, "late": LATE_HOURS}
+        for count in range(_AT_ONCE):
+            row = await self._db.fetch_one(_DUE, params)
+            if row is None:
+                return count
             await self._start(row)
-        return len(rows)
+        return _AT_ONCE
 
     async def _start(self, row: Mapping[str, Any]) -> None:
         account_id, site_call_id = row["account_id"], row["site_call_id"]
@@ -265,10 +287,17 @@ class CallBacks:
             await settle(db, account_id, site_call_id, "refused", reason="too_late")
             return
         try:
-            await self._call(db, row, outside_id)
+            params = await self._prepared(db, row, outside_id)
+            ours = await db.fetch_one(_STILL_OURS, (account_id, site_call_id, row["started_at"]))
+            if params is None or ours is None:
+                return
+            row = {**row, **ours}
+            answer = await self._switch.command(account_id, CALL_BACK, params)
         except SwitchInterrupted:
             return  # it is looked at again, when its session would be stored
-        except Unavailable as error:
+        except DatabaseUnavailable:
+            raise  # of ours: the row stays ``starting``
+        except (Unavailable, LimitExceeded) as error:
             await _put_off(db, row, None, error.message)
         except TrunklineError as error:
             reason = error.mnemonic or "refused"
@@ -279,21 +308,27 @@ class CallBacks:
                 reason=reason,
                 error=error.message,
             )
-            await settle(db, account_id, site_call_id, "refused", reason=reason)
+            at = row["started_at"]
+            await settle(db, account_id, site_call_id, "refused", reason=reason, started_at=at)
+        else:
+            # Outside of the above: whatever fails here, the call was made, and the row stays ``starting``.
+            session_id = answer["call_session_id"]
+            await settle(db, account_id, site_call_id, "started", call_session_id=session_id)
 
-    async def _call(self, db: Database, row: Mapping[str, Any], outside_id: str) -> None:
+    async def _prepared(self, db: Database, row: Mapping[str, Any], outside_id: str) -> dict[str, Any] | None:
+        """Parameters of the command; None: the call back is put off."""
         account_id, site_id = row["account_id"], row["site_id"]
         state = await self._switch.command(account_id, SITE_STATE, {"site_id": site_id})
         if not state["is_open"]:
             if state["opens_at"] is None:
                 raise InvalidState("The website does not open again.", mnemonic="outside_working_hours")
             await _put_off(db, row, datetime.fromisoformat(state["opens_at"]), "outside_working_hours")
-            return
+            return None
         ids = None
         if row["visitor_session_id"] is not None:
             ids = VisitIds(row["visitor_id"], row["visitor_session_id"])
         visit, name = await visit_of_call(db, account_id, site_id, ids, row["page_url"] or "")
-        params = {
+        return {
             "site_id": site_id,
             "contact": row["phone_number"],
             "group_id": row["group_id"],
@@ -301,7 +336,3 @@ class CallBacks:
             "visitor_name": row["visitor_name"] or name,
             "external_id": outside_id,
         }
-        answer = await self._switch.command(account_id, CALL_BACK, params)
-        await settle(
-            db, account_id, row["site_call_id"], "started", call_session_id=answer["call_session_id"]
-        )

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import parse_qsl, urlsplit
 
+from trunkline.core.storable_text import storable
+
 VALUE_MAX = 500
 """Characters of a text that is kept of a visit."""
 
@@ -67,10 +69,18 @@ def permits(origins: Sequence[str], domain: str, subdomains: bool, origin: str |
     )
 
 
+def _parameters(query: str) -> list[tuple[str, str]]:
+    """Decoded; what cannot be stored may appear only then (``%00``).
+
+    :raises ValueError: there are too many.
+    """
+    return [(name, storable(value)) for name, value in parse_qsl(query, max_num_fields=100)]
+
+
 def marks_of(url: str) -> dict[str, str]:
     """The parameters of :data:`MARKS` in the address of a page, each with its first value; empty ones are left out."""
     try:
-        found = parse_qsl(urlsplit(url).query, max_num_fields=100)
+        found = _parameters(urlsplit(url).query)
     except ValueError:
         return {}
     marks: dict[str, str] = {}
@@ -84,7 +94,7 @@ def search_of(referrer: str) -> dict[str, str]:
     """``search_engine`` and ``search_query`` of the page before, where it is one of a search engine."""
     try:
         parts = urlsplit(referrer)
-        words = dict(parse_qsl(parts.query, max_num_fields=100))
+        words = dict(_parameters(parts.query))
     except ValueError:
         return {}
     for label in (parts.hostname or "").split("."):

@@ -6,7 +6,7 @@ by :mod:`trunkline.uploads.sessions`, as uploaded ones are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -32,16 +32,25 @@ returning name, emails, phones, properties
 
 
 async def begin_or_go_on(
-    db: Database, site: Website, ids: VisitIds | None, body: VisitBody, *, address: str, agent: str
+    db: Database,
+    site: Website,
+    ids: VisitIds | None,
+    body: VisitBody,
+    *,
+    address: str,
+    agent: str,
+    may_begin: Callable[[], None],
 ) -> VisitIds:
     """The visit of a page that was opened: the present one with a further hit, or a new one.
 
     :param ids: of the last visit of this browser; its visitor is the same one.
     :param address: IP address.
     :param agent: the header ``User-Agent``.
+    :param may_begin: asked before a new visit; raises what refuses it.
     """
     if ids is not None and await sessions.add_hit(db, site.account_id, ids.visitor_session_id, body.url):
         return ids
+    may_begin()
     session: dict[str, Any] = {
         "site_id": site.site_id,
         "is_visitor_new": ids is None,

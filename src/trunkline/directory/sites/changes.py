@@ -76,7 +76,7 @@ async def create_site(
             redirect = await redirect_to(connection, account_id, number)
             row["default_scenario_id"] = row.get("default_scenario_id") or redirect
         if site_key is not None:
-            await _key_is_free(connection, account_id, site_key)
+            await _key_is_free(connection, site_key)
             row["site_key"] = site_key
         site_id = await insert(connection, TABLE, ID, account_id, row)
         block = {"site_id": site_id, "name": FIRST_BLOCK}
@@ -166,11 +166,14 @@ async def _lock_row(connection: Connection, account_id: int, values: Mapping[str
             )
 
 
-async def _key_is_free(connection: Connection, account_id: int, site_key: str) -> None:
-    cursor = await connection.execute(
-        "select from sites where account_id = %s and site_key = %s", (account_id, site_key)
-    )
-    if await cursor.fetchone() is not None:
+async def _key_is_free(connection: Connection, site_key: str) -> None:
+    # Over all accounts: pages name a website by its key alone.
+    async with whole_installation(connection):
+        cursor = await connection.execute(
+            "select from sites where account_id > 0 and site_key = %s limit 1", (site_key,)
+        )
+        found = await cursor.fetchone()
+    if found is not None:
         raise InvalidInput(
             "Another site has this key: choose another, or none to have one made",
             mnemonic="already_in_use",

@@ -1,0 +1,71 @@
+"""How many pages and visits one address, and one website, may make known.
+
+Each visit is a row, and each further page writes that row again, for anybody who asks. In memory of a web process: with
+several processes the limits are so many times higher.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trunkline.core.errors import LimitExceeded
+
+_KEPT_MAX = 20_000
+"""Addresses and websites that are remembered; those that asked least recently are forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """:ivar burst: requests at once.
+    :ivar per_hour: so many come back in an hour.
+    """
+
+    burst: int
+    per_hour: int
+
+
+PAGES_OF_ADDRESS = Rate(300, 1200)
+VISITS_OF_ADDRESS = Rate(60, 300)
+"""A company or a mobile network may be behind one address."""
+VISITS_OF_SITE = Rate(2000, 20_000)
+
+
+class VisitLimits:
+    """The limits of one process.
+
+    :param clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left: dict[Rate, OrderedDict[tuple[int, str], tuple[float, float]]] = {}
+
+    def page(self, site_id: int, network: str) -> None:
+        """A page was opened.
+
+        :raises LimitExceeded: mnemonic ``pages_per_address``.
+        """
+        self._take(PAGES_OF_ADDRESS, (site_id, network), "pages_per_address")
+
+    def visit(self, site_id: int, network: str) -> None:
+        """A visit begins.
+
+        :raises LimitExceeded: mnemonic ``visits_per_address`` or ``visits_per_site``.
+        """
+        self._take(VISITS_OF_ADDRESS, (site_id, network), "visits_per_address")
+        self._take(VISITS_OF_SITE, (site_id, ""), "visits_per_site")
+
+    def _take(self, rate: Rate, key: tuple[int, str], mnemonic: str) -> None:
+        kept = self._left.setdefault(rate, OrderedDict())
+        now = self._clock()
+        left, since = kept.get(key, (float(rate.burst), now))
+        left = min(float(rate.burst), left + (now - since) * rate.per_hour / 3600)
+        kept[key] = (max(left - 1, 0.0) if left >= 1 else left, now)
+        kept.move_to_end(key)
+        if len(kept) > _KEPT_MAX:
+            kept.popitem(last=False)
+        if left < 1:
+            raise LimitExceeded("Too many pages were opened: try again later.", mnemonic=mnemonic)
