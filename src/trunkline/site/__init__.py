@@ -6,6 +6,7 @@
 ``bodies``                the bodies of requests (pure)
 ``sites``                 the website of a key, and the credential of its browsers
 ``visits``                visits and visitors
+``visit_limits``          how many pages and visits an address and a website may make known
 ``requests``              requests for calls: their limits, and calls back at the agreed time
 ``scripts``               the scripts of ``static``, under addresses with their digests
 ========================= ==========================================================================================
