@@ -320,6 +320,10 @@ class NotificationSettings(_Group):
     """Seconds during which a delivery is tried again."""
     per_endpoint: int = Field(default=8, ge=1)
     """Deliveries to one subscription under way concurrently, in one worker."""
+    per_account: int = Field(default=512, ge=1)
+    """Deliveries of one account under way concurrently, in one worker."""
+    concurrent: int = Field(default=2048, ge=1)
+    """Deliveries under way concurrently in one worker. An account may always have ``per_endpoint`` of them."""
     delivery_log_days: int = Field(default=90, ge=1)
     """Days for which deliveries that are over are kept, for their log and to be replayed."""
 

@@ -7,7 +7,8 @@ outcome is written separately: a delivery that is deleted or locked meanwhile do
 that cannot be written because the database is unavailable is kept and written later, by this process.
 
 A delivery that fails waits in the table until it is due again, and all of its stream with it. An endpoint that fails
-repeatedly is suspended; then any number of its deliveries delays no others.
+repeatedly is suspended; then any number of its deliveries delays no others. What accounts share (requests under way,
+connections to the database, the rows of a read and of a write) they get in turns (:mod:`.turns`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from trunkline.notifications.deliveries import CHANNEL, Attempt, DeliveryKey, En
 from trunkline.notifications.rendering import render
 from trunkline.notifications.sender import Request, Sender, SendOutcome
 from trunkline.notifications.templates import CONTENT_TYPES, Format
+from trunkline.notifications.turns import Turns, in_turns
 
 _log = get_logger("notifications")
 
@@ -73,6 +75,13 @@ _EXPIRY_PERIOD = 60.0
 _WAITING = 25
 """Streams of a subscription at work, for each delivery that may be under way concurrently: while one waits for its
 outcome to be written, others are sent."""
+
+_SETTLED_AT_ONCE = 200
+"""Outcomes that one transaction writes."""
+
+_NOTING = 3
+"""States of endpoints that are written concurrently, of one account one after another: each takes a connection to the
+database, and many endpoints fail together."""
 
 _STALE_SECONDS = 5.0
 """A stream that waited so long for its turn is read again: the subscription may have changed."""
@@ -189,25 +198,36 @@ class _SenderSession:
     outcomes: list[_Pending] = field(default_factory=list)
     settling: asyncio.Task[None] | None = None
     noting: set[asyncio.Task[None]] = field(default_factory=set)
+    note_turns: Turns = field(default_factory=lambda: Turns(_NOTING, each=1))
+    send_turns: Turns = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.send_turns = Turns(settings.concurrent, each=settings.per_account, always=settings.per_endpoint)
 
     async def begin_due(self, conn: Connection) -> None:
         """Start due deliveries."""
         most = self.settings.per_endpoint * _WAITING
-        full = [which for which, endpoint in self.endpoints.items() if endpoint.streams >= most]
+        working = {which: endpoint.streams for which, endpoint in self.endpoints.items()}
         async with conn.transaction():
-            streams = await deliveries.take(conn, list(self.at_work), full, most)
-            for stream in streams:
-                if stream.rows[0]["is_early"] and not stream.is_trial:
-                    await deliveries.wait_for_head(conn, stream)
+            streams = await deliveries.take(conn, list(self.at_work), working, most)
+            early = [one for one in streams if one.rows[0]["is_early"] and not one.is_trial]
+            if early:
+                await deliveries.wait_for_heads(conn, early)
         await conn.commit()
         seen: Counter[int] = Counter()
+        of_account: Counter[int] = Counter()
+        trials: Counter[int] = Counter()
         for stream in streams:
             seen[stream.subscription_id] += 1
+            of_account[stream.account_id] += 1
+            trials[stream.account_id] += stream.is_trial
             if stream.key not in self.at_work and (stream.is_trial or not stream.rows[0]["is_early"]):
                 self._begin(stream)
             if stream.is_trial:
                 self.wake_times.after(backoff.PROBE_LEASE)
-        if seen and max(seen.values()) >= most:
+        limits = ((seen, most), (of_account, deliveries.ACCOUNT_STREAMS), (trials, deliveries.ACCOUNT_TRIALS))
+        if any(max(counts.values(), default=0) >= limit for counts, limit in limits):
             self.wake.set()
 
     async def end(self) -> None:
@@ -259,7 +279,7 @@ class _SenderSession:
     async def _send_stream(self, stream: Stream, endpoint: _Endpoint) -> None:
         read_at = time.monotonic()
         for row in stream.rows:
-            async with endpoint.free:
+            async with endpoint.free, self.send_turns.place(stream.account_id):
                 if endpoint.is_suspended or time.monotonic() - read_at > _STALE_SECONDS or not self.leads:
                     return
                 if row["is_early"] and not stream.is_trial:
@@ -325,7 +345,7 @@ class _SenderSession:
         pause, locked = _GATHER_SECONDS, _GATHER_SECONDS
         while self.outcomes:
             await asyncio.sleep(pause)
-            batch = list(self.outcomes)
+            batch = in_turns(self.outcomes, lambda one: one[0].row["account_id"], _SETTLED_AT_ONCE)
             try:
                 settled = await self._write([attempt for attempt, _ in batch])
             except Exception as error:
@@ -341,7 +361,7 @@ class _SenderSession:
             taken = {id(attempt) for attempt, _ in batch}
             waiting = [one for one in batch if settled[one[0].key] is Settlement.LOCKED and not one[1].done()]
             fresh = [one for one in self.outcomes if id(one[0]) not in taken]
-            self.outcomes = waiting + fresh
+            self.outcomes = fresh + waiting
             still = {id(attempt) for attempt, _ in waiting}
             self._publish([one for one in batch if id(one[0]) not in still], settled)
             locked = min(2 * locked, _LOCKED_PAUSE_MAX) if waiting else _GATHER_SECONDS
@@ -385,7 +405,8 @@ class _SenderSession:
     ) -> None:
         seconds = 0.0
         try:
-            seconds = await endpoint_states.note_endpoint(self.db, [attempt for attempt, _ in pending])
+            async with self.note_turns.place(pending[0][0].row["account_id"]):
+                seconds = await endpoint_states.note_endpoint(self.db, [attempt for attempt, _ in pending])
         except (psycopg.Error, DatabaseUnavailable) as error:
             _log.warning(
                 "endpoint_state_not_written",

@@ -34,6 +34,12 @@ DeliveryKey = tuple[int, int]
 STREAM_ROWS = 20
 """Deliveries of a stream that are read at once."""
 
+ACCOUNT_STREAMS = 200
+"""Streams of an account that are begun by one read, those of its endpoints in turns."""
+
+ACCOUNT_TRIALS = 20
+"""Suspended endpoints of an account that are tested by one read."""
+
 _MAKE = """
 insert into deliveries
     (account_id, subscription_id, stream, seq, mnemonic, occurred_at, variables, next_attempt_at)
@@ -84,21 +90,29 @@ with endpoint as (
         select account_id, subscription_id, 'upload_callback', origin, 'POST', null, '{}', null, null
         from callback_endpoints
     ) as target left join endpoint_states state using (account_id, subscription_id)
-), stream as (
-    select endpoint.*, due.stream from endpoint cross join lateral (
-        select distinct stream from (
-            select delivery.stream from deliveries delivery
+), due_stream as (
+    select endpoint.*, due.stream, due.place + coalesce(working.streams, 0) as place
+    from endpoint left join unnest(%(working)s::bigint[], %(working_streams)s::int[])
+        as working(subscription_id, streams) using (subscription_id)
+    cross join lateral (
+        select stream, row_number() over (order by min(next_attempt_at), stream) as place from (
+            select delivery.stream, delivery.next_attempt_at from deliveries delivery
             where delivery.account_id = endpoint.account_id
                 and delivery.subscription_id = endpoint.subscription_id and delivery.status = 'pending'
                 and delivery.next_attempt_at <= now()
                 and not delivery.subscription_id || ' ' || delivery.stream = any(%(busy)s)
             order by delivery.next_attempt_at, delivery.delivery_id limit %(limit)s
-        ) as row
+        ) as row group by stream
     ) as due
     where not endpoint.is_suspended and not endpoint.subscription_id = any(%(full)s)
     union all
-    select endpoint.*, endpoint.trial_stream from endpoint
+    select endpoint.*, endpoint.trial_stream, 0 from endpoint
     where endpoint.is_suspended and endpoint.subscription_id = any(%(trials)s)
+), stream as (
+    select * from (
+        select due_stream.*, row_number() over (partition by account_id order by place, subscription_id) as turn
+        from due_stream
+    ) as ranked where turn <= %(account_streams)s
 )
 select stream.*, coalesce(delivery.url, stream.url) as url,
     delivery.delivery_id, delivery.seq, delivery.mnemonic, delivery.variables, delivery.attempts,
@@ -113,7 +127,9 @@ from stream cross join lateral (
 """
 
 _HALF_OPEN = """
-select state.account_id, state.subscription_id, next.stream
+select account_id, subscription_id, stream from (
+select state.account_id, state.subscription_id, next.stream,
+    row_number() over (partition by state.account_id order by state.suspended_until) as turn
 from endpoint_states state
     join (
         select account_id, subscription_id from subscriptions where is_active
@@ -125,24 +141,36 @@ from endpoint_states state
             and delivery.status = 'pending'
         order by delivery.next_attempt_at, delivery.delivery_id limit 1
     ) next
-where state.suspended_until <= now()
+where state.suspended_until <= now() and not state.subscription_id = any(%(full)s)
+) as half_open where turn <= %(account_trials)s
 """
 
 # Rows that another transaction has locked are left for the next read, because a leader that waits delays all tenants.
 _START_TRIAL = """
-update endpoint_states set trial_stream = %(stream)s, suspended_until = now() + make_interval(secs => %(secs)s)
-where (account_id, subscription_id) in (
-    select account_id, subscription_id from endpoint_states
-    where account_id = %(account_id)s and subscription_id = %(subscription_id)s for update skip locked)
+update endpoint_states state
+set trial_stream = held.stream, suspended_until = now() + make_interval(secs => %(secs)s)
+from (
+    select one.account_id, one.subscription_id, trial.stream
+    from unnest(%(accounts)s::bigint[], %(subscriptions)s::bigint[], %(streams)s::text[])
+        as trial(account_id, subscription_id, stream)
+        join endpoint_states one using (account_id, subscription_id)
+    for update of one skip locked
+) as held
+where state.account_id = held.account_id and state.subscription_id = held.subscription_id
+returning state.subscription_id
 """
 
 _WAIT_FOR_HEAD = """
-update deliveries set next_attempt_at = %(next_attempt_at)s
-where (account_id, delivery_id) in (
-    select account_id, delivery_id from deliveries
-    where account_id = %(account_id)s and subscription_id = %(subscription_id)s and stream = %(stream)s
-        and status = 'pending' and next_attempt_at < %(next_attempt_at)s
-    for no key update skip locked)
+update deliveries delivery set next_attempt_at = held.due
+from (
+    select one.account_id, one.delivery_id, head.due
+    from unnest(%(accounts)s::bigint[], %(subscriptions)s::bigint[], %(streams)s::text[], %(due)s::timestamptz[])
+        as head(account_id, subscription_id, stream, due)
+        join deliveries one using (account_id, subscription_id, stream)
+    where one.status = 'pending' and one.next_attempt_at < head.due
+    for no key update of one skip locked
+) as held
+where delivery.account_id = held.account_id and delivery.delivery_id = held.delivery_id
 """
 
 # One row for each delivery that still exists: whether it is written. A row that another transaction holds (a
@@ -355,26 +383,38 @@ class Attempt:
 
 
 async def take(
-    conn: AsyncConnection[Any], busy: Sequence[str], full: Sequence[int], limit: int
+    conn: AsyncConnection[Any], busy: Sequence[str], working: Mapping[int, int], limit: int
 ) -> list[Stream]:
-    """Streams with something due, less those at work.
+    """Streams with something due, less those at work: of each account at most :data:`ACCOUNT_STREAMS`, first of the
+    endpoints that have the fewest at work. So the backlog of one account neither fills the read nor makes it long.
 
     :param busy: keys of streams at work.
-    :param full: subscriptions that have enough at work.
-    :param limit: due deliveries looked at for each subscription.
+    :param working: how many streams of which subscription are at work.
+    :param limit: streams at work of a subscription at most, and due deliveries looked at for each.
     """
-    cursor = await conn.execute(_HALF_OPEN)
-    trials = [row for row in await cursor.fetchall() if row["subscription_id"] not in full]
-    started = []
-    for row in trials:
-        cursor = await conn.execute(_START_TRIAL, {**row, "secs": backoff.PROBE_LEASE})
-        if cursor.rowcount:
-            started.append(row["subscription_id"])
+    full = [which for which, streams in working.items() if streams >= limit]
+    cursor = await conn.execute(_HALF_OPEN, {"full": full, "account_trials": ACCOUNT_TRIALS})
+    trials = await cursor.fetchall()
+    started: list[int] = []
+    if trials:
+        cursor = await conn.execute(
+            _START_TRIAL,
+            {
+                "accounts": [row["account_id"] for row in trials],
+                "subscriptions": [row["subscription_id"] for row in trials],
+                "streams": [row["stream"] for row in trials],
+                "secs": backoff.PROBE_LEASE,
+            },
+        )
+        started = [row["subscription_id"] for row in await cursor.fetchall()]
     cursor = await conn.execute(
         _TAKE,
         {
             "busy": list(busy),
-            "full": list(full),
+            "full": full,
+            "working": list(working),
+            "working_streams": list(working.values()),
+            "account_streams": ACCOUNT_STREAMS,
             "limit": limit,
             "rows": STREAM_ROWS,
             "trials": started,
@@ -389,16 +429,15 @@ async def take(
     return list(found.values())
 
 
-async def wait_for_head(conn: AsyncConnection[Any], stream: Stream) -> None:
-    """Nothing of a stream is due before its oldest is."""
-    head = stream.rows[0]
+async def wait_for_heads(conn: AsyncConnection[Any], streams: Sequence[Stream]) -> None:
+    """Nothing of these streams is due before the oldest of its stream is. One statement for all of them."""
     await conn.execute(
         _WAIT_FOR_HEAD,
         {
-            "account_id": stream.account_id,
-            "subscription_id": stream.subscription_id,
-            "stream": stream.stream,
-            "next_attempt_at": head["next_attempt_at"],
+            "accounts": [one.account_id for one in streams],
+            "subscriptions": [one.subscription_id for one in streams],
+            "streams": [one.stream for one in streams],
+            "due": [one.rows[0]["next_attempt_at"] for one in streams],
         },
     )
 

@@ -184,6 +184,8 @@ class Sender:
             request.method, url, headers=_headers(request), allow_redirects=False, **kwargs
         ) as response:
             raw = await _read_some(response)
+            if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+                raw = b""  # the request asks for no compression
             text = storable(raw.decode("utf-8", "replace"))[:_EXCERPT]
             return response.status, text, response.headers.get("Retry-After")
 
@@ -195,6 +197,8 @@ class Sender:
                 timeout=aiohttp.ClientTimeout(
                     total=self._total_timeout, sock_connect=self._settings.connect_timeout
                 ),
+                auto_decompress=False,
+                read_bufsize=_READ_LIMIT,
             )
         return self._session
 
@@ -220,6 +224,8 @@ async def _read_some(response: aiohttp.ClientResponse) -> bytes:
 
 def _headers(request: Request) -> dict[str, str]:
     headers = {"User-Agent": f"Trunkline/{__version__}", "Accept": "*/*", **request.headers}
+    headers = {name: value for name, value in headers.items() if name.lower() != "accept-encoding"}
+    headers["Accept-Encoding"] = "identity"
     if request.method != "GET":
         headers.setdefault("Content-Type", request.content_type)
     if request.message_id:
