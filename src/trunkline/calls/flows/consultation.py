@@ -64,6 +64,7 @@ from trunkline.calls.states import (
     Transferring,
     WithThird,
 )
+from trunkline.calls.timers import StartTimer, ring_timer
 from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import NotFound
 from trunkline.events.catalogue import EventType
@@ -380,7 +381,7 @@ def resume(decision: Decision, controlled: frozenset[Channel]) -> None:
 
 
 def call_third_again(decision: Decision, leg: Leg) -> bool:
-    """The command to call the third party was lost with a former switch: call its line now.
+    """The command to call the third party was lost with a former switch: call its line now, for its full time.
 
     :returns: False: it is not the third party that is being called, or has no line; its call has ended then.
     """
@@ -394,6 +395,7 @@ def call_third_again(decision: Decision, leg: Leg) -> bool:
         caller_name=session.contact_full_name or "",
     )
     tag = CallTag(str(session.call_session_id))
+    decision.do(StartTimer(ring_timer(leg.leg_id), line.dial_time))
     decision.do(OriginateLeg(Originate(leg.channel, target, line.dial_time + RING_MARGIN_SECONDS, tag)))
     return True
 

@@ -84,9 +84,6 @@ log. A signal that was handled before causes no event when it is replayed."""
 NEW_SECONDS = 2.0
 """A channel that the CEL log does not have yet is not older, and its own signals come."""
 
-CALLED_AGAIN_SECONDS = 20.0
-"""A third party whose call was decided longer ago is not called any more."""
-
 _log = get_logger("calls")
 
 
@@ -543,7 +540,7 @@ class Recovery:
 
     def _was_never_called(self, session: Session, leg: Leg) -> bool:
         """Whether the former switch decided to call a party and was killed before its command reached the engine: it is
-        called now."""
+        called now, however long ago that was, because the contact still waits for it."""
         account = self._directory.accounts.get(session.account_id)
         is_lost = (
             is_own_channel(leg.channel)
@@ -551,7 +548,8 @@ class Recovery:
             and leg.ringing_at is None
             and leg.channel not in self._logged
             and session.call_session_id not in self._pending
-            and self._survey.at - leg.started_at < CALLED_AGAIN_SECONDS
+            and session.contact is not None
+            and session.contact.channel in self._seen
         )
         if account is None or not is_lost:
             return False
