@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trunkline.core.errors import InvalidInput
 from trunkline.directory.model import OperationKind
+from trunkline.directory.model.limits import MAX_OPERATIONS
 from trunkline.directory.scenarios.editing import (
     BEGINNING,
     DEPTH_MAX,
@@ -172,10 +173,12 @@ def test_what_is_too_deep_is_a_tree_of_its_own() -> None:
 
 def test_a_long_scenario_is_drawn() -> None:
     many = scenario(
-        **{f"o{n}": {"kind": "greeting", "text": "x", "next": f"o{n + 1}"} for n in range(3000)},
-        o3000={"kind": "hangup"},
+        **{
+            f"o{n}": {"kind": "greeting", "text": "x", "next": f"o{n + 1}"} for n in range(MAX_OPERATIONS - 1)
+        },
+        **{f"o{MAX_OPERATIONS - 1}": {"kind": "hangup"}},
     )
-    assert len(list(tree_of(many)[0].line())) == 3001
+    assert len(list(tree_of(many)[0].line())) == MAX_OPERATIONS
 
 
 def test_versions_differ_by_operation() -> None:
