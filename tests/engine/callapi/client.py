@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.engine.setup import MEDIA_TONES, Setup
+from tests.patience import PATIENCE
 from trunkline.demo import tones
 from trunkline.demo.installation import Account, ApiError
 from trunkline.demo.outside import Answer, Call, Customer, Party
@@ -27,7 +28,7 @@ MUSIC = "music"
 MESSAGE_KINDS = frozenset(MEDIA_TONES)
 
 _SETTLING = 0.45
-"""Seconds until a command has reached every ear: gulps of the mixer, and placing in time by 50 ms."""
+"""Seconds until music or silence has reached every ear: gulps of the mixer, and placing in time by 50 ms. A party is waited for."""
 _EDGE = 0.1
 _MOST = 0.65
 """Share of a span for which a party is heard at least: the mixer of a busy machine leaves a gap of up to 0.2 s."""
@@ -216,8 +217,15 @@ class CallApiClient:
     # --- who hears whom
 
     async def span(self, name: str, hears: Heard, seconds: float = 1.0) -> None:
-        """Let a while pass in which exactly these are heard; proven by :meth:`prove`."""
-        await asyncio.sleep(_SETTLING)
+        """Wait until parties hear each other as given, then let a while pass in which exactly these are heard; proven by
+        :meth:`prove`."""
+        parties = [
+            listener.hears(speaker.tone, 0.2, PATIENCE)
+            for listener, speakers in hears.items()
+            for speaker in speakers
+            if isinstance(speaker, Call)
+        ]
+        await asyncio.gather(asyncio.sleep(_SETTLING), *parties)
         start = time.time()
         await asyncio.sleep(seconds)
         self._spans.append(_Span(name, start, time.time(), hears))
