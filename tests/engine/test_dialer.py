@@ -155,7 +155,7 @@ class Campaigns:
         return found
 
     async def reported_attempts(self, campaign_id: int) -> list[dict[str, Any]]:
-        """All attempts with a call, once each of these calls is in the report with its end: it may come after the outcome."""
+        """All attempts with a call, once each of these calls is in the report: its end may come after the outcome."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 rows = await self.db.fetch_all(

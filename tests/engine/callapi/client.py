@@ -28,7 +28,7 @@ MUSIC = "music"
 MESSAGE_KINDS = frozenset(MEDIA_TONES)
 
 _SETTLING = 0.45
-"""Seconds until music or silence has reached every ear: gulps of the mixer, and placing in time by 50 ms. A party is waited for."""
+"""Seconds until music or silence has reached every ear: gulps of the mixer, and placing in time by 50 ms."""
 _EDGE = 0.1
 _MOST = 0.65
 """Share of a span for which a party is heard at least: the mixer of a busy machine leaves a gap of up to 0.2 s."""
