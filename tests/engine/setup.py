@@ -309,6 +309,33 @@ class Setup:
         """``list.calls``: what the product believes to be up."""
         return list((await self.installation.call_api(self.account, "list.calls"))["data"])
 
+    async def only_call(self, legs: int) -> dict[str, Any]:
+        """The only one of :meth:`living`, once it has so many legs: who leaves a call has ended before the switch has it."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            living = await self.living()
+            if [len(one["legs"]) for one in living] == [legs]:
+                return dict(living[0])
+            assert time.monotonic() < deadline, f"not one call with {legs} legs: {living}"
+            await asyncio.sleep(0.05)
+
+    async def settled(self) -> None:
+        """Wait until no call lives, each event is with its listeners and no recording is pending: reports that are read one
+        after another show the same."""
+        async with (
+            asyncio.timeout(REPORTED_SECONDS),
+            await Database.open(postgres.dsn(self.installation.settings), max_size=1) as db,
+        ):
+            while True:
+                row = await db.fetch_one(
+                    "select (select count(*) from outbox) + (select count(*) from recordings where account_id = %s"
+                    " and status = 'pending') as waiting",
+                    (self.account.account_id,),
+                )
+                if row == {"waiting": 0} and not await self.living():
+                    return
+                await asyncio.sleep(0.1)
+
     async def _sessions(self, after: int) -> list[dict[str, Any]]:
         """The finished calls that were not there when :meth:`last_id` gave ``after``; for the id of a call, those with
         a higher one."""

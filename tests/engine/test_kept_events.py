@@ -78,7 +78,7 @@ async def test_a_talk_after_a_transfer_by_a_phone_continues(setup: Setup) -> Non
     delivered = await setup.reported(row["id"], ["call_connected", "talk_finished", "call_session_finished"])
     assert delivered.count("talk_finished") == 2
     assert delivered.count("call_session_finished") == 1
-    assert not await setup.engine_channels()
+    await setup.nobody_left()
 
 
 async def test_a_contact_that_was_parked_stays_parked(setup: Setup) -> None:
@@ -97,7 +97,7 @@ async def test_a_contact_that_was_parked_stays_parked(setup: Setup) -> None:
     await taking.hears(call.tone)
     await call.hangup()
     await taking.ended()
-    assert not await setup.engine_channels()
+    await setup.nobody_left()
 
 
 async def test_a_call_that_began_and_ended_meanwhile_is_in_the_report(setup: Setup) -> None:
@@ -138,7 +138,7 @@ async def test_a_transfer_that_was_accepted_is_carried_out_by_the_next_switch(
     await third.ended()
     row = await setup.row(before, recorded=True)
     assert (row["finish_reason"], row["is_transfer"]) == ("caller_disconnects", True)
-    assert not await setup.engine_channels()
+    await setup.nobody_left()
 
 
 async def test_parking_that_was_accepted_is_carried_out_by_the_next_switch(setup: Setup) -> None:
@@ -156,4 +156,4 @@ async def test_parking_that_was_accepted_is_carried_out_by_the_next_switch(setup
     await call.hears(taking.tone)
     await call.hangup()
     await asyncio.gather(taking.ended(), *(one.ended() for one in setup.anna.calls))
-    assert not await setup.engine_channels()
+    await setup.nobody_left()

@@ -48,9 +48,9 @@ async def sounds(call: Call, seconds: float) -> None:
 
 async def parked_call(setup: Setup) -> dict[str, Any]:
     """The only live call, whose contact is on hold."""
-    [living] = await setup.living()
+    living = await setup.only_call(legs=1)
     assert [leg["state"] for leg in living["legs"]] == ["On hold"], living
-    return dict(living)
+    return living
 
 
 def _ringing(setup: Setup) -> list[Call]:
@@ -78,8 +78,7 @@ async def test_a_blind_transfer_parks_and_a_colleague_takes(setup: Setup) -> Non
     taking = await setup.boris.dial("*6801")
     await call.hears(taking.tone)
     await taking.hears(call.tone)
-    [living] = await setup.living()
-    assert len(living["legs"]) == 2
+    await setup.only_call(legs=2)
     await taking.hangup()
     await call.ended()
     rows = await rows_of(setup, before, 2)

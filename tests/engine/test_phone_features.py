@@ -57,8 +57,7 @@ async def test_a_blind_transfer_by_a_phone(setup: Setup) -> None:
     second = await setup.boris.next_call()
     await first.ended()
     assert second.number.lstrip("+") == call.party
-    [living] = await setup.living()
-    assert len(living["legs"]) == 2
+    await setup.only_call(legs=2)
     await second.answered()
     await call.hears(second.tone)
     await second.hears(call.tone)
@@ -88,8 +87,7 @@ async def test_an_attended_transfer_by_a_phone(setup: Setup) -> None:
     await asyncio.gather(first.ended(), asking.ended())
     await call.hears(second.tone)
     await second.hears(call.tone)
-    [living] = await setup.living()
-    assert len(living["legs"]) == 2
+    await setup.only_call(legs=2)
     await call.hangup()
     await second.ended()
     row = await setup.row(before, recorded=True, expected=2)
@@ -292,10 +290,7 @@ async def test_a_call_that_rings_for_a_colleague_is_picked_up(setup: Setup, code
     await taking.hears(call.tone)
     await ringing.ended()
     assert not ringing.is_answered
-    await asyncio.sleep(2)
-    living = await setup.living()
-    assert len(living) == 1, living
-    assert len(living[0]["legs"]) == 2, living
+    await setup.only_call(legs=2)
     await taking.hangup()
     await call.ended()
     await setup.row(before, expected=2)

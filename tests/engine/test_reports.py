@@ -91,6 +91,7 @@ async def test_every_report_shows_of_the_same_calls(setup: Setup, tmp_path: Path
     await give_plan(setup, account, tmp_path)
     talk = await two_calls(setup)
     await others(setup)
+    await setup.settled()
     await setup.installation.run("account", "component", "call_tracking", "on", "--account", account)
 
     fields = [

@@ -76,8 +76,7 @@ async def test_after_the_response(setup: Setup, phone: TransferringPhone, how: s
     assert "200" in await asyncio.wait_for(dialog.transferred, SILENCE_SECONDS)
     await call.hears(second.tone)
     await second.hears(call.tone)
-    [living] = await setup.living()
-    assert len(living["legs"]) == 2
+    await setup.only_call(legs=2)
     await call.hangup()
     await second.ended()
     rows = await setup.row(before, recorded=True, expected=2 if how == "attended" else 1)
@@ -120,8 +119,7 @@ async def test_before_the_response(setup: Setup, phone: TransferringPhone, how: 
     await second.hears(call.tone)
     await asyncio.sleep(1)
     assert not call.is_ended
-    [living] = await setup.living()
-    assert len(living["legs"]) == 2
+    await setup.only_call(legs=2)
     await call.hangup()
     await second.ended()
     await setup.row(before, recorded=True, expected=2 if how == "attended" else 1)

@@ -125,6 +125,9 @@ async def explained(
         else:
             cursor = await connection.execute(explain + statement, query.params)
         row = await cursor.fetchone()
+        if any_values:
+            # Not "deallocate all": the driver, too, has prepared statements on this connection of the pool.
+            await connection.execute("deallocate guarded")
     assert row is not None
     found = row["QUERY PLAN"]
     plan: Node = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
@@ -140,7 +143,6 @@ async def prepared(connection: Connection, statement: sql.Composed, query: Compi
     known = connection.adapters.types
     types = ", ".join(known[oid].regtype if oid else "unknown" for oid in transformer.types or ())
     await connection.execute("set local plan_cache_mode = force_generic_plan")
-    await connection.execute("deallocate all")
     await connection.execute(f"prepare guarded ({types}) as ".encode() + text)
     literals = sql.SQL(", ").join(map(sql.Literal, values))
     return sql.SQL("execute guarded ({})").format(literals)
