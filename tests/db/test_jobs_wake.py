@@ -7,14 +7,18 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import psycopg
 import pytest
 from procrastinate import PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker
 
+from tests.shared_database import administer
 from trunkline.db import jobs as jobs_module
 from trunkline.db.jobs import Jobs, RetryLater
 from trunkline.db.pool import Database
+from trunkline.runtime.postgres import EmbeddedPostgres
 
 
 @pytest.fixture(autouse=True)
@@ -214,6 +218,89 @@ async def test_the_outcome_of_a_job_is_written_once_the_database_takes_it(
             while await _rows(db):
                 await asyncio.sleep(0.05)
     assert runs == 1 + is_put_back
+
+
+@pytest.mark.durability
+async def test_jobs_are_announced_after_the_database_was_away(
+    database: str, postgres_server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker of the library continues without its task that listens, which ends when it cannot connect."""
+    listen, handle = PsycopgConnector.listen_notify, Worker._handle_notification
+    fetch = jobs_module._JobManager.fetch_job
+    listening, idle, refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def observed(self: PsycopgConnector, *args: Any, **options: Any) -> None:
+        try:
+            await listen(self, *args, **options)
+        except ConnectorException:
+            refused.set()
+            raise
+
+    async def announced(self: Worker, **notification: Any) -> None:
+        await handle(self, **notification)
+        listening.set()
+
+    async def fetched(self: jobs_module._JobManager, *args: Any, **options: Any) -> Any:
+        job = await fetch(self, *args, **options)
+        if listening.is_set():
+            idle.set()
+        return job
+
+    monkeypatch.setattr(jobs_module._JobManager, "fetch_job", fetched)
+    monkeypatch.setattr(PsycopgConnector, "listen_notify", observed)
+    monkeypatch.setattr(Worker, "_handle_notification", announced)
+    jobs = Jobs(database)
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+
+    async def enqueue(db: Database) -> None:
+        async with asyncio.timeout(30):
+            await idle.wait()  # an error of a query makes the worker begin again, with all its tasks
+        administer(postgres_server, f"alter database {name} with allow_connections false")
+        try:
+            administer(
+                postgres_server,
+                f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'",
+            )
+            async with asyncio.timeout(30):
+                await refused.wait()
+        finally:
+            administer(postgres_server, f"alter database {name} with allow_connections true")
+        async with db.connection() as conn:
+            await jobs.enqueue(conn, "work", {}, queue="one")
+
+    await _runs_once(jobs, database, enqueue)
+
+
+@pytest.mark.durability
+async def test_heartbeats_go_on_after_one_that_could_not_be_written(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without heartbeats, jobs that run would be taken for those of a stopped worker and run twice."""
+    beat, refused = JobManager.update_heartbeat, asyncio.Event()
+
+    async def observed(self: JobManager, worker_id: int) -> None:
+        try:
+            await beat(self, worker_id)
+        except ConnectorException:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(jobs_module, "HEARTBEAT_PERIOD", 0.05)
+    monkeypatch.setattr(JobManager, "update_heartbeat", observed)
+    async with await Database.open(database) as db, _running(Jobs(database)), asyncio.timeout(30):
+        await db.execute(_DISK_FULL)
+        await db.execute(
+            "create trigger disk_full before update on procrastinate_workers"
+            " for each row execute function disk_full()"
+        )
+        await refused.wait()
+        await db.execute("drop trigger disk_full on procrastinate_workers")
+        row = await db.fetch_one("select now() as now")
+        assert row is not None
+        while not await db.fetch_one(
+            "select 1 from procrastinate_workers where last_heartbeat > %s", (row["now"],)
+        ):
+            await asyncio.sleep(0.02)
 
 
 _DISK_FULL = """

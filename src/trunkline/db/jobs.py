@@ -142,11 +142,14 @@ class _Connector(procrastinate.PsycopgConnector):
 
 
 class _JobManager(JobManager):
-    """Queries again when a job was announced during a query that found none, and repeats the write of a job's outcome.
+    """Queries again when a job was announced during a query that found none, repeats the write of a job's outcome, and
+    listens and has heartbeats again after an outage of the database.
 
     The worker of the library clears its flag for announced jobs after the query, so the announcement was lost and the job
     waited for the next poll. It writes an outcome once: after an error (a full disk, a missing permission, a reset
-    connection) the job was running for ever, as far as the table shows, because its worker has heartbeats.
+    connection) the job was running for ever, as far as the table shows, because its worker has heartbeats. Its tasks that
+    listen and write heartbeats end with the first connection that fails, and it continues without them: after a restart of
+    PostgreSQL each job waited for the next poll, and jobs that run were taken for those of a stopped worker.
     """
 
     _announced = 0
@@ -186,7 +189,31 @@ class _JobManager(JobManager):
             self._announced += 1
             await on_notification(**notification)
 
-        await super().listen_for_jobs(on_notification=announced, queues=queues)
+        names = list(queues or ())
+        while True:
+            try:
+                await super().listen_for_jobs(on_notification=announced, queues=names)
+            except procrastinate_errors.ConnectorException as error:
+                _log.warning(
+                    "jobs_without_database",
+                    cause=log_cause(error),
+                    queue=",".join(names),
+                    error=str(error.__cause__ or error),
+                    consequence="jobs wait; the worker reconnects",
+                )
+            await asyncio.sleep(_RECONNECT_PERIOD)
+
+    async def update_heartbeat(self, *args: Any, **options: Any) -> None:
+        try:
+            await super().update_heartbeat(*args, **options)
+        except procrastinate_errors.ConnectorException as error:
+            _log.warning(
+                "job_heartbeat_not_written",
+                cause=log_cause(error),
+                error=str(error.__cause__ or error),
+                consequence=f"the next one is due in {HEARTBEAT_PERIOD:.0f} s; after {STALLED_AFTER:.0f} s without any,"
+                " running jobs may run twice",
+            )
 
 
 class Jobs:
