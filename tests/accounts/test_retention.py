@@ -24,6 +24,7 @@ from trunkline.db.pool import Database
 from trunkline.directory.media.spoken_retention import remove_spoken_texts
 from trunkline.recordings import retention as recordings
 from trunkline.roles.worker import remove_old
+from trunkline.uploads import sessions
 
 NOW = datetime(2026, 6, 15, tzinfo=UTC).timestamp()
 DAY = 86_400
@@ -173,6 +174,29 @@ async def test_a_month_in_use_is_left_for_another_time(database: str, settings: 
 async def _exists(db: Database, table: str) -> bool:
     row = await db.fetch_one("select to_regclass(%s) is not null as there", (table,))
     return bool(row and row["there"])
+
+
+@pytest.mark.durability
+async def test_visits_of_websites_go_and_uploaded_ones_stay(
+    database: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_PRUNE_BATCH", 2)
+    async with await Database.open(database) as db:
+        await _accounts(db)
+        await set_days(db, SHORT, DataKind.VISITS, 10)
+        await set_days(db, EVER, DataKind.VISITS, None)
+        await db.execute(
+            """insert into visitor_sessions (account_id, ext_id, date_time)
+               select account_id, ext_id, to_timestamp(%s) - make_interval(days => days)
+               from generate_series(1, 3) account_id, unnest('{null,null,uploaded}'::text[]) ext_id,
+                   unnest('{9,11,401}'::int[]) days where ext_id is null or days = 401""",
+            (NOW,),
+        )
+        await remove_old(db, settings, NOW)
+        rows = await db.fetch_all(
+            "select account_id, count(*), count(ext_id) as uploaded from visitor_sessions group by 1 order by 1"
+        )
+    assert [tuple(row.values()) for row in rows] == [(LONG, 5, 1), (SHORT, 3, 1), (EVER, 7, 1)]
 
 
 async def test_values_of_an_account_before_those_of_the_installation(database: str, tmp_path: Path) -> None:

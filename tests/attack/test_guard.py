@@ -310,6 +310,7 @@ CLIENTS = {
 RESOLVING = {
     "apis/listener.py": "addresses on which the operator's setting makes this process listen",
     "directory/trunks/addresses.py": "addresses of this machine, which no trunk may have",
+    "outbound/guard.py": "addresses of receivers; the guarded client checks the one that it connects to",
     "directory/trunks/resolution.py": "addresses of carriers; they are compared, and SIP goes there, never HTTP",
 }
 """Modules that look names up and make no connection themselves."""

@@ -25,6 +25,7 @@ from tests.attack.test_configuration_freeze import trunk as row
 from tests.patience import PATIENCE
 from tests.telephony.conftest import Pbx
 from trunkline.core.engine_values import CallTag, EndpointName
+from trunkline.core.lookups import Lookups
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Directory as AccountDirectory
 from trunkline.directory.model import TrunkMode as RowMode
@@ -168,7 +169,7 @@ class Names:
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     names = Names()
     monkeypatch.setattr(resolution, "_look_up", names.look_up)
-    monkeypatch.setattr(resolution, "_lookups", resolution.Lookups())
+    monkeypatch.setattr(resolution, "_lookups", Lookups(resolution.LOOKUPS_PER_ACCOUNT, name="trunk-hosts"))
     yield names
     names.end.set()
 

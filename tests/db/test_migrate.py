@@ -268,3 +268,21 @@ def test_a_coach_who_is_gone_does_not_stop_0006(empty_database: str) -> None:
         {"employee_id": 10, "coach_id": 11},
         {"employee_id": 11, "coach_id": None},
     ]
+
+
+def test_of_websites_with_one_key_the_oldest_keeps_it(empty_database: str) -> None:
+    migrate.upgrade(empty_database, "0066")
+    key = "k" * 32
+    with psycopg.connect(empty_database) as connection:
+        connection.execute(
+            "insert into accounts (account_id, name) values (1, 'One'), (2, 'Two'), (3, 'Three')"
+        )
+        connection.execute(
+            "insert into sites (account_id, domain_name, industry_id, site_key)"
+            " select account_id, 'shop.example.com', 1, %s from accounts order by account_id desc",
+            (key,),
+        )
+    migrate.upgrade(empty_database)
+    found = _rows(empty_database, "select account_id, site_key from sites order by site_id")
+    assert found[0] == {"account_id": 3, "site_key": key}
+    assert len({row["site_key"] for row in found}) == 3

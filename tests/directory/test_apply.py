@@ -304,6 +304,17 @@ async def test_a_login_of_another_account_is_refused_and_nothing_changes(admin: 
     assert await counts(admin, "tags", "sip_lines") == [0, 0]
 
 
+async def test_an_older_website_cannot_get_the_key_of_another_accounts(admin: Administrator) -> None:
+    """A page names its website by the key alone, and anybody can read it there."""
+    site = "sites: {%s: {industry_id: 1, site_key: %s}}"
+    await admin.apply("sites: {older.example.com: {industry_id: 1}}")
+    other, key = await new_account(admin.db, "Other"), "k" * 32
+    request = Request(other, parse(site % ("younger.example.com", key), {}), admin.folder)
+    await admin.files.apply(await admin.files.prepare(request))
+    with pytest.raises(DirectoryFileError, match=f"another website has the site_key {key}"):
+        await admin.apply(site % ("older.example.com", key))
+
+
 async def test_a_change_between_look_and_apply_is_refused(admin: Administrator) -> None:
     prepared = await admin.files.prepare(Request(admin.account_id, parse(SMALL, {}), admin.folder))
     await admin.apply("trunks: {carrier: {host: 192.0.2.99}}")

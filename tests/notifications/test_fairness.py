@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -13,12 +16,14 @@ from aiohttp import web
 from tests.notifications.receiver import Receiver, status
 from tests.notifications.rig import LOOPBACK, Rig, call_events, open_rig, worker
 from tests.patience import PATIENCE
+from trunkline.core.lookups import Lookups
 from trunkline.core.settings import NotificationSettings
 from trunkline.db.pool import Database
 from trunkline.notifications import deliveries, endpoint_states
 from trunkline.notifications.deliveries import ACCOUNT_STREAMS, ACCOUNT_TRIALS, Attempt
 from trunkline.notifications.sender import Request, Sender
 from trunkline.notifications.turns import Turns, in_turns
+from trunkline.outbound.guard import LOOKUPS_PER_ACCOUNT
 
 
 @pytest.fixture
@@ -103,6 +108,54 @@ async def test_states_of_many_failing_endpoints_leave_connections_to_others(
             assert writing == 1
         finally:
             done.set()
+
+
+async def test_unanswered_names_of_one_account_delay_no_other(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 receivers whose name server never responds. The other account's name is one of this account's, too."""
+    good, end, asked = await other_account(rig), threading.Event(), list[str]()
+    system = socket.getaddrinfo
+
+    def look_up(host: Any, *more: Any, **options: Any) -> Any:
+        if str(host).endswith("silent.example"):
+            asked.append(host)
+            end.wait()
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return system("127.0.0.1" if host == "good.example" else host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    try:
+        async with Receiver() as receiver, worker(rig):
+            for number in range(100):
+                await rig.subscribe(
+                    f"http://n{number}.silent.example/", f"bad{number}", events=["call_start"]
+                )
+            place = receiver.url.replace("127.0.0.1", "good.example")
+            await rig.subscribe(place, "late", events=["call_start"])
+            await good.subscribe(f"{place}/good", events=["call_start"])
+            await rig.happened(*call_events(rig.account_id)[:1])
+            async with asyncio.timeout(PATIENCE):
+                while len(asked) < LOOKUPS_PER_ACCOUNT:
+                    await asyncio.sleep(0.01)
+            await good.happened(*call_events(good.account_id)[:1])
+            async with asyncio.timeout(PATIENCE):
+                while not any(one.path.endswith("/good") for one in receiver.received):
+                    await asyncio.sleep(0.01)
+            assert len(asked) == len(set(asked)) == LOOKUPS_PER_ACCOUNT
+    finally:
+        end.set()
+
+
+def test_an_account_begins_one_look_up_whatever_others_have_under_way() -> None:
+    end, lookups = threading.Event(), Lookups[int](2, 3, name="test")
+    try:
+        first = [lookups.submit(account, lambda: end.wait() and 0) for account in (1, 1, 1, 2, 2)]
+        assert lookups.submit(3, lambda: 3).result(PATIENCE) == 3
+        assert [one.running() for one in first].count(True) <= 3
+    finally:
+        end.set()
+    assert [one.result(PATIENCE) for one in first] == [0, 0, 0, 0, 0]
 
 
 async def test_hanging_receivers_of_one_account_take_its_places_only(rig: Rig) -> None:

@@ -28,6 +28,8 @@ class DataKind(StrEnum):
     """Requests to the APIs."""
     DELIVERY_LOG = "delivery_log"
     """Deliveries of notifications and callbacks that are over."""
+    VISITS = "visits"
+    """Visits that pages of websites began; uploaded ones are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ def defaults(settings: Settings) -> dict[DataKind, int | None]:
         DataKind.CALLS: settings.retention.calls_days,
         DataKind.REQUEST_LOG: settings.web.request_log_days,
         DataKind.DELIVERY_LOG: settings.notifications.delivery_log_days,
+        DataKind.VISITS: settings.retention.visits_days,
     }
 
 

@@ -305,6 +305,8 @@ class RetentionSettings(_Group):
     """Calls with their legs, events, charges and recordings."""
     spoken_texts_days: int | None = Field(default=None, ge=1)
     """Days after which the audio file of a spoken text that was not used is removed."""
+    visits_days: int | None = Field(default=400, ge=1)
+    """Visits that pages of websites began: anybody can begin one, with each page of theirs."""
 
 
 class NotificationSettings(_Group):

@@ -39,6 +39,9 @@ OUTSIDE = "-- trunkline: outside a transaction"
 _LOCK_PAUSE = 0.5
 """Seconds between two tries, in which others can write."""
 
+_TURN_PAUSE = 0.1
+"""Seconds between two questions whether another process has ended its upgrade."""
+
 _SET_TIMEOUT = f"set lock_timeout = {LOCK_TIMEOUT_MS}"
 
 _LOCK = 7_256_000
@@ -108,7 +111,7 @@ def upgrade(dsn: str, to: str = "head") -> list[str]:
     """
     todo = [one for one in migrations() if to == "head" or one.version <= to]
     with translated_errors(), psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
+        _take_turn(connection)
         connection.execute(_SET_TIMEOUT)
         _convert(connection)
         present = _versions(connection)
@@ -136,6 +139,13 @@ def upgrade(dsn: str, to: str = "head") -> list[str]:
                     remedy="make the roles that docs/install.md names under 'Your own PostgreSQL', then start again",
                 )
         return applied
+
+
+def _take_turn(connection: _Connection) -> None:
+    """Wait for another process that upgrades. Not by a statement that waits: its snapshot would keep an index of the other
+    process from being built ``concurrently``, and the two would wait for each other."""
+    while connection.execute("select pg_try_advisory_lock(%s)", (_LOCK,)).fetchone() == (False,):
+        time.sleep(_TURN_PAUSE)
 
 
 def current(dsn: str) -> str | None:

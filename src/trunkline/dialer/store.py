@@ -356,6 +356,16 @@ def _with_zones(rows: Sequence[Row], time_zone: str) -> list[dict[str, Any]]:
     ]
 
 
+_DUE_LEADS = """
+select d.phone, d.zones, d.priority, d.attempts, d.next_at, d.is_callback from dial_leads d
+where d.account_id = %(account_id)s and d.campaign_id = %(campaign_id)s and d.closed is null
+    and d.next_at <= %(until)s and not (d.zones && %(closed_zones)s::text[])
+    and not exists (select from dial_attempts a
+        where a.account_id = d.account_id and a.phone = d.phone and a.outcome is null)
+order by d.is_callback desc, d.priority desc, d.attempts, d.next_at, d.phone limit %(limit)s
+"""
+
+
 async def due_leads(
     db: Database, one: Campaign, until: Instant, limit: int, *, open_at: Instant | None = None
 ) -> list[Lead]:
@@ -367,13 +377,7 @@ async def due_leads(
     if open_at is not None:  # in a thread: the first time reads hundreds of zones
         closed = await asyncio.to_thread(closed_zones, one.settings.spans, open_at, one.time_zone)
     rows = await db.fetch_all(
-        """
-        select d.phone, d.zones, d.priority, d.attempts, d.next_at, d.is_callback from dial_leads d
-        where d.account_id = %(account_id)s and d.campaign_id = %(campaign_id)s and d.closed is null
-            and d.next_at <= %(until)s and not (d.zones && %(closed_zones)s::text[])
-            and not exists (select from dial_attempts a
-                where a.account_id = d.account_id and a.phone = d.phone and a.outcome is null)
-        order by d.is_callback desc, d.priority desc, d.attempts, d.next_at, d.phone limit %(limit)s""",
+        _DUE_LEADS,
         {
             "account_id": one.account_id,
             "campaign_id": one.campaign_id,
@@ -618,23 +622,35 @@ class NextLead:
     attempts: int
 
 
+# The first of each campaign by the index of the order, and then the first of all.
+_NEXT_LEADS = """
+select d.campaign_id, d.campaign_name, coalesce(d.settings->>'mode', 'progressive') as mode, d.phone,
+    (select l.name from leads l join dial_campaign_lists s on s.account_id = l.account_id
+        and s.phone_list_id = l.phone_list_id
+     where l.account_id = %(account_id)s and s.campaign_id = d.campaign_id and l.phone = d.phone
+     order by l.phone_list_id limit 1) as name,
+    d.is_callback, d.next_at, d.attempts
+from (
+    select c.campaign_id, c.name as campaign_name, c.settings, first.*
+    from dial_campaigns c
+    cross join lateral (
+        select d.phone, d.is_callback, d.priority, d.attempts, d.next_at from dial_leads d
+        where d.account_id = %(account_id)s and d.campaign_id = c.campaign_id
+            and d.closed is null and d.next_at <= %(until)s
+        order by d.is_callback desc, d.priority desc, d.attempts, d.next_at, d.phone limit %(limit)s) first
+    where c.account_id = %(account_id)s and c.state = 'running' and c.queue_id = any(%(queue_ids)s)
+    order by first.is_callback desc, first.priority desc, first.attempts, first.next_at, first.phone
+    limit %(limit)s) d
+order by d.is_callback desc, d.priority desc, d.attempts, d.next_at, d.phone
+"""
+
+
 async def next_leads(
     db: Database, account_id: int, queue_ids: Sequence[int], until: Instant, limit: int
 ) -> list[NextLead]:
     """Leads of the running campaigns of some queues whose time comes up to ``until``: agreed callbacks first."""
     rows = await db.fetch_all(
-        """
-        select d.campaign_id, c.name as campaign_name, coalesce(c.settings->>'mode', 'progressive') as mode, d.phone,
-            (select l.name from leads l join dial_campaign_lists s on s.account_id = l.account_id
-                and s.phone_list_id = l.phone_list_id
-             where l.account_id = d.account_id and s.campaign_id = d.campaign_id and l.phone = d.phone
-             order by l.phone_list_id limit 1) as name,
-            d.is_callback, d.next_at, d.attempts
-        from dial_campaigns c
-        join dial_leads d on d.account_id = c.account_id and d.campaign_id = c.campaign_id
-        where c.account_id = %(account_id)s and c.state = 'running' and c.queue_id = any(%(queue_ids)s)
-            and d.closed is null and d.next_at <= %(until)s
-        order by d.is_callback desc, d.priority desc, d.attempts, d.next_at, d.phone limit %(limit)s""",
+        _NEXT_LEADS,
         {
             "account_id": account_id,
             "queue_ids": list(queue_ids),

@@ -11,7 +11,6 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +28,7 @@ from trunkline.directory.model import Account, MediaKind
 from trunkline.external_decisions import reply
 from trunkline.external_decisions.reply import InvalidReply, Reply, Said
 from trunkline.external_decisions.request import shown, with_query
-from trunkline.outbound import Allowed, guarded_session
+from trunkline.outbound import Allowed, guarded_session, requests_of
 
 _log = log.get_logger("external_decisions")
 
@@ -89,8 +88,6 @@ class DecisionExchange:
             wait=60.0,
         )
         self._loop = asyncio.SelectorEventLoop()
-        self._resolvers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="decision-names")
-        self._loop.set_default_executor(self._resolvers)
         self._thread = threading.Thread(target=self._loop.run_forever, name="decisions", daemon=True)
         self._session: aiohttp.ClientSession | None = None
 
@@ -103,7 +100,6 @@ class DecisionExchange:
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join)
         self._loop.close()
-        self._resolvers.shutdown(wait=False, cancel_futures=True)
 
     async def ask(self, account_id: int, data: Mapping[str, Any]) -> dict[str, Any]:
         """Ask, and find the sounds that the reply names.
@@ -118,7 +114,7 @@ class DecisionExchange:
         found: dict[str, Any]
         try:
             async with asyncio.timeout(data["seconds"]), self._turns.place(account_id):
-                response = await self._request(data)
+                response = await self._request(account_id, data)
                 found = await self._understood(account_id, response, data["language"])
         except Failed as failed:
             found = {
@@ -139,15 +135,19 @@ class DecisionExchange:
 
     # --- the request, on the other loop
 
-    async def _request(self, data: Mapping[str, Any]) -> _Response:
-        asked = asyncio.run_coroutine_threadsafe(self._exchange(data), self._loop)
+    async def _request(self, account_id: int, data: Mapping[str, Any]) -> _Response:
+        asked = asyncio.run_coroutine_threadsafe(self._exchange(account_id, data), self._loop)
         try:
             return await asyncio.wrap_future(asked)
         except asyncio.CancelledError:
             asked.cancel()
             raise
 
-    async def _exchange(self, data: Mapping[str, Any]) -> _Response:
+    async def _exchange(self, account_id: int, data: Mapping[str, Any]) -> _Response:
+        with requests_of(account_id):
+            return await self._response(data)
+
+    async def _response(self, data: Mapping[str, Any]) -> _Response:
         try:
             is_get = data["method"] == "GET"
             url = URL(with_query(data["url"], data["parameters"]) if is_get else data["url"])

@@ -42,6 +42,7 @@ from trunkline.notifications.rendering import render
 from trunkline.notifications.sender import Request, Sender, SendOutcome
 from trunkline.notifications.templates import CONTENT_TYPES, Format
 from trunkline.notifications.turns import Turns, in_turns
+from trunkline.outbound import requests_of
 
 _log = get_logger("notifications")
 
@@ -309,7 +310,8 @@ class _SenderSession:
             outcome, body = SendOutcome(None, problem, None, 0, endpoint_failed=False), ""
         else:
             outlet = self.outlets[EndpointKind(row["kind"])]
-            outcome, body = await outlet.sender.send(request), request.body
+            with requests_of(row["account_id"]):
+                outcome, body = await outlet.sender.send(request), request.body
         status = self._status_after(row, outcome)
         if not outcome.delivered:
             _log.warning(

@@ -7,14 +7,23 @@ has the address of the connection, for any URL and any earlier resolution of the
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
-from collections.abc import Collection, Sequence
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
+
+from trunkline.core.lookups import Lookups
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -152,20 +161,111 @@ class Allowed:
         return ForbiddenAddress(f"{host} is a private address and {self._setting} does not allow it")
 
 
-class GuardedResolver(AbstractResolver):
-    """Resolves as usual and refuses a name of which any answer may not be connected to."""
+LOOKUPS_PER_ACCOUNT = 4
+"""Look-ups of one account at the same time, in one process."""
+KEPT_SECONDS = 10.0
+"""For which the addresses of a name are used."""
+_KEPT_MAX = 10_000
 
-    def __init__(self, allowed: Allowed) -> None:
+_requests_of: ContextVar[int] = ContextVar("requests_of", default=0)
+
+_Info = tuple[int, int, tuple[Any, ...]]
+"""Family, protocol and socket address."""
+_Name = tuple[int, str, int]
+"""Account, host and family."""
+
+_lookups: Lookups[list[_Info]] = Lookups(LOOKUPS_PER_ACCOUNT, name="receivers")
+
+
+@contextlib.contextmanager
+def requests_of(account_id: int) -> Iterator[None]:
+    """Requests in this block are those of an account: names are resolved in its share. Others are the installation's."""
+    token = _requests_of.set(account_id)
+    try:
+        yield
+    finally:
+        _requests_of.reset(token)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A look-up under way, and how many requests wait for it."""
+
+    source: Future[list[_Info]]
+    result: asyncio.Future[list[_Info]]
+    waiting: int = 0
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves as usual and refuses a name of which any answer may not be connected to.
+
+    Each account has its own look-ups, and keeps its own answers: names of one account whose name server does not respond
+    delay no request of another, also to the same host. For one event loop.
+
+    :param clock: seconds, monotonic.
+    """
+
+    def __init__(self, allowed: Allowed, clock: Callable[[], float] = time.monotonic) -> None:
         self._allowed = allowed
-        self._inner = ThreadedResolver()
+        self._clock = clock
+        self._asked: dict[_Name, _Asked] = {}
+        self._kept: OrderedDict[_Name, tuple[list[_Info], float]] = OrderedDict()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
+        found = [
+            ResolveResult(
+                hostname=host,
+                host=address[0] if len(address) < 4 or not address[3] else f"{address[0]}%{address[3]}",
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, protocol, address in await self._addresses((_requests_of.get(), host, family))
+        ]
         if any(not self._allowed.permits(entry["host"], port) for entry in found):
             raise self._allowed.refusal(host)
         return found
 
     async def close(self) -> None:
-        await self._inner.close()
+        for asked in self._asked.values():
+            asked.source.cancel()
+
+    async def _addresses(self, name: _Name) -> list[_Info]:
+        answers, until = self._kept.get(name, ([], 0.0))
+        if self._clock() < until:
+            return answers
+        asked = self._asked.get(name)
+        if asked is None:
+            _, host, family = name
+            source = _lookups.submit(name[0], lambda: _look_up(host, family))
+            asked = self._asked[name] = _Asked(source, asyncio.wrap_future(source))
+            asked.result.add_done_callback(lambda _result, done=asked: self._answered(name, done))  # type: ignore[misc]
+        asked.waiting += 1
+        try:
+            return await asyncio.shield(asked.result)
+        finally:
+            asked.waiting -= 1
+            # One that runs cannot be cancelled: the next request of this name waits for it.
+            if not asked.waiting and asked.source.cancel():
+                self._forget(name, asked)
+
+    def _forget(self, name: _Name, asked: _Asked) -> None:
+        if self._asked.get(name) is asked:
+            del self._asked[name]
+
+    def _answered(self, name: _Name, asked: _Asked) -> None:
+        self._forget(name, asked)
+        if asked.result.cancelled() or asked.result.exception() is not None:
+            return
+        self._kept[name] = (asked.result.result(), self._clock() + KEPT_SECONDS)
+        self._kept.move_to_end(name)
+        if len(self._kept) > _KEPT_MAX:
+            self._kept.popitem(last=False)
+
+
+def _look_up(host: str, family: int) -> list[_Info]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG)
+    return [(kind, protocol, address) for kind, _, protocol, _, address in found]

@@ -18,7 +18,8 @@ def guarded_session(
     """A client session that connects only where ``allowed`` permits; to be closed by the caller.
 
     It keeps no cookies and uses no proxy of the environment. Check the URL of each request, and of each redirect, with
-    :meth:`Allowed.check_url` first, for an error that names the setting.
+    :meth:`Allowed.check_url` first, for an error that names the setting. Send those of an account in a block of
+    :func:`~.guard.requests_of`.
 
     :param trust: certification authorities; default: those of the system.
     """
@@ -35,7 +36,7 @@ def guarded_session(
         connector=aiohttp.TCPConnector(
             limit=0,
             resolver=GuardedResolver(allowed),
-            ttl_dns_cache=10,
+            use_dns_cache=False,  # the resolver has one for each account; look-ups of that of aiohttp have no account
             ssl=True if trust is None else trust,
             socket_factory=connect,
         ),

@@ -55,6 +55,7 @@ from trunkline.roles.weak_passwords import run_weak_passwords
 from trunkline.runtime import postgres, secrets
 from trunkline.site import requests as site_requests
 from trunkline.speech.espeak import EspeakSpeech
+from trunkline.uploads import sessions
 from trunkline.uploads import worker as uploads_worker
 from trunkline.voicemail import mailboxes
 from trunkline.voicemail.mailboxes import MailboxListener
@@ -132,7 +133,8 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
 
 
 async def remove_old(db: Database, settings: Settings, now: float | None = None) -> None:
-    """Remove data whose retention is over, in small batches: logs, recordings, then calls, and unused spoken texts.
+    """Remove data whose retention is over, in small batches: logs, visits, recordings, then calls, and
+    unused spoken texts.
 
     :param now: Unix seconds.
     """
@@ -150,6 +152,7 @@ async def remove_old(db: Database, settings: Settings, now: float | None = None)
 
     await request_log.prune(db, days(DataKind.REQUEST_LOG))
     await deliveries.prune(db, days(DataKind.DELIVERY_LOG))
+    await sessions.prune(db, before(DataKind.VISITS))
     sound, calls = before(DataKind.RECORDINGS), before(DataKind.CALLS)
     latest = {one: [moment for moment in (sound[one], calls[one]) if moment is not None] for one in accounts}
     await remove_recordings(

@@ -13,13 +13,11 @@ KEPT_SECONDS = 5.0
 """After which a website is read again: anybody may ask."""
 _KEPT_MAX = 10_000
 
-# The key says whose website it is: of several with one key, the one that was made first counts. Anybody can read a key on
-# the pages of a website and give it to one of another account; ids of websites rise over all accounts.
+# One website of the installation has a key, whatever its account.
 _BY_KEY = """
 select account_id, site_id, domain_name, origins, track_subdomains, calls_per_minute, calls_per_number,
     calls_per_address, cookie_lifetime, phone_scenario_id is not null as has_phone
 from sites where account_id > 0 and site_key = %s and calls_enabled and services_enabled
-order by site_id limit 1
 """
 
 

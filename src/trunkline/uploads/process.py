@@ -21,6 +21,7 @@ from trunkline.db import partitions
 from trunkline.db.jobs import Jobs
 from trunkline.db.partitions import month_of_id
 from trunkline.db.pool import Connection, Database
+from trunkline.outbound import requests_of
 from trunkline.uploads import accept, callbacks
 from trunkline.uploads.decoder import Decoded, Decoder
 from trunkline.uploads.download import Downloader
@@ -145,7 +146,8 @@ class Processor:
     async def _fetch(self, call: UploadedCall, number: int, record: Record, folder: Path) -> Decoded:
         assert call.record_type is not None
         source = folder / f"{number}.{call.record_type}"
-        await self._downloader.fetch(record.url, call.record_type, source)
+        with requests_of(call.account_id):
+            await self._downloader.fetch(record.url, call.record_type, source)
         return await self._decoder.decode(call.record_type, source)
 
     def _keep(self, call: UploadedCall, decoded: Sequence[Decoded]) -> list[Kept]:

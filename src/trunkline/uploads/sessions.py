@@ -219,6 +219,14 @@ where v.account_id = %(account_id)s and v.visitor_session_id = %(session_id)s
 """
 
 
+_PRUNE_BATCH = 2000
+_PRUNE = """
+delete from visitor_sessions where account_id = %(account_id)s and visitor_session_id = any(array(
+    select visitor_session_id from visitor_sessions where account_id = %(account_id)s and ext_id is null
+        and date_time < to_timestamp(%(before)s) order by date_time limit %(batch)s))
+"""
+
+
 async def begin_session(
     db: Database, account_id: int, session: Mapping[str, Any], visitor_id: int | None
 ) -> tuple[int, int]:
@@ -252,6 +260,19 @@ async def begin_session(
         made = await cursor.fetchone()
     assert made is not None
     return int(made["visitor_id"]), session_id
+
+
+async def prune(db: Database, before: Mapping[int, float | None]) -> None:
+    """Delete visits that pages began, in small batches. Calls keep what they have of them.
+
+    :param before: by account; visits that began before this moment (Unix seconds); None = none.
+    """
+    for account_id, moment in before.items():
+        if moment is None:
+            continue
+        params = {"account_id": account_id, "before": moment, "batch": _PRUNE_BATCH}
+        while await db.execute(_PRUNE, params) == _PRUNE_BATCH:
+            pass
 
 
 async def add_hit(db: Database, account_id: int, visitor_session_id: int, url: str) -> bool:

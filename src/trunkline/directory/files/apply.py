@@ -28,6 +28,7 @@ _TAKEN = {
     "sip_lines_phone_number_key": "sip_lines.{value}: the login is taken by another account{owner}; choose another",
     "virtual_numbers_verified": "virtual_numbers.{value}: the number is verified for another account{owner};"
     " `trunkline numbers assign {value} --take` moves it to this account",
+    "sites_site_key_key": "sites: another website has the site_key {value}; leave site_key out, and one is made",
     "tags_account_id_name_key": "tags: a tag of the system has this name; choose another",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.core.errors import Duplicate, InvalidInput, NotFound
 from trunkline.db.pool import Connection, Database, whole_installation
 from trunkline.db.rows import delete, insert, lock_row, one_at_a_time, transaction, update
 from trunkline.directory.sites.redirects import known_redirect, redirect_to
@@ -76,9 +76,8 @@ async def create_site(
             redirect = await redirect_to(connection, account_id, number)
             row["default_scenario_id"] = row.get("default_scenario_id") or redirect
         if site_key is not None:
-            await _key_is_free(connection, site_key)
             row["site_key"] = site_key
-        site_id = await insert(connection, TABLE, ID, account_id, row)
+        site_id = await _insert(connection, account_id, row)
         block = {"site_id": site_id, "name": FIRST_BLOCK}
         await insert(connection, "site_blocks", "site_block_id", account_id, block)
         cursor = await connection.execute(
@@ -166,17 +165,15 @@ async def _lock_row(connection: Connection, account_id: int, values: Mapping[str
             )
 
 
-async def _key_is_free(connection: Connection, site_key: str) -> None:
-    # Over all accounts: pages name a website by its key alone.
-    async with whole_installation(connection):
-        cursor = await connection.execute(
-            "select from sites where account_id > 0 and site_key = %s limit 1", (site_key,)
-        )
-        found = await cursor.fetchone()
-    if found is not None:
+async def _insert(connection: Connection, account_id: int, row: Mapping[str, Any]) -> int:
+    try:
+        return await insert(connection, TABLE, ID, account_id, row)
+    except Duplicate as error:
+        if error.field != "site_key":
+            raise
         raise InvalidInput(
             "Another site has this key: choose another, or none to have one made",
             mnemonic="already_in_use",
             field="site_key",
-            value=site_key,
-        )
+            value=row["site_key"],
+        ) from error
