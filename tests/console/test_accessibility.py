@@ -14,7 +14,7 @@ from tests.console.calls import add_call, add_calls, add_employees, noon
 from tests.console.conftest import Office
 from tests.console.texts import FOLDER
 from trunkline.calls.switch.queue_commands import LIST_LIVE
-from trunkline.console.setup.menu import ENTITIES, TILES
+from trunkline.console.setup.menu import ENTITIES, MENU_ENTRIES
 
 _CONTRAST = 4.5
 """Of normal text, by WCAG 2 level AA."""
@@ -43,7 +43,7 @@ async def _pages(office: Office) -> list[Seen]:
         "setup",
         "setup/tags",
         *(f"{one.path.removeprefix('/console/')}/new" for one in ENTITIES),
-        *(one.path.removeprefix("/console/") for one in TILES),
+        *(one.path.removeprefix("/console/") for one in MENU_ENTRIES),
         "setup/notifications/new",
         "setup/deliveries",
         "nothing",

@@ -1,4 +1,4 @@
-"""A walk through scenarios without a call, by the rules of calls."""
+"""A dry run through scenarios without a call, by the rules of calls."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from trunkline.routing.dry_run import (
     QueueEnd,
     Step,
     StepKind,
-    walk,
-    walk_number,
+    dry_run_of_number,
+    dry_run_of_scenario,
 )
 
 FRIDAY = datetime(2026, 3, 6, 19, 5)  # noqa: DTZ001 - wall clock of the account's zone
@@ -34,7 +34,7 @@ def menu(**settings: Any) -> tuple[OperationKind, dict[str, Any]]:
 def go(account: Account, *operations: Any, **assumed: Any) -> list[Step]:
     one = scenario(SID, *[(key, *rest) for key, rest in operations])
     account = replace(account, scenarios={**account.scenarios, SID: one})
-    return list(walk(account, one, c.CUSTOMER, FRIDAY, Assumptions(**assumed)))
+    return list(dry_run_of_scenario(account, one, c.CUSTOMER, FRIDAY, Assumptions(**assumed)))
 
 
 def kinds(steps: list[Step]) -> list[str]:
@@ -104,11 +104,11 @@ def test_a_walk_ends_in_a_circle() -> None:
 def test_a_number_leads_to_its_scenario_or_refuses_the_call() -> None:
     account = company()
     number = account.number_by_phone(number_of(c.TO_ANNA))
-    steps = walk_number(account, number, c.CUSTOMER, FRIDAY, Assumptions(answered=1))
+    steps = dry_run_of_number(account, number, c.CUSTOMER, FRIDAY, Assumptions(answered=1))
     assert steps[0].values == {"name": account.scenarios[c.TO_ANNA].name}
-    [refused] = walk_number(account, number, c.BLOCKED, FRIDAY, Assumptions())
+    [refused] = dry_run_of_number(account, number, c.BLOCKED, FRIDAY, Assumptions())
     assert refused.reason is Reason.NUMA_IN_BLACK_LIST
-    assert walk_number(account, None, c.CUSTOMER, FRIDAY, Assumptions())[0].kind is StepKind.ENDED
+    assert dry_run_of_number(account, None, c.CUSTOMER, FRIDAY, Assumptions())[0].kind is StepKind.ENDED
 
 
 def test_every_scenario_of_the_company_comes_to_an_end() -> None:
@@ -116,7 +116,9 @@ def test_every_scenario_of_the_company_comes_to_an_end() -> None:
     for one in account.scenarios.values():
         for answered in (0, 1, 2):
             for end in QueueEnd:
-                steps = walk(account, one, None, FRIDAY, Assumptions(answered=answered, queue_end=end))
+                steps = dry_run_of_scenario(
+                    account, one, None, FRIDAY, Assumptions(answered=answered, queue_end=end)
+                )
                 assert steps[-1].kind in (
                     StepKind.ENDED, StepKind.ANSWERED, StepKind.QUEUE_AGENT, StepKind.STOPPED,
                 )  # fmt: skip

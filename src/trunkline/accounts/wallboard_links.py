@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from trunkline.accounts import networks, tokens
 from trunkline.accounts.model import Api, Status
 from trunkline.core.errors import InvalidInput, NotFound, QuotaReached
+from trunkline.core.id_text import id_in_text
 from trunkline.db.pool import Database
 from trunkline.db.rows import one_at_a_time, transaction
 
@@ -105,15 +106,15 @@ async def delete_link(db: Database, account_id: int, link_id: int) -> None:
 
 async def open_link(db: Database, token: str, ip: str) -> OpenedLink | None:
     """The link of a token; None: there is none, the account is blocked, or the address is not permitted."""
-    number = token.partition(".")[0]
-    if not (number.isascii() and number.isdigit() and len(number) <= 18):
+    account_id = id_in_text(token.partition(".")[0])
+    if account_id is None:
         return None
     row = await db.fetch_one(
         f"select {_COLUMNS}, a.time_zone, a.status, array(select n.network from allowed_addresses n"  # noqa: S608
         " where n.account_id = l.account_id and n.api = %(api)s) as networks"
         " from wallboard_links l join accounts a on a.account_id = l.account_id"
         " where l.account_id = %(account_id)s and l.token_hash = %(hash)s",
-        {"account_id": int(number), "hash": tokens.hash_of(token), "api": Api.CONSOLE.value},
+        {"account_id": account_id, "hash": tokens.hash_of(token), "api": Api.CONSOLE.value},
     )
     address = networks.parse_address(ip)
     if row is None or row["status"] != Status.ACTIVE or address is None:

@@ -36,7 +36,7 @@ _LINKS = "backup-spool"
 
 
 @dataclass(frozen=True)
-class Made:
+class BackupSummary:
     """What is in a backup. Sizes in bytes."""
 
     file: str
@@ -48,7 +48,7 @@ class Made:
     files_size: int
 
 
-def make(settings: Settings, file: Path, key_file: Path | None) -> Made:
+def make(settings: Settings, file: Path, key_file: Path | None) -> BackupSummary:
     """Write a backup of the installation to a file.
 
     :param key_file: where a copy of the master key goes; None: no copy is made.
@@ -64,7 +64,7 @@ def make(settings: Settings, file: Path, key_file: Path | None) -> Made:
 
 def _write(
     settings: Settings, dsn: str, writer: archive.Writer, file: Path, key_file: Path | None, master_key: bytes
-) -> Made:
+) -> BackupSummary:
     fernet, created_at = Fernet(master_key), datetime.now(UTC).isoformat(timespec="seconds")
     with _kept_spool(settings) as spool:
         with translated_errors(), psycopg.connect(dsn) as connection:
@@ -91,7 +91,7 @@ def _write(
     files = writer.members - before
     writer.add_bytes(archive.SETTINGS, fernet.encrypt(changed_settings(settings).encode()))
     writer.finish()
-    return Made(
+    return BackupSummary(
         str(file),
         None if key_file is None else str(key_file),
         created_at,

@@ -19,7 +19,7 @@ from trunkline.directory.lines.store import registered_lines
 from trunkline.directory.live.load import load_account
 from trunkline.directory.model import Account
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
-from trunkline.routing.dry_run import SENTENCES, Assumptions, QueueEnd, Step, walk_number
+from trunkline.routing.dry_run import SENTENCES, Assumptions, QueueEnd, Step, dry_run_of_number
 from trunkline.runtime import secrets
 
 
@@ -72,7 +72,7 @@ def dry_run(
     if virtual is None:
         raise NotFound(f"{number} is no virtual number of this account.", field="NUMBER", value=number)
     assumptions = Assumptions(keys, answered, QueueEnd(queue), code, registered if as_now else None)
-    steps = walk_number(account, virtual, from_number, _local(at, account), assumptions)
+    steps = dry_run_of_number(account, virtual, from_number, _local(at, account), assumptions)
     if json:
         print_json({"steps": [as_json(account, one) for one in steps]})
         return

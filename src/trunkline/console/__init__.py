@@ -5,8 +5,8 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 
 ``application``   the routes, and what every request passes
 ``page``          what a page is, and its entry in the navigation
-``visit``         one request of a page: who asks, in which language and zone
-``frame``         templates, and the headers of every page
+``page_request``  one request of a page: who asks, in which language and zone
+``page_renderer`` templates, and the headers of every page
 ``languages``     languages and their catalogues
 ``formats``       times, durations and numbers for people
 ``static_files``  style sheet and scripts

@@ -27,13 +27,13 @@ from trunkline.console import (
     wallboard,
     workspace,
 )
-from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, choose, translatable
 from trunkline.console.page import Entry, Page
+from trunkline.console.page_renderer import PageRenderer
+from trunkline.console.page_request import HOME, LANGUAGE_COOKIE, SIGN_IN, PageRequest
 from trunkline.console.setup import menu
 from trunkline.console.sign_in import SignIn
 from trunkline.console.static_files import StaticFiles
-from trunkline.console.visit import HOME, LANGUAGE_COOKIE, SIGN_IN, Visit
 from trunkline.core.errors import (
     InvalidInput,
     LimitExceeded,
@@ -104,10 +104,10 @@ class Console:
         self._services = services
         self._pages = pages
         self._static = StaticFiles(_HERE / "static", settings.assets_dir)
-        self._frame = Frame(self._static)
+        self._renderer = PageRenderer(self._static)
         self._sign_in = SignIn(
             services.accounts,
-            self._frame,
+            self._renderer,
             address_reader(settings),
             country_reader(settings),
             secure_reader(settings),
@@ -117,7 +117,7 @@ class Console:
     def routes(self) -> list[web.AbstractRouteDef]:
         """All of them; the last one has the answer to unknown paths."""
         sign_in = self._sign_in
-        screens = wallboard.Screens(self._services, self._frame, sign_in.address_of)
+        screens = wallboard.Screens(self._services, self._renderer, sign_in.address_of)
         return [
             web.get("/", _go_home),
             web.get(HOME.rstrip("/"), _go_home),
@@ -149,28 +149,28 @@ class Console:
                 request.headers.get("Accept-Language", ""),
                 caller.locale,
             )
-            visit = Visit(
+            page_request = PageRequest(
                 request,
                 caller,
                 request.cookies[SESSION_COOKIE],
                 chosen,
                 self._services.serving(page.workload).for_account(caller.account_id),
-                self._frame,
+                self._renderer,
                 self._sign_in.address_of(request),
                 tuple((entry.path, entry.title) for entry in ENTRIES if entry.is_visible(caller)),
                 tuple((entry.path, entry.title) for entry in SETUP_MENU if entry.is_visible(caller)),
             )
             try:
-                if page.needs is not None and not visit.may(page.needs):
+                if page.needs is not None and not page_request.may(page.needs):
                     raise PermissionDenied(
                         _("You may not see this page: an admin of the account can permit it.")
                     )
                 limit = self._services.limits.get(page.workload)
                 place = contextlib.nullcontext() if limit is None else limit.place(caller.account_id)
                 async with place:
-                    response = await page.handler(visit)
+                    response = await page.handler(page_request)
             except TrunklineError as error:
-                return _error(visit, error)
+                return _error(page_request, error)
             check.succeeded()
             return response
 
@@ -186,7 +186,7 @@ class Console:
             try:
                 return await handler(request, language)
             except TrunklineError as error:
-                return self._frame.page(
+                return self._renderer.page(
                     "error.html",
                     language,
                     {"caller": None, "path": request.path, **_shown(error)},
@@ -200,7 +200,7 @@ class Console:
             raise PermissionDenied(_("You are not signed in any more: sign in, and repeat what you did."))
         target = "" if request.path == HOME else f"?next={quote(request.path_qs, safe='')}"
         response = web.HTTPSeeOther(f"{SIGN_IN}{target}")
-        response.headers.update(self._frame.headers)
+        response.headers.update(self._renderer.headers)
         raise response
 
     async def _nothing(self, request: web.Request, language: Language) -> web.StreamResponse:
@@ -232,8 +232,8 @@ async def _go_home(_request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther(HOME)
 
 
-def _error(visit: Visit, error: TrunklineError) -> web.Response:
-    return visit.page("error.html", status=_status_of(error), **_shown(error))
+def _error(page_request: PageRequest, error: TrunklineError) -> web.Response:
+    return page_request.page("error.html", status=_status_of(error), **_shown(error))
 
 
 def _status_of(error: TrunklineError) -> int:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from trunkline.console.languages import translatable
 from trunkline.core.errors import InvalidInput
+from trunkline.core.id_text import id_in_text
 from trunkline.reports.period import THREE_MONTHS, add_months
 
 _ = translatable
@@ -240,9 +241,10 @@ def _number(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name, "").strip()
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    number = id_in_text(text)
+    if number is None:
         raise _wrong(name)
-    return int(text)
+    return number
 
 
 def _day(query: Mapping[str, str], name: str) -> date | None:

@@ -12,9 +12,10 @@ from trunkline.accounts.permissions import CHANGE_REPORTS, READ_REPORTS, Permiss
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
 from trunkline.console.page import Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.story_texts import reason_of, sentence
-from trunkline.console.visit import Visit
 from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.core.id_text import id_in_text
 from trunkline.directory.tags.listing import TAGS
 from trunkline.events.catalogue import EventType
 from trunkline.reports.call_explanation import explain
@@ -78,31 +79,31 @@ _LEG_FIELDS = (
 )
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    call = await _visible_call(visit)
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    call = await _visible_call(page_request)
     call_id = call["id"]
-    legs = await visit.reader.list(LEGS, _one("call_session_id", call_id, _LEG_FIELDS, 500))
-    may_listen = visit.may(READ_REPORTS)
-    may_tag = visit.may(SET_TAGS)
+    legs = await page_request.reader.list(LEGS, _one("call_session_id", call_id, _LEG_FIELDS, 500))
+    may_listen = page_request.may(READ_REPORTS)
+    may_tag = page_request.may(SET_TAGS)
     tags: list[Any] = []
     if may_tag:
         listed = {"fields": ["id", "name"], "sort": [{"field": "name", "order": "asc"}], "limit": 1000}
-        page = await visit.reader.list(TAGS, listed, None, {"include_rating": False})
+        page = await page_request.reader.list(TAGS, listed, None, {"include_rating": False})
         used = {one["tag_id"] for one in call["tags"] or ()}
         tags = [one for one in orjson.loads(page.rows) if one["id"] not in used]
     is_over = call["finish_time"] is not None
-    return visit.page(
+    return page_request.page(
         "call.html",
         call=call,
         legs=[one for one in orjson.loads(legs.rows) if may_listen or not one["is_coach"]],
         story=[
             one
-            for one in await read_story(visit.db, visit.account_id, call_id)
+            for one in await read_story(page_request.db, page_request.account_id, call_id)
             if may_listen or not is_for_supervisors(one)
         ],
         sentence=sentence,
         reason_of=reason_of,
-        explanation=await explain(visit.db, visit.account_id, call_id) if is_over else None,
+        explanation=await explain(page_request.db, page_request.account_id, call_id) if is_over else None,
         reasons=REASON_DESCRIPTIONS,
         recordings=[f"/system/media/talk/{call_id}/{one}/" for one in call["call_records"] or ()]
         if may_listen
@@ -110,8 +111,8 @@ async def _show(visit: Visit) -> web.StreamResponse:
         messages=[f"/system/media/voice_mail/{call_id}/{one}/" for one in call["voice_mail_records"] or ()]
         if may_listen
         else [],
-        comments=await comments_of(visit.db, visit.account_id, Kind.CALL, call_id),
-        may_comment=visit.may(CHANGE_REPORTS),
+        comments=await comments_of(page_request.db, page_request.account_id, Kind.CALL, call_id),
+        may_comment=page_request.may(CHANGE_REPORTS),
         may_tag=may_tag,
         tags=tags,
         comment_max=MAX_LENGTH,
@@ -123,41 +124,41 @@ def is_for_supervisors(step: Step) -> bool:
     return step.role == "coach" or step.kind in ("notification", EventType.COACH_JOINED)
 
 
-async def _set_tag(visit: Visit) -> web.StreamResponse:
-    call, fields = await _visible_call(visit), await visit.form()
-    await _tag_changes(visit).set_tag(Named(tagged.Kind.CALL, call["id"]), tag_of(fields))
-    raise visit.back(f"/console/calls/{call['id']}")
+async def _set_tag(page_request: PageRequest) -> web.StreamResponse:
+    call, fields = await _visible_call(page_request), await page_request.form()
+    await _tag_changes(page_request).set_tag(Named(tagged.Kind.CALL, call["id"]), tag_of(fields))
+    raise page_request.back(f"/console/calls/{call['id']}")
 
 
-async def _unset_tag(visit: Visit) -> web.StreamResponse:
-    call, fields = await _visible_call(visit), await visit.form()
-    await _tag_changes(visit).take(Named(tagged.Kind.CALL, call["id"]), tag_of(fields))
-    raise visit.back(f"/console/calls/{call['id']}")
+async def _unset_tag(page_request: PageRequest) -> web.StreamResponse:
+    call, fields = await _visible_call(page_request), await page_request.form()
+    await _tag_changes(page_request).take(Named(tagged.Kind.CALL, call["id"]), tag_of(fields))
+    raise page_request.back(f"/console/calls/{call['id']}")
 
 
-async def _comment(visit: Visit) -> web.StreamResponse:
-    call, fields = await _visible_call(visit), await visit.form()
+async def _comment(page_request: PageRequest) -> web.StreamResponse:
+    call, fields = await _visible_call(page_request), await page_request.form()
     text = fields.get("comment", "").replace("\r\n", "\n").replace("\0", "").strip()
     if not text:
         raise InvalidInput(_("The comment is empty: write something."), field="comment")
     if len(text) > MAX_LENGTH:
         raise InvalidInput(_("The comment is too long: shorten it."), field="comment")
-    author = Author(visit.account_id, visit.caller.user_id, visit.caller.login)
-    await add_comment(visit.db, author, Kind.CALL, call["id"], text)
-    raise visit.back(f"/console/calls/{call['id']}")
+    author = Author(page_request.account_id, page_request.caller.user_id, page_request.caller.login)
+    await add_comment(page_request.db, author, Kind.CALL, call["id"], text)
+    raise page_request.back(f"/console/calls/{call['id']}")
 
 
-async def _visible_call(visit: Visit) -> Mapping[str, Any]:
+async def _visible_call(page_request: PageRequest) -> Mapping[str, Any]:
     """The call of the address.
 
-    :raises NotFound: there is none, or the visitor may not see it.
+    :raises NotFound: there is none, or the user may not see it.
     """
-    own = visit.only_employee
-    params = _one("id", int(visit.request.match_info["call_id"]), _FIELDS, 1)
+    own = page_request.only_employee
+    params = _one("id", int(page_request.request.match_info["call_id"]), _FIELDS, 1)
     if own is not None:
         mine = {"field": "employee_id", "operator": "=", "value": own}
         params["filter"] = {"filters": [mine, params["filter"]], "condition": "and"}
-    page = await visit.reader.list(CALLS_FOR_PEOPLE, params, None, {"include_ongoing": True})
+    page = await page_request.reader.list(CALLS_FOR_PEOPLE, params, None, {"include_ongoing": True})
     found: list[Mapping[str, Any]] = orjson.loads(page.rows)
     if not found:
         raise NotFound(_("There is no such call, or you may not see it."))
@@ -172,12 +173,12 @@ def _one(field: str, value: int, fields: tuple[str, ...], limit: int) -> dict[st
     }
 
 
-def _tag_changes(visit: Visit) -> TagChanges:
-    caller = visit.caller
+def _tag_changes(page_request: PageRequest) -> TagChanges:
+    caller = page_request.caller
     return TagChanges(
-        visit.db,
-        visit.services.switch,
-        visit.account_id,
+        page_request.db,
+        page_request.services.switch,
+        page_request.account_id,
         caller.user_id,
         caller.login,
         caller.employee_id,
@@ -190,10 +191,10 @@ def tag_of(fields: Mapping[str, str]) -> int:
 
     :raises InvalidInput: none.
     """
-    text = fields.get("tag", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    tag_id = id_in_text(fields.get("tag", ""))
+    if tag_id is None:
         raise InvalidInput(_("Choose a tag."), field="tag")
-    return int(text)
+    return tag_id
 
 
 PAGES = (

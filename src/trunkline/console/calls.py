@@ -17,7 +17,7 @@ from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.call_filter import PATH, CallFilter, Outcome, Part, When, parse
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
-from trunkline.console.visit import Visit, page_number
+from trunkline.console.page_request import PageRequest, page_number
 from trunkline.core.errors import PermissionDenied, TrunklineError
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.tags.listing import TAGS
@@ -106,39 +106,39 @@ def may_see_calls(caller: CallerLike) -> bool:
     return caller.may(*READ_REPORTS) or caller.employee_id is not None
 
 
-def visible(visit: Visit, chosen: CallFilter) -> dict[str, Any]:
-    """The filter of a report for what the visitor may see of what was chosen.
+def visible(page_request: PageRequest, chosen: CallFilter) -> dict[str, Any]:
+    """The filter of a report for what the user may see of what was chosen.
 
     :raises PermissionDenied: nothing.
     """
-    own, wanted = visit.only_employee, chosen.report_filter()
+    own, wanted = page_request.only_employee, chosen.report_filter()
     if own is None:
         return wanted
     mine = {"field": "employee_id", "operator": "=", "value": own}
     return {"filters": [mine, wanted], "condition": "and"}
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    query = visit.request.query
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    query = page_request.request.query
     chosen = parse(query)
-    page = page_number(visit.request)
+    page = page_number(page_request.request)
     shown = [name for name in COLUMNS if name in query.getall("column", [])] or list(USUAL)
-    first, last = chosen.moments(visit.today)
+    first, last = chosen.moments(page_request.today)
     offset = min((page - 1) * PAGE_SIZE, EXPORT_MAX)
     found = await calls_for_people(
-        visit.reader,
+        page_request.reader,
         {
             "date_from": first,
             "date_till": last,
             "fields": list(_FIELDS),
-            "filter": visible(visit, chosen),
+            "filter": visible(page_request, chosen),
             "sort": [{"field": "start_time", "order": "desc"}],
             "limit": PAGE_SIZE,
             "offset": offset,
         },
     )
     total = found.total_items
-    return visit.page(
+    return page_request.page(
         "calls.html",
         calls=orjson.loads(found.rows),
         total=total,
@@ -150,9 +150,11 @@ async def _show(visit: Visit) -> web.StreamResponse:
         is_usual=shown == list(USUAL),
         page_path=lambda number: _path(chosen, shown, number),
         export_path=f"{PATH}.csv?{urlencode(chosen.query)}",
-        employees=await _choices(visit, EMPLOYEES, "full_name") if visit.only_employee is None else [],
-        tags=await _choices(visit, TAGS, "name", {"include_rating": False}),
-        days=chosen.days(visit.today),
+        employees=await _choices(page_request, EMPLOYEES, "full_name")
+        if page_request.only_employee is None
+        else [],
+        tags=await _choices(page_request, TAGS, "name", {"include_rating": False}),
+        days=chosen.days(page_request.today),
         reasons=REASON_DESCRIPTIONS,
         When=When,
         Outcome=Outcome,
@@ -160,31 +162,33 @@ async def _show(visit: Visit) -> web.StreamResponse:
     )
 
 
-async def _export(visit: Visit) -> web.StreamResponse:
+async def _export(page_request: PageRequest) -> web.StreamResponse:
     """All calls of the filter as CSV, written while they are read."""
-    if not visit.may(READ_REPORTS):
+    if not page_request.may(READ_REPORTS):
         raise PermissionDenied(_("You may not export calls: an admin of the account can permit it."))
-    chosen = parse(visit.request.query)
-    first, last = chosen.moments(visit.today)
-    last = min(last, f"{visit.now:%Y-%m-%d %H:%M:%S}")  # calls that begin meanwhile would move the others
+    chosen = parse(page_request.request.query)
+    first, last = chosen.moments(page_request.today)
+    last = min(
+        last, f"{page_request.now:%Y-%m-%d %H:%M:%S}"
+    )  # calls that begin meanwhile would move the others
     params = {
         "date_from": first,
         "date_till": last,
         "fields": list(_EXPORTED),
-        "filter": visible(visit, chosen),
+        "filter": visible(page_request, chosen),
         "sort": [{"field": "start_time", "order": "desc"}],
         "limit": EXPORT_STEP,
     }
-    begin, end = chosen.days(visit.today)
+    begin, end = chosen.days(page_request.today)
     response = web.StreamResponse(
         headers={
-            **visit.frame.headers,
+            **page_request.renderer.headers,
             "Content-Type": "text/csv; charset=utf-8",
             "Content-Disposition": f'attachment; filename="calls-{begin}-{end}.csv"',
         }
     )
-    rows = orjson.loads((await calls_for_people(visit.reader, {**params, "offset": 0})).rows)
-    await response.prepare(visit.request)
+    rows = orjson.loads((await calls_for_people(page_request.reader, {**params, "offset": 0})).rows)
+    await response.prepare(page_request.request)
     await response.write(b"\xef\xbb\xbf" + _lines([_EXPORTED]))  # the mark by which spreadsheets see UTF-8
     offset = 0
     while rows:
@@ -193,14 +197,16 @@ async def _export(visit: Visit) -> web.StreamResponse:
         if len(rows) < EXPORT_STEP:
             break
         if offset >= EXPORT_MAX:
-            text = visit.language.texts.gettext(_("There are more calls: choose a shorter period."))
+            text = page_request.language.texts.gettext(_("There are more calls: choose a shorter period."))
             await response.write(_lines([[text]]))
             break
         try:
-            rows = orjson.loads((await calls_for_people(visit.reader, {**params, "offset": offset})).rows)
+            rows = orjson.loads(
+                (await calls_for_people(page_request.reader, {**params, "offset": offset})).rows
+            )
         except TrunklineError:
-            if visit.request.transport is not None:
-                visit.request.transport.abort()  # so that the browser reports that the file is not complete
+            if page_request.request.transport is not None:
+                page_request.request.transport.abort()  # so that the browser reports that the file is not complete
             raise
     await response.write_eof()
     return response
@@ -240,10 +246,10 @@ def _path(chosen: CallFilter, shown: list[str], page: int) -> str:
 
 
 async def _choices(
-    visit: Visit, listing: Any, name: str, values: Mapping[str, Any] | None = None
+    page_request: PageRequest, listing: Any, name: str, values: Mapping[str, Any] | None = None
 ) -> list[Choice]:
     params = {"fields": ["id", name], "sort": [{"field": name, "order": "asc"}], "limit": 1000}
-    page = await visit.reader.list(listing, params, None, values)
+    page = await page_request.reader.list(listing, params, None, values)
     return [Choice(str(one["id"]), one[name]) for one in orjson.loads(page.rows)]
 
 

@@ -12,8 +12,8 @@ from trunkline.console.calls import may_see_calls
 from trunkline.console.formats import midnight
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
+from trunkline.console.page_request import HOME, PageRequest
 from trunkline.console.setup.first_steps import is_new
-from trunkline.console.visit import HOME, Visit
 from trunkline.core.errors import InvalidInput
 from trunkline.reports.overview import SERVICE_SECONDS, Hour, Overview, read_overview
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
@@ -56,35 +56,37 @@ class Chart:
     column: int = _COLUMN
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    if not may_see_calls(visit.caller):
-        return visit.page("no_calls.html", start=await is_new(visit))
-    day = _day(visit.request.query.get("day", ""), visit.today)
-    is_today = day == visit.today
-    employee_id = visit.only_employee
-    start, end = midnight(day, visit.zone), midnight(day + timedelta(days=1), visit.zone)
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    if not may_see_calls(page_request.caller):
+        return page_request.page("no_calls.html", start=await is_new(page_request))
+    day = _day(page_request.request.query.get("day", ""), page_request.today)
+    is_today = day == page_request.today
+    employee_id = page_request.only_employee
+    start, end = midnight(day, page_request.zone), midnight(day + timedelta(days=1), page_request.zone)
     week = timedelta(days=7)
     start_before, end_before = (
-        midnight(day - week, visit.zone),
-        midnight(day + timedelta(days=-6), visit.zone),
+        midnight(day - week, page_request.zone),
+        midnight(day + timedelta(days=-6), page_request.zone),
     )
     if is_today:
-        local = visit.now.astimezone(visit.zone)
-        end = visit.now
-        end_before = min(end_before, datetime.combine(day - week, local.time(), visit.zone))
-    zone = visit.zone.key
-    now = await read_overview(visit.db, visit.account_id, start, end, zone, employee_id)
-    before = await read_overview(visit.db, visit.account_id, start_before, end_before, zone, employee_id)
+        local = page_request.now.astimezone(page_request.zone)
+        end = page_request.now
+        end_before = min(end_before, datetime.combine(day - week, local.time(), page_request.zone))
+    zone = page_request.zone.key
+    now = await read_overview(page_request.db, page_request.account_id, start, end, zone, employee_id)
+    before = await read_overview(
+        page_request.db, page_request.account_id, start_before, end_before, zone, employee_id
+    )
     chosen = (
         CallFilter(internal=False)
         if is_today
         else CallFilter(when=When.PERIOD, first=day, last=day, internal=False)
     )
-    until = visit.now.astimezone(visit.zone).time().replace(microsecond=0) if is_today else None
+    until = page_request.now.astimezone(page_request.zone).time().replace(microsecond=0) if is_today else None
     earlier = CallFilter(when=When.PERIOD, first=day - week, last=day - week, until=until, internal=False)
-    return visit.page(
+    return page_request.page(
         "home.html",
-        start=await is_new(visit),
+        start=await is_new(page_request),
         day=day,
         day_before=day - timedelta(days=1),
         day_after=None if is_today else day + timedelta(days=1),

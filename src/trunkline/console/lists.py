@@ -15,7 +15,7 @@ from trunkline.accounts.permissions import Permission
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
-from trunkline.console.visit import Visit, page_number
+from trunkline.console.page_request import PageRequest, page_number
 from trunkline.db.query import Listing
 from trunkline.directory.contacts.listing import CONTACTS
 from trunkline.directory.employees.listing import EMPLOYEES
@@ -51,22 +51,22 @@ class ListPage:
     numbers: tuple[str, ...] = ()
     states: Mapping[str, tuple[str, str, Any]] = field(default_factory=dict)
 
-    async def show(self, visit: Visit, **more: Any) -> web.StreamResponse:
+    async def show(self, page_request: PageRequest, **more: Any) -> web.StreamResponse:
         """The page of the list.
 
         :param more: values of the template.
         """
-        words = visit.request.query.get("words", "").strip().replace("\0", "")[:_WORDS_MAX]
-        chosen = visit.request.query.get("state", "")
-        number = page_number(visit.request)
+        words = page_request.request.query.get("words", "").strip().replace("\0", "")[:_WORDS_MAX]
+        chosen = page_request.request.query.get("state", "")
+        number = page_number(page_request.request)
         offset = min((number - 1) * PAGE_SIZE, _OFFSET_MAX)
-        found = await visit.reader.list(self.listing, self.params(words, chosen, PAGE_SIZE, offset))
+        found = await page_request.reader.list(self.listing, self.params(words, chosen, PAGE_SIZE, offset))
 
         def path(**changes: Any) -> str:
             query = {"words": words, "state": chosen, "page": "", **changes}
             return f"{self.path}?{urlencode({name: value for name, value in query.items() if value})}"
 
-        return visit.page(
+        return page_request.page(
             self.template,
             rows=orjson.loads(found.rows),
             total=found.total_items,

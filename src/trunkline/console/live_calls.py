@@ -26,8 +26,8 @@ from trunkline.console.languages import translatable
 from trunkline.console.live_source import LiveSource
 from trunkline.console.live_stream import send_changes
 from trunkline.console.page import Entry, Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.writer import call, may_call
-from trunkline.console.visit import Visit
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, Refused
 from trunkline.directory.lines.listing import REGISTERED, SIP_LINES
 from trunkline.provisioning.browser_lines import login_of_browser
@@ -57,7 +57,7 @@ CALLS: LiveSource[Sequence[Call]] = LiveSource(_ask)
 
 @dataclass(frozen=True, slots=True)
 class OwnPhone:
-    """A phone of the visitor that can ring.
+    """A phone of the user that can ring.
 
     :ivar is_browser: the one of the pages.
     """
@@ -76,18 +76,18 @@ def visible(calls: Sequence[Call], only_employee: int | None) -> list[Call]:
     return [{**one, "coaches": []} for one in calls if only_employee in one["employee_ids"]]
 
 
-async def calls_now(visit: Visit) -> tuple[list[Call], str | None]:
-    """The calls that the visitor may see, and why they may be old.
+async def calls_now(page_request: PageRequest) -> tuple[list[Call], str | None]:
+    """The calls that the user may see, and why they may be old.
 
     :raises PermissionDenied: none.
     """
-    found = await CALLS.now(visit.account_id, visit.services.switch)
-    return visible(found.value or (), visit.only_employee), found.problem
+    found = await CALLS.now(page_request.account_id, page_request.services.switch)
+    return visible(found.value or (), page_request.only_employee), found.problem
 
 
-async def own_phones(visit: Visit) -> list[OwnPhone]:
-    """The registered phones of the visitor, that of the browser first."""
-    employee_id = visit.caller.employee_id
+async def own_phones(page_request: PageRequest) -> list[OwnPhone]:
+    """The registered phones of the user, that of the browser first."""
+    employee_id = page_request.caller.employee_id
     if employee_id is None:
         return []
     params = {
@@ -95,8 +95,8 @@ async def own_phones(visit: Visit) -> list[OwnPhone]:
         "filter": {"field": "employee_id", "operator": "=", "value": employee_id},
         "limit": 100,
     }
-    page = await visit.reader.list(SIP_LINES, params)
-    of_browser = await login_of_browser(visit.db, visit.account_id, employee_id)
+    page = await page_request.reader.list(SIP_LINES, params)
+    of_browser = await login_of_browser(page_request.db, page_request.account_id, employee_id)
     found = [
         OwnPhone(one["phone_number"], one["phone_number"] == of_browser)
         for one in orjson.loads(page.rows)
@@ -105,89 +105,98 @@ async def own_phones(visit: Visit) -> list[OwnPhone]:
     return sorted(found, key=lambda one: not one.is_browser)
 
 
-def may_coach(visit: Visit) -> bool:
-    """Whether the visitor may listen to the calls of others."""
-    return visit.may(READ_REPORTS) and may_call(visit.caller, "add.coach")
+def may_coach(page_request: PageRequest) -> bool:
+    """Whether the user may listen to the calls of others."""
+    return page_request.may(READ_REPORTS) and may_call(page_request.caller, "add.coach")
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    coaches = may_coach(visit)
-    return visit.page(
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    coaches = may_coach(page_request)
+    return page_request.page(
         "live.html",
-        phones=await own_phones(visit) if coaches else [],
-        phone=visit.request.query.get("phone", ""),
-        **await _values(visit),
+        phones=await own_phones(page_request) if coaches else [],
+        phone=page_request.request.query.get("phone", ""),
+        **await _values(page_request),
     )
 
 
-async def _stream(visit: Visit) -> web.StreamResponse:
-    own = visit.only_employee
-    key = (own, visit.caller.employee_id, may_coach(visit), may_call(visit.caller, "release.call"))
-    return await send_changes(visit, "live_part.html", (CALLS,), lambda: _values(visit), key=key)
+async def _stream(page_request: PageRequest) -> web.StreamResponse:
+    own = page_request.only_employee
+    key = (
+        own,
+        page_request.caller.employee_id,
+        may_coach(page_request),
+        may_call(page_request.caller, "release.call"),
+    )
+    return await send_changes(
+        page_request, "live_part.html", (CALLS,), lambda: _values(page_request), key=key
+    )
 
 
-async def _values(visit: Visit) -> dict[str, Any]:
-    calls, problem = await calls_now(visit)
+async def _values(page_request: PageRequest) -> dict[str, Any]:
+    calls, problem = await calls_now(page_request)
     return {
         "calls": calls,
         "problem": problem,
-        "may_coach": may_coach(visit),
-        "may_release": may_call(visit.caller, "release.call"),
-        "own_id": visit.caller.employee_id,
-        "only_own": visit.only_employee is not None,
+        "may_coach": may_coach(page_request),
+        "may_release": may_call(page_request.caller, "release.call"),
+        "own_id": page_request.caller.employee_id,
+        "only_own": page_request.only_employee is not None,
     }
 
 
-async def _act(visit: Visit) -> web.StreamResponse:
+async def _act(page_request: PageRequest) -> web.StreamResponse:
     """Do what a button of the page says: ``action`` is ``whisper:CALL``, ``leave:CALL:LEG``, ``release:CALL``."""
-    fields = await visit.form()
+    fields = await page_request.form()
     found = _ACTION.match(fields.get("action", ""))
     if found is None:
         raise InvalidInput(_("The form cannot be read: open the page again."), field="action")
     name, call_id, leg = found[1], int(found[2]), found[3]
-    calls, _problem = await calls_now(visit)
+    calls, _problem = await calls_now(page_request)
     one = next((one for one in calls if one["call_session_id"] == call_id), None)
     if one is None:
         raise NotFound(_("There is no such call now, or you may not see it."))
     phone = fields.get("phone", "")
     try:
         if name == _RELEASES:
-            await call(visit, "release.call", {"call_session_id": call_id})
+            await call(page_request, "release.call", {"call_session_id": call_id})
         elif name == _LEAVES:
-            await _leave(visit, one, int(leg or 0))
+            await _leave(page_request, one, int(leg or 0))
         else:
-            await _coach(visit, call_id, CoachMode(name), phone)
+            await _coach(page_request, call_id, CoachMode(name), phone)
     except RpcError as error:
         raise InvalidInput(error.extended_helper or error.message) from error
     except NotFound as error:
         raise NotFound(_("There is no such call now, or you may not see it.")) from error
     except InvalidState as error:
         raise InvalidState(_("This is not possible any more: look at the state of the call.")) from error
-    raise visit.back(f"{PATH}?{urlencode({'phone': phone})}" if phone else PATH)
+    raise page_request.back(f"{PATH}?{urlencode({'phone': phone})}" if phone else PATH)
 
 
-async def _coach(visit: Visit, call_id: int, mode: CoachMode, phone: str) -> None:
-    """Ring the visitor's own phone, which joins the talk."""
-    if not may_coach(visit):
+async def _coach(page_request: PageRequest, call_id: int, mode: CoachMode, phone: str) -> None:
+    """Ring the user's own phone, which joins the talk."""
+    if not may_coach(page_request):
         raise PermissionDenied(_("You may not listen to calls: an admin of the account can permit it."))
-    own = [one.number for one in await own_phones(visit)]
+    own = [one.number for one in await own_phones(page_request)]
     if phone not in own:
         phone = own[0] if not phone and own else ""
     if not phone:
         raise Refused(
             _("None of your phones is registered: open the phone in the browser, then choose it here.")
         )
-    await call(visit, "add.coach", {"call_session_id": call_id, "phone_number": phone, "mode": mode.value})
+    await call(
+        page_request, "add.coach", {"call_session_id": call_id, "phone_number": phone, "mode": mode.value}
+    )
 
 
-async def _leave(visit: Visit, one: Call, leg_id: int) -> None:
-    """End the visitor's own part as a coach."""
-    own = visit.caller.employee_id
+async def _leave(page_request: PageRequest, one: Call, leg_id: int) -> None:
+    """End the user's own part as a coach."""
+    own = page_request.caller.employee_id
     if own is None or not any(
         coach["leg_id"] == leg_id and coach["employee_id"] == own for coach in one["coaches"]
     ):
         raise PermissionDenied(_("You are no coach of this call."))
-    await call(visit, "disconnect.leg", {"call_session_id": one["call_session_id"], "leg_id": leg_id})
+    await call(page_request, "disconnect.leg", {"call_session_id": one["call_session_id"], "leg_id": leg_id})
 
 
 PAGES = (

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from trunkline.console.languages import translatable
 from trunkline.console.live_source import LiveSource
-from trunkline.console.visit import Visit
+from trunkline.console.page_request import PageRequest
 from trunkline.core.errors import LimitExceeded
 
 STREAM_SECONDS = 30.0
@@ -47,7 +47,7 @@ _rendered: OrderedDict[tuple[Any, ...], tuple[Values, str]] = OrderedDict()
 
 
 async def send_changes(
-    visit: Visit,
+    page_request: PageRequest,
     template: str,
     sources: Sequence[LiveSource[Any]],
     values: Callable[[], Awaitable[Values]],
@@ -63,17 +63,17 @@ async def send_changes(
     :param key: of pages that share their text when their values are equal; empty: none.
     :raises LimitExceeded: the account has too many open pages.
     """
-    account_id = visit.account_id
+    account_id = page_request.account_id
 
     def fill(found: Values) -> str:
         if not key:
-            return visit.part(template, is_stream=True, **found)
-        full = (template, account_id, visit.language.code, visit.zone.key, *key)
-        return shared(full, found, lambda: visit.part(template, is_stream=True, **found))
+            return page_request.part(template, is_stream=True, **found)
+        full = (template, account_id, page_request.language.code, page_request.zone.key, *key)
+        return shared(full, found, lambda: page_request.part(template, is_stream=True, **found))
 
     return await stream(
-        visit.request, account_id, visit.frame.headers, visit.services.switch, sources, values, fill,
-        visit.frame.version, idle,
+        page_request.request, account_id, page_request.renderer.headers, page_request.services.switch, sources, values, fill,
+        page_request.renderer.version, idle,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from trunkline.accounts.second_factor import SecondFactors
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
 from trunkline.console.page import Page
-from trunkline.console.visit import Visit
+from trunkline.console.page_request import PageRequest
 from trunkline.core.errors import AuthenticationFailed, InvalidInput
 
 PATH = "/console/me"
@@ -20,52 +20,54 @@ PATH = "/console/me"
 _ = translatable
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    return await _page(visit)
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    return await _page(page_request)
 
 
-async def _begin(visit: Visit) -> web.StreamResponse:
-    await visit.form()
-    caller = visit.caller
-    address = await _factors(visit).begin(visit.account_id, caller.user_id, caller.login)
-    return await _page(visit, address)
+async def _begin(page_request: PageRequest) -> web.StreamResponse:
+    await page_request.form()
+    caller = page_request.caller
+    address = await _factors(page_request).begin(page_request.account_id, caller.user_id, caller.login)
+    return await _page(page_request, address)
 
 
-async def _confirm(visit: Visit) -> web.StreamResponse:
-    fields, caller, factors = await visit.form(), visit.caller, _factors(visit)
+async def _confirm(page_request: PageRequest) -> web.StreamResponse:
+    fields, caller, factors = await page_request.form(), page_request.caller, _factors(page_request)
     try:
-        await factors.confirm(visit.account_id, caller.user_id, fields.get("code", ""), time.time())
+        await factors.confirm(page_request.account_id, caller.user_id, fields.get("code", ""), time.time())
     except InvalidInput as error:
-        if await factors.is_in_use(visit.account_id, caller.user_id):
+        if await factors.is_in_use(page_request.account_id, caller.user_id):
             raise
-        address = await factors.begin(visit.account_id, caller.user_id, caller.login)
-        return await _page(visit, address, error.message)
-    raise visit.back(PATH)
+        address = await factors.begin(page_request.account_id, caller.user_id, caller.login)
+        return await _page(page_request, address, error.message)
+    raise page_request.back(PATH)
 
 
-async def _remove(visit: Visit) -> web.StreamResponse:
-    fields, caller, factors = await visit.form(), visit.caller, _factors(visit)
+async def _remove(page_request: PageRequest) -> web.StreamResponse:
+    fields, caller, factors = await page_request.form(), page_request.caller, _factors(page_request)
     code = fields.get("code", "")[:20]
     try:
-        removed = await factors.remove(visit.account_id, caller.user_id, code, time.time())
+        removed = await factors.remove(page_request.account_id, caller.user_id, code, time.time())
     except AuthenticationFailed as error:
-        return await _page(visit, problem=error.message)
+        return await _page(page_request, problem=error.message)
     if not removed:
         return await _page(
-            visit, problem=_("this is not the present code: enter the one that the app shows now")
+            page_request, problem=_("this is not the present code: enter the one that the app shows now")
         )
-    raise visit.back(PATH)
+    raise page_request.back(PATH)
 
 
-async def _page(visit: Visit, address: str | None = None, problem: str | None = None) -> web.Response:
+async def _page(
+    page_request: PageRequest, address: str | None = None, problem: str | None = None
+) -> web.Response:
     """:param address: of a secret that is not confirmed yet, shown as a QR code."""
     drawn = secret = None
     if address is not None:
         drawn = segno.make(address, error="m").svg_data_uri(scale=5, border=2, light="#fff", dark="#000")
         secret = parse_qs(urlsplit(address).query)["secret"][0]
-    return visit.page(
+    return page_request.page(
         "me.html",
-        in_use=await _factors(visit).is_in_use(visit.account_id, visit.caller.user_id),
+        in_use=await _factors(page_request).is_in_use(page_request.account_id, page_request.caller.user_id),
         drawn=drawn,
         secret=secret,
         problem=problem,
@@ -73,8 +75,8 @@ async def _page(visit: Visit, address: str | None = None, problem: str | None = 
     )
 
 
-def _factors(visit: Visit) -> SecondFactors:
-    return SecondFactors(visit.db, visit.services.secrets)
+def _factors(page_request: PageRequest) -> SecondFactors:
+    return SecondFactors(page_request.db, page_request.services.secrets)
 
 
 PAGES = (

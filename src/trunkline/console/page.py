@@ -10,9 +10,9 @@ from aiohttp import web
 from trunkline.accounts.permissions import Permission
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.apis.service.workloads import Workload
-from trunkline.console.visit import Visit
+from trunkline.console.page_request import PageRequest
 
-PageHandler = Callable[[Visit], Awaitable[web.StreamResponse]]
+PageHandler = Callable[[PageRequest], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from aiohttp import web
 from trunkline.accounts.secrets import Cipher
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.apis.service.workloads import Workload
-from trunkline.console.frame import content_security_policy
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
-from trunkline.console.visit import Visit
+from trunkline.console.page_renderer import content_security_policy
+from trunkline.console.page_request import PageRequest
 from trunkline.core.errors import PermissionDenied, Unavailable
 from trunkline.provisioning.browser_lines import browser_line
 
@@ -24,60 +24,60 @@ def _is_visible(caller: CallerLike) -> bool:
     return caller.employee_id is not None
 
 
-def _employee(visit: Visit) -> int:
+def _employee(page_request: PageRequest) -> int:
     """:raises PermissionDenied: the user is no employee."""
-    if visit.caller.employee_id is None:
+    if page_request.caller.employee_id is None:
         raise PermissionDenied(
             "The phone in the browser is for employees: an admin of the account can make this user one."
         )
-    return visit.caller.employee_id
+    return page_request.caller.employee_id
 
 
-def _server(visit: Visit) -> str:
+def _server(page_request: PageRequest) -> str:
     """Address of the secure WebSocket of SIP: the host by which the browser reached us.
 
     :raises Unavailable: it is turned off.
     """
-    port = visit.services.settings.sip.wss_port
-    host = visit.request.url.host
+    port = page_request.services.settings.sip.wss_port
+    host = page_request.request.url.host
     if not port or not host:
         raise Unavailable("SIP for browsers is turned off: the administrator can set sip.wss_port.")
     return f"wss://{f'[{host}]' if ':' in host else host}:{port}/ws"
 
 
-def panel(visit: Visit) -> dict[str, Any]:
+def panel(page_request: PageRequest) -> dict[str, Any]:
     """Values of the template of the phone (``phone_panel.html``).
 
     :raises PermissionDenied: the user is no employee.
     """
-    _employee(visit)
+    _employee(page_request)
     return {"line_path": LINE_PATH}
 
 
-def permit(visit: Visit, response: web.Response) -> None:
+def permit(page_request: PageRequest, response: web.Response) -> None:
     """Let the scripts of a page connect to the WebSocket of SIP.
 
     :raises Unavailable: it is turned off.
     """
-    origin = _server(visit).removesuffix("/ws")
+    origin = _server(page_request).removesuffix("/ws")
     response.headers["Content-Security-Policy"] = content_security_policy((origin,))
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    response = visit.page("phone.html", **panel(visit))
-    permit(visit, response)
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    response = page_request.page("phone.html", **panel(page_request))
+    permit(page_request, response)
     return response
 
 
-async def _line(visit: Visit) -> web.StreamResponse:
+async def _line(page_request: PageRequest) -> web.StreamResponse:
     """JSON: with what the page registers. Only for a page of the console, as a form is."""
-    await visit.form()
-    cipher = visit.services.cipher
+    await page_request.form()
+    cipher = page_request.services.cipher
     if not isinstance(cipher, Cipher):
         raise Unavailable("Credentials cannot be made: the web process has no master key.")
-    line = await browser_line(visit.db, cipher, visit.account_id, _employee(visit))
+    line = await browser_line(page_request.db, cipher, page_request.account_id, _employee(page_request))
     content = {
-        "server": _server(visit),
+        "server": _server(page_request),
         "user": f"web-{line.login}",
         "login": line.login,
         "realm": line.realm,
@@ -86,7 +86,7 @@ async def _line(visit: Visit) -> web.StreamResponse:
         "may_call": line.may_call,
         "is_new": line.is_new,
     }
-    return web.json_response(content, headers=dict(visit.frame.headers))
+    return web.json_response(content, headers=dict(page_request.renderer.headers))
 
 
 PAGES = (

@@ -17,7 +17,7 @@ from trunkline.console.languages import translatable
 from trunkline.console.live_source import LiveSource, Snapshot
 from trunkline.console.live_stream import send_changes
 from trunkline.console.page import Entry, Page
-from trunkline.console.visit import Visit
+from trunkline.console.page_request import PageRequest
 
 READ_QUEUES: Permission = ("queues", "select")
 CHANGE_QUEUES: Permission = ("queues", "update")
@@ -73,23 +73,27 @@ QUEUES = LiveSource(_ask)
 """The queues of each account."""
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    found = await QUEUES.now(visit.account_id, visit.services.switch)
-    return visit.page("queues.html", may_link=visit.may(CHANGE_QUEUES), **_values(visit, found))
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    found = await QUEUES.now(page_request.account_id, page_request.services.switch)
+    return page_request.page(
+        "queues.html", may_link=page_request.may(CHANGE_QUEUES), **_values(page_request, found)
+    )
 
 
-async def _stream(visit: Visit) -> web.StreamResponse:
+async def _stream(page_request: PageRequest) -> web.StreamResponse:
     async def values() -> Mapping[str, Any]:
-        return _values(visit, await QUEUES.now(visit.account_id, visit.services.switch))
+        return _values(page_request, await QUEUES.now(page_request.account_id, page_request.services.switch))
 
-    return await send_changes(visit, "queues_part.html", (QUEUES,), values, key=(visit.may(READ_AGENTS),))
+    return await send_changes(
+        page_request, "queues_part.html", (QUEUES,), values, key=(page_request.may(READ_AGENTS),)
+    )
 
 
-def _values(visit: Visit, found: Snapshot[QueuesNow]) -> dict[str, Any]:
+def _values(page_request: PageRequest, found: Snapshot[QueuesNow]) -> dict[str, Any]:
     now = found.value or QueuesNow()
     agents = (
         {queue["queue_id"]: now.agents_of(queue["queue_id"]) for queue in now.queues}
-        if visit.may(READ_AGENTS)
+        if page_request.may(READ_AGENTS)
         else {}
     )
     return {"queues": now.queues, "agents": agents, "problem": found.problem}

@@ -22,11 +22,12 @@ from trunkline.apis.service.workloads import Workload
 from trunkline.console import scenario_texts as texts
 from trunkline.console.languages import Language, translatable
 from trunkline.console.page import Entry, Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.scenario_drawing import name_of, nodes_of, offered_places
 from trunkline.console.scenario_fields import of_item, problems_by_path, sent_item
 from trunkline.console.setup import menu
-from trunkline.console.visit import Visit
 from trunkline.core.errors import DirectoryFileError, InvalidInput, NotFound
+from trunkline.core.id_text import id_in_text
 from trunkline.core.phone import normalise
 from trunkline.directory.files.apply import DirectoryFiles
 from trunkline.directory.files.form import Form
@@ -41,7 +42,7 @@ from trunkline.directory.scenarios.choices import Choices, read_choices
 from trunkline.directory.scenarios.form import ScenarioForm, as_operations, form_of_kind
 from trunkline.directory.scenarios.listing import SCENARIOS
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
-from trunkline.routing.dry_run import SENTENCES, Assumptions, QueueEnd, Step, walk, walk_number
+from trunkline.routing.dry_run import SENTENCES, Assumptions, QueueEnd, Step, dry_run_of_number, dry_run_of_scenario
 from trunkline.speech import EspeakSpeech
 
 _ = translatable
@@ -167,81 +168,81 @@ class Editor:
         return True
 
 
-def _files(visit: Visit) -> DirectoryFiles:
-    services = visit.services
-    return DirectoryFiles(visit.db, services.secrets, EspeakSpeech(), services.settings.media_dir)
+def _files(page_request: PageRequest) -> DirectoryFiles:
+    services = page_request.services
+    return DirectoryFiles(page_request.db, services.secrets, EspeakSpeech(), services.settings.media_dir)
 
 
-async def _list(visit: Visit) -> web.StreamResponse:
+async def _list(page_request: PageRequest) -> web.StreamResponse:
     fields = ["id", "name", "virtual_phone_numbers", "operations"]
     order = [{"field": "name", "order": "asc"}]
     found, choices = await asyncio.gather(
-        visit.reader.list(SCENARIOS, {"fields": fields, "sort": order, "limit": LIST_MAX}),
-        read_choices(visit.db, visit.account_id),
+        page_request.reader.list(SCENARIOS, {"fields": fields, "sort": order, "limit": LIST_MAX}),
+        read_choices(page_request.db, page_request.account_id),
     )
     keys = {identifier: key for key, identifier in choices.ids.get("scenarios", {}).items()}
     rows = [{**row, "key": keys.get(row["id"])} for row in orjson.loads(found.rows)]
-    return visit.page(
+    return page_request.page(
         "scenarios.html",
         rows=[row for row in rows if row["key"]],
-        may_change=visit.may(CHANGE_CONFIGURATION),
+        may_change=page_request.may(CHANGE_CONFIGURATION),
         new_path=NEW,
         list_path=PATH,
     )
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    key = visit.request.match_info["key"]
-    draft = await _scenario(visit, key)
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    key = page_request.request.match_info["key"]
+    draft = await _scenario(page_request, key)
     editor = Editor(key, draft, versions.fingerprint(draft))
-    return await _page(visit, editor)
+    return await _page(page_request, editor)
 
 
-async def _new(visit: Visit) -> web.StreamResponse:
-    choices = await read_choices(visit.db, visit.account_id)
+async def _new(page_request: PageRequest) -> web.StreamResponse:
+    choices = await read_choices(page_request.db, page_request.account_id)
     known, number = choices.names.get("scenarios", {}), 1
     while f"scenario-{number}" in known:
         number += 1
     draft = versions.from_json({"name": "", "operations": {}})
-    return await _page(visit, Editor(f"scenario-{number}", draft, "", place=""))
+    return await _page(page_request, Editor(f"scenario-{number}", draft, "", place=""))
 
 
-async def _scenario(visit: Visit, key: str) -> ScenarioForm:
-    found = (await _files(visit).scenarios(visit.account_id)).section("scenarios").get(key)
+async def _scenario(page_request: PageRequest, key: str) -> ScenarioForm:
+    found = (await _files(page_request).scenarios(page_request.account_id)).section("scenarios").get(key)
     if found is None:
         raise NotFound(_("There is no such scenario."))
     scenario: ScenarioForm = found
     return scenario
 
 
-async def _change(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form(limit=BODY_MAX)
-    editor = _editor(visit, fields)
+async def _change(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form(limit=BODY_MAX)
+    editor = _editor(page_request, fields)
     action = fields.get("do", "")
     editor.do(action, fields)
     is_open = editor.opened or editor.place is not None
-    if action == "save" and not is_open and not editor.of_operations and await _save(visit, editor):
-        raise visit.back(f"{PATH}/{editor.key}?saved=1")
+    if action == "save" and not is_open and not editor.of_operations and await _save(page_request, editor):
+        raise page_request.back(f"{PATH}/{editor.key}?saved=1")
     if action == "try" and not is_open:
-        await _try(visit, editor, fields)
-    return await _page(visit, editor)
+        await _try(page_request, editor, fields)
+    return await _page(page_request, editor)
 
 
-async def _try(visit: Visit, editor: Editor, fields: Mapping[str, str]) -> None:
-    """Walk a call through the draft, or to a number whose calls may come to it."""
+async def _try(page_request: PageRequest, editor: Editor, fields: Mapping[str, str]) -> None:
+    """Do a dry run of a call through the draft, or to a number whose calls may come to it."""
     editor.tried = {name: fields.get(f"try_{name}", "").strip()[:100] for name in TRIED}
     tried = editor.tried
-    async with visit.db.connection() as connection:
-        services = visit.services
+    async with page_request.db.connection() as connection:
+        services = page_request.services
         account = await load_account(
-            connection, services.secrets, services.settings.media_dir, visit.account_id
+            connection, services.secrets, services.settings.media_dir, page_request.account_id
         )
-    choices = await read_choices(visit.db, visit.account_id)
+    choices = await read_choices(page_request.db, page_request.account_id)
     scenario_id = choices.ids.get("scenarios", {}).get(editor.key, 0)
     operations = as_operations(editor.draft, choices.ids)
     scenario = Scenario(scenario_id, editor.draft.name or editor.key, operations)
     account = replace(account, scenarios={**account.scenarios, scenario_id: scenario})
-    lines = await registered_lines(visit.db, visit.account_id) if tried["now"] else None
+    lines = await registered_lines(page_request.db, page_request.account_id) if tried["now"] else None
     try:
         local = datetime.fromisoformat(tried["at"])
         caller = None if not tried["caller"] else normalise(tried["caller"])
@@ -256,9 +257,9 @@ async def _try(visit: Visit, editor: Editor, fields: Mapping[str, str]) -> None:
     keys = tuple("" if one == "-" else one for one in tried["keys"].replace(",", " ").split())
     assumptions = Assumptions(keys, answered, end, tried["code"], lines)
     if called is None:
-        editor.steps = walk(account, scenario, caller, local, assumptions)
+        editor.steps = dry_run_of_scenario(account, scenario, caller, local, assumptions)
     else:
-        editor.steps = walk_number(account, account.number_by_phone(called), caller, local, assumptions)
+        editor.steps = dry_run_of_number(account, account.number_by_phone(called), caller, local, assumptions)
 
 
 def _sentence(step: Step, language: Language) -> tuple[str, Mapping[str, str]]:
@@ -268,13 +269,13 @@ def _sentence(step: Step, language: Language) -> tuple[str, Mapping[str, str]]:
     return SENTENCES[step.kind], {**step.values, "reason": translated}
 
 
-def _editor(visit: Visit, fields: Mapping[str, str]) -> Editor:
+def _editor(page_request: PageRequest, fields: Mapping[str, str]) -> Editor:
     try:
         sent = orjson.loads(fields.get("draft", ""))
         if isinstance(sent, dict) and len(sent.get("operations") or ()) > MAX_OPERATIONS:
             raise InvalidInput(_("This scenario has too many operations: move some to another scenario."))
         draft = versions.from_json(sent)
-        key = visit.request.match_info.get("key") or _KEY.validate_python(fields.get("key", ""))
+        key = page_request.request.match_info.get("key") or _KEY.validate_python(fields.get("key", ""))
     except orjson.JSONDecodeError as error:
         raise InvalidInput(_("The form is damaged: open the scenario again.")) from error
     except ValidationError as error:
@@ -294,7 +295,7 @@ def _editor(visit: Visit, fields: Mapping[str, str]) -> Editor:
     )
 
 
-async def _save(visit: Visit, editor: Editor) -> bool:
+async def _save(page_request: PageRequest, editor: Editor) -> bool:
     """Write the draft; False: it was refused, and the reasons are noted at the operations."""
     data = {"scenarios": {editor.key: versions.as_json(editor.draft)}}
     try:
@@ -306,12 +307,12 @@ async def _save(visit: Visit, editor: Editor) -> bool:
                 where = ".".join(rest[1:]).rstrip(".")
                 editor.note(f"{where}: {one}" if where else one, operation)
         return False
-    files = _files(visit)
+    files = _files(page_request)
     request = Request(
-        visit.account_id,
+        page_request.account_id,
         form,
         Path(),
-        author=visit.caller.login,
+        author=page_request.caller.login,
         scenarios_only=True,
         based_on={editor.key: editor.base},
     )
@@ -335,8 +336,8 @@ def _note(editor: Editor, problem: str) -> None:
         editor.note(f"{texts.field_name(name)}: {message}" if name else message, operation)
 
 
-async def _page(visit: Visit, editor: Editor) -> web.Response:
-    choices = await read_choices(visit.db, visit.account_id)
+async def _page(page_request: PageRequest, editor: Editor) -> web.Response:
+    choices = await read_choices(page_request.db, page_request.account_id)
     draft, walked = editor.draft, editor.steps or ()
     own = choices.ids.get("scenarios", {}).get(editor.key, 0)
     numbers: dict[str, list[int]] = {}
@@ -349,7 +350,7 @@ async def _page(visit: Visit, editor: Editor) -> web.Response:
     item: Mapping[str, Any] | None = editor.values
     if item is None and editor.opened:
         item = draft.operations[editor.opened].model_dump(mode="json")
-    return visit.page(
+    return page_request.page(
         "scenario.html",
         editor=editor,
         title=draft.name or editor.key,
@@ -365,16 +366,18 @@ async def _page(visit: Visit, editor: Editor) -> web.Response:
         items=_offered(choices),
         operations=[(key, name_of(draft, key)) for key in draft.operations],
         places=offered_places(draft, choices),
-        may_change=visit.may(CHANGE_CONFIGURATION),
-        saved=visit.request.query.get("saved") == "1" and visit.request.method == "GET",
+        may_change=page_request.may(CHANGE_CONFIGURATION),
+        saved=page_request.request.query.get("saved") == "1" and page_request.request.method == "GET",
         is_new=not editor.base,
         action=NEW if not editor.base else f"{PATH}/{editor.key}",
         list_path=PATH,
         steps=numbers,
-        walked=[(number, step, _sentence(step, visit.language)) for number, step in enumerate(walked, 1)],
+        walked=[
+            (number, step, _sentence(step, page_request.language)) for number, step in enumerate(walked, 1)
+        ],
         tried={
             **dict.fromkeys(TRIED, ""),
-            "at": f"{visit.now.astimezone(visit.zone):%Y-%m-%dT%H:%M}",
+            "at": f"{page_request.now.astimezone(page_request.zone):%Y-%m-%dT%H:%M}",
             "queue": "agent",
             **editor.tried,
         },
@@ -394,20 +397,20 @@ def _offered(choices: Choices) -> Mapping[str, list[tuple[str, str]]]:
     }
 
 
-async def _versions(visit: Visit) -> web.StreamResponse:
-    key = visit.request.match_info["key"]
-    scenario = await _scenario(visit, key)
-    found = await versions.list_versions(visit.db, visit.account_id, key)
-    query = visit.request.query
-    chosen = {name: _number(query.get(name, "")) for name in ("old", "new")}
+async def _versions(page_request: PageRequest) -> web.StreamResponse:
+    key = page_request.request.match_info["key"]
+    scenario = await _scenario(page_request, key)
+    found = await versions.list_versions(page_request.db, page_request.account_id, key)
+    query = page_request.request.query
+    chosen = {name: id_in_text(query.get(name, "")) for name in ("old", "new")}
     shown: tuple[versions.OperationDifference, ...] | None = None
     if chosen["old"] and chosen["new"]:
         old, new = [
-            await versions.read_version(visit.db, visit.account_id, key, chosen[name] or 0)
+            await versions.read_version(page_request.db, page_request.account_id, key, chosen[name] or 0)
             for name in ("old", "new")
         ]
         shown = versions.differences(old, new)
-    return visit.page(
+    return page_request.page(
         "scenario_versions.html",
         key=key,
         title=scenario.name or key,
@@ -416,25 +419,21 @@ async def _versions(visit: Visit) -> web.StreamResponse:
         differences=shown,
         kind_name=texts.kind_name,
         field_name=texts.field_name,
-        may_change=visit.may(CHANGE_CONFIGURATION),
+        may_change=page_request.may(CHANGE_CONFIGURATION),
         base=versions.fingerprint(scenario),
         list_path=PATH,
     )
 
 
-async def _restore(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    key = visit.request.match_info["key"]
-    version = _number(fields.get("version", "")) or 0
-    draft = await versions.read_version(visit.db, visit.account_id, key, version)
+async def _restore(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    key = page_request.request.match_info["key"]
+    version = id_in_text(fields.get("version", "")) or 0
+    draft = await versions.read_version(page_request.db, page_request.account_id, key, version)
     editor = Editor(key, draft, fields.get("base", ""), is_changed=True)
-    if await _save(visit, editor):
-        raise visit.back(f"{PATH}/{key}?saved=1")
-    return await _page(visit, editor)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    if await _save(page_request, editor):
+        raise page_request.back(f"{PATH}/{key}?saved=1")
+    return await _page(page_request, editor)
 
 
 PAGES = (

@@ -13,7 +13,7 @@ from trunkline.console.call_filter import CallFilter, When
 from trunkline.console.calls import may_see_calls, visible
 from trunkline.console.lists import LISTS
 from trunkline.console.page import Page
-from trunkline.console.visit import Visit
+from trunkline.console.page_request import PageRequest
 from trunkline.reports.calls import calls_for_people
 
 PATH = "/console/search"
@@ -42,19 +42,19 @@ _CALL_FIELDS = (
 )
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    words = visit.request.query.get("words", "").strip().replace("\0", "")[:_WORDS_MAX]
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    words = page_request.request.query.get("words", "").strip().replace("\0", "")[:_WORDS_MAX]
     found: dict[str, Sequence[Mapping[str, Any]]] = {}
     calls: Sequence[Mapping[str, Any]] | None = None
-    chosen = _calls_of(words, visit)
+    chosen = _calls_of(words, page_request)
     if words:
         for one in _SEARCHED:
-            if visit.may(one.needs):
-                page = await visit.reader.list(one.listing, one.params(words, "", SHOWN, 0))
+            if page_request.may(one.needs):
+                page = await page_request.reader.list(one.listing, one.params(words, "", SHOWN, 0))
                 found[one.path] = orjson.loads(page.rows)
-        if may_see_calls(visit.caller):
-            calls = await _read_calls(visit, chosen)
-    return visit.page(
+        if may_see_calls(page_request.caller):
+            calls = await _read_calls(page_request, chosen)
+    return page_request.page(
         "search.html",
         words=words,
         lists=_SEARCHED,
@@ -65,27 +65,27 @@ async def _show(visit: Visit) -> web.StreamResponse:
     )
 
 
-def _calls_of(words: str, visit: Visit) -> CallFilter:
+def _calls_of(words: str, page_request: PageRequest) -> CallFilter:
     digits = "".join(one for one in words if one.isascii() and one.isdigit())
     is_number = len(digits) >= _DIGITS_MIN
     return CallFilter(
         when=When.PERIOD,
-        first=visit.today - timedelta(days=CALL_DAYS),
-        last=visit.today,
+        first=page_request.today - timedelta(days=CALL_DAYS),
+        last=page_request.today,
         number=digits if is_number else "",
         words="" if is_number else words,
     )
 
 
-async def _read_calls(visit: Visit, chosen: CallFilter) -> Sequence[Mapping[str, Any]]:
-    first, last = chosen.moments(visit.today)
+async def _read_calls(page_request: PageRequest, chosen: CallFilter) -> Sequence[Mapping[str, Any]]:
+    first, last = chosen.moments(page_request.today)
     page = await calls_for_people(
-        visit.reader,
+        page_request.reader,
         {
             "date_from": first,
             "date_till": last,
             "fields": list(_CALL_FIELDS),
-            "filter": visible(visit, chosen),
+            "filter": visible(page_request, chosen),
             "sort": [{"field": "start_time", "order": "desc"}],
             "limit": SHOWN,
         },

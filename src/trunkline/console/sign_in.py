@@ -18,9 +18,9 @@ from trunkline.apis.address import AddressOf, CountryOf
 from trunkline.apis.request_share import CHECK, SESSION_COOKIE
 from trunkline.apis.service.request_context import AccountsPort, CallerLike
 from trunkline.console.forms import form_token, read_form
-from trunkline.console.frame import Frame
 from trunkline.console.languages import LANGUAGES, Language, translatable
-from trunkline.console.visit import HOME, LANGUAGE_COOKIE, SIGN_IN
+from trunkline.console.page_renderer import PageRenderer
+from trunkline.console.page_request import HOME, LANGUAGE_COOKIE, SIGN_IN
 from trunkline.core.errors import AuthenticationFailed, LimitExceeded, PermissionDenied, Refused
 
 _ = translatable
@@ -40,14 +40,14 @@ class SignIn:
     def __init__(
         self,
         accounts: AccountsPort,
-        frame: Frame,
+        renderer: PageRenderer,
         address_of: AddressOf,
         country_of: CountryOf,
         is_secure: Callable[[web.Request], bool],
         body_seconds: float,
     ) -> None:
         self._accounts = accounts
-        self._frame = frame
+        self._renderer = renderer
         self._address_of = address_of
         self._country_of = country_of
         self._is_secure = is_secure
@@ -122,7 +122,7 @@ class SignIn:
             samesite="Lax",
         )
         response.del_cookie(_BROWSER_COOKIE, path="/console")
-        response.headers.update(self._frame.headers)
+        response.headers.update(self._renderer.headers)
         raise response
 
     async def leave(self, request: web.Request) -> web.StreamResponse:
@@ -132,7 +132,7 @@ class SignIn:
         request[CHECK].succeeded()
         response = web.HTTPSeeOther(SIGN_IN)
         response.del_cookie(SESSION_COOKIE, path="/")
-        response.headers.update({**self._frame.headers, "Clear-Site-Data": '"cache"'})
+        response.headers.update({**self._renderer.headers, "Clear-Site-Data": '"cache"'})
         raise response
 
     async def choose_language(self, request: web.Request) -> web.StreamResponse:
@@ -151,7 +151,7 @@ class SignIn:
                 secure=self._is_secure(request),
                 samesite="Lax",
             )
-        response.headers.update(self._frame.headers)
+        response.headers.update(self._renderer.headers)
         raise response
 
     def _check(self, caller: CallerLike, request: web.Request) -> None:
@@ -177,7 +177,7 @@ class SignIn:
             "form_token": form_token(secret),
             "path": request.path,
         }
-        response = self._frame.page("sign_in.html", language, {**known, **values}, status=status)
+        response = self._renderer.page("sign_in.html", language, {**known, **values}, status=status)
         response.set_cookie(
             _BROWSER_COOKIE,
             secret,

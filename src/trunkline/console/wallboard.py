@@ -7,7 +7,7 @@ which shows this page and nothing else, and needs no session.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +26,16 @@ from trunkline.apis.service.request_context import Services, SwitchPort
 from trunkline.apis.service.workloads import Workload
 from trunkline.calls.switch.queue_commands import AgentView, Phones
 from trunkline.console.formats import Formats
-from trunkline.console.frame import Frame
 from trunkline.console.languages import DEFAULT, LANGUAGES, translatable
 from trunkline.console.live_source import Snapshot
 from trunkline.console.live_stream import send_changes, shared, stream
 from trunkline.console.page import Page
+from trunkline.console.page_renderer import PageRenderer
+from trunkline.console.page_request import PageRequest
 from trunkline.console.queues_live import CHANGE_QUEUES, QUEUES, READ_QUEUES, QueuesNow
 from trunkline.console.setup.writer import logged
-from trunkline.console.visit import Visit
 from trunkline.core.errors import InvalidInput, NotFound
+from trunkline.core.id_text import id_in_text
 from trunkline.db.pool import Database
 from trunkline.directory.queues.listing import read_queues
 from trunkline.queues.overview import Activity
@@ -159,38 +160,42 @@ def _reader(
 # --- for users
 
 
+def _ids(texts: Iterable[str]) -> tuple[int, ...]:
+    return tuple(number for number in map(id_in_text, texts) if number is not None)
+
+
 def _chosen(request: web.Request) -> tuple[int, ...]:
-    return tuple(
-        int(text)
-        for text in request.query.getall("queue", [])
-        if text.isascii() and text.isdigit() and len(text) <= 15
-    )[:100]
+    return _ids(request.query.getall("queue", []))[:100]
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    chosen = _chosen(visit.request)
-    known = await titles(visit.db, visit.account_id)
-    read = _reader(visit.services.switch, visit.account_id, known, chosen)
-    query = f"?{visit.request.query_string}" if chosen else ""
-    return visit.page("wallboard.html", stream=f"{PATH}/stream{query}", zone=visit.zone.key, **await read())
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    chosen = _chosen(page_request.request)
+    known = await titles(page_request.db, page_request.account_id)
+    read = _reader(page_request.services.switch, page_request.account_id, known, chosen)
+    query = f"?{page_request.request.query_string}" if chosen else ""
+    return page_request.page(
+        "wallboard.html", stream=f"{PATH}/stream{query}", zone=page_request.zone.key, **await read()
+    )
 
 
-async def _stream(visit: Visit) -> web.StreamResponse:
-    chosen = _chosen(visit.request)
-    known = await titles(visit.db, visit.account_id)
-    read = _reader(visit.services.switch, visit.account_id, known, chosen)
-    return await send_changes(visit, "wallboard_part.html", (QUEUES,), read, key=(chosen,))
+async def _stream(page_request: PageRequest) -> web.StreamResponse:
+    chosen = _chosen(page_request.request)
+    known = await titles(page_request.db, page_request.account_id)
+    read = _reader(page_request.services.switch, page_request.account_id, known, chosen)
+    return await send_changes(page_request, "wallboard_part.html", (QUEUES,), read, key=(chosen,))
 
 
-async def _links(visit: Visit) -> web.StreamResponse:
-    return await _links_page(visit)
+async def _links(page_request: PageRequest) -> web.StreamResponse:
+    return await _links_page(page_request)
 
 
-async def _links_page(visit: Visit, made: str | None = None, problem: str | None = None) -> web.Response:
-    return visit.page(
+async def _links_page(
+    page_request: PageRequest, made: str | None = None, problem: str | None = None
+) -> web.Response:
+    return page_request.page(
         "wallboard_links.html",
-        links=await links_of(visit.db, visit.account_id),
-        queues=await titles(visit.db, visit.account_id),
+        links=await links_of(page_request.db, page_request.account_id),
+        queues=await titles(page_request.db, page_request.account_id),
         made=made,
         problem=problem,
         name_max=NAME_MAX,
@@ -198,35 +203,33 @@ async def _links_page(visit: Visit, made: str | None = None, problem: str | None
     )
 
 
-async def _create(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form_lists()
+async def _create(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form_lists()
     name = fields.get("name", [""])[-1].strip()
     language = fields.get("shown_language", [""])[-1]
-    known = await titles(visit.db, visit.account_id)
-    chosen = [
-        int(one) for one in fields.get("queue", []) if one.isascii() and one.isdigit() and len(one) <= 15
-    ]
+    known = await titles(page_request.db, page_request.account_id)
+    chosen = _ids(fields.get("queue", []))
     if not name or len(name) > NAME_MAX:
-        return await _links_page(visit, problem=_("Write a name by which you know the screen."))
-    async with logged(visit, "create.wallboard_link", {"name": name, "queue_ids": chosen}):
+        return await _links_page(page_request, problem=_("Write a name by which you know the screen."))
+    async with logged(page_request, "create.wallboard_link", {"name": name, "queue_ids": chosen}):
         token = await create_link(
-            visit.db,
-            visit.account_id,
+            page_request.db,
+            page_request.account_id,
             name=name,
             language=language if language in LANGUAGES else DEFAULT.code,
             queue_ids=[one for one in chosen if one in known],
-            login=visit.caller.login,
+            login=page_request.caller.login,
         )
-    return await _links_page(visit, made=f"{visit.request.url.origin()}{PATH}/{token}")
+    return await _links_page(page_request, made=f"{page_request.request.url.origin()}{PATH}/{token}")
 
 
-async def _delete(visit: Visit) -> web.StreamResponse:
-    text = (await visit.form()).get("link", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+async def _delete(page_request: PageRequest) -> web.StreamResponse:
+    link_id = id_in_text((await page_request.form()).get("link", ""))
+    if link_id is None:
         raise InvalidInput(_("The form cannot be read: open the page again."), field="link")
-    async with logged(visit, "delete.wallboard_link", {"link_id": int(text)}):
-        await delete_link(visit.db, visit.account_id, int(text))
-    raise visit.back(LINKS_PATH)
+    async with logged(page_request, "delete.wallboard_link", {"link_id": link_id}):
+        await delete_link(page_request.db, page_request.account_id, link_id)
+    raise page_request.back(LINKS_PATH)
 
 
 # --- for screens
@@ -238,9 +241,11 @@ class Screens:
     :param address_of: of the client of a request.
     """
 
-    def __init__(self, services: Services, frame: Frame, address_of: Callable[[web.Request], str]) -> None:
+    def __init__(
+        self, services: Services, renderer: PageRenderer, address_of: Callable[[web.Request], str]
+    ) -> None:
         self._services = services.serving(Workload.COMMAND)
-        self._frame = frame
+        self._renderer = renderer
         self._address_of = address_of
 
     def routes(self) -> list[tuple[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]]:
@@ -252,7 +257,7 @@ class Screens:
         values = await self._reader(opened, services)()
         path = f"{PATH}/{request.match_info['token']}/stream"
         content = {**self._page(opened), "stream": path, "zone": opened.time_zone.key, **values}
-        response = self._frame.page("wallboard.html", LANGUAGES[opened.link.language], content)
+        response = self._renderer.page("wallboard.html", LANGUAGES[opened.link.language], content)
         response.headers["Referrer-Policy"] = "no-referrer"  # the address is the secret
         return response
 
@@ -265,18 +270,18 @@ class Screens:
         def fill(found: Mapping[str, Any]) -> str:
             key = ("wallboard_part.html", account_id, language.code, opened.time_zone.key, link.queue_ids)
             content = {**self._page(opened), "is_stream": True, **found}
-            return shared(key, found, lambda: self._frame.text("wallboard_part.html", language, content))
+            return shared(key, found, lambda: self._renderer.text("wallboard_part.html", language, content))
 
         read = _reader(services.switch, account_id, known, link.queue_ids)
         return await stream(
             request,
             account_id,
-            self._frame.headers,
+            self._renderer.headers,
             services.switch,
             (QUEUES,),
             read,
             fill,
-            self._frame.version,
+            self._renderer.version,
         )
 
     async def _opened(self, request: web.Request) -> tuple[OpenedLink, Services]:

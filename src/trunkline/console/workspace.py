@@ -1,6 +1,6 @@
 """The page of an operator's day: the phone of the browser, the present call with its contact, state, wrap-up, whom to call.
 
-It shows what is the visitor's own. Setting the own state and ending the own wrap-up need no permission, as in the Call
+It shows what is the user's own. Setting the own state and ending the own wrap-up need no permission, as in the Call
 Center API; tags, a note and a callback for an own call need that to control calls (an operator has it), which permits
 tags of live calls in the Call API, too. Commands are in the request log.
 """
@@ -26,11 +26,12 @@ from trunkline.console.languages import translatable
 from trunkline.console.live_calls import CALLS, Call
 from trunkline.console.live_stream import send_changes
 from trunkline.console.page import Entry, Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.queues_live import QUEUES, QueuesNow
 from trunkline.console.setup.writer import logged, may_call
-from trunkline.console.visit import Visit
 from trunkline.core.clock import to_instant
 from trunkline.core.errors import InvalidInput, NotFound, PermissionDenied, TrunklineError
+from trunkline.core.id_text import id_in_text
 from trunkline.dialer.store import NextLead, agree_callback, campaign_of_call, next_leads
 from trunkline.directory.agents.check_ins import check_out
 from trunkline.directory.contacts.listing import CONTACTS
@@ -91,21 +92,21 @@ def _is_visible(caller: CallerLike) -> bool:
     return caller.employee_id is not None
 
 
-def _employee(visit: Visit) -> int:
+def _employee(page_request: PageRequest) -> int:
     """:raises PermissionDenied: the user is no employee."""
-    if visit.caller.employee_id is None:
+    if page_request.caller.employee_id is None:
         raise PermissionDenied(
             _("The workspace is for employees: an admin of the account can make this user one.")
         )
-    return visit.caller.employee_id
+    return page_request.caller.employee_id
 
 
-class _Desk:
+class _WorkspaceState:
     """What the page of one operator shows; remembers what is read from the database while the page is open."""
 
-    def __init__(self, visit: Visit) -> None:
-        self._visit = visit.reading()
-        self._employee_id = _employee(visit)
+    def __init__(self, page_request: PageRequest) -> None:
+        self._page_request = page_request.reading()
+        self._employee_id = _employee(page_request)
         self._cards: dict[int, Mapping[str, Any]] = {}
         self._known: frozenset[int] = frozenset()
         self._read_at = 0.0
@@ -113,9 +114,9 @@ class _Desk:
 
     async def values(self) -> dict[str, Any]:
         """Of the template."""
-        visit = self._visit
-        queues = await QUEUES.now(visit.account_id, visit.services.switch)
-        calls = await CALLS.now(visit.account_id, visit.services.switch)
+        page_request = self._page_request
+        queues = await QUEUES.now(page_request.account_id, page_request.services.switch)
+        calls = await CALLS.now(page_request.account_id, page_request.services.switch)
         now = queues.value or QueuesNow()
         own = [one for one in calls.value or () if self._employee_id in one["employee_ids"]]
         agent = now.agent(self._employee_id)
@@ -137,7 +138,7 @@ class _Desk:
     async def _read(self, own: Sequence[Call], agent: AgentView | None) -> None:
         for one in own:
             if one["call_session_id"] not in self._cards:
-                self._cards[one["call_session_id"]] = await _card(self._visit, one)
+                self._cards[one["call_session_id"]] = await _card(self._page_request, one)
         ids = frozenset(one["call_session_id"] for one in own)
         if ids == self._known and time.monotonic() - self._read_at < FRESH_SECONDS and self._todo:
             return
@@ -147,27 +148,27 @@ class _Desk:
             self._read_at = time.monotonic()
         self._known = ids
         self._cards = {call_id: card for call_id, card in self._cards.items() if call_id in ids}
-        self._todo = await _todo(self._visit, self._employee_id, agent)
+        self._todo = await _todo(self._page_request, self._employee_id, agent)
 
 
-async def _card(visit: Visit, one: Call) -> Mapping[str, Any]:
+async def _card(page_request: PageRequest, one: Call) -> Mapping[str, Any]:
     """The contact of a call: its entry in the address book, its last calls, and the lead that is called."""
     number = one["contact_number"]
     contact, lead = None, None
-    if one["contact_id"] is not None and visit.may(("address_book", "select")):
+    if one["contact_id"] is not None and page_request.may(("address_book", "select")):
         fields = ["id", "full_name", "phone_numbers", "emails", "organization_name", "groups"]
         params = {
             "fields": fields,
             "filter": {"field": "id", "operator": "=", "value": one["contact_id"]},
             "limit": 1,
         }
-        contact = next(iter(orjson.loads((await visit.reader.list(CONTACTS, params)).rows)), None)
+        contact = next(iter(orjson.loads((await page_request.reader.list(CONTACTS, params)).rows)), None)
     if one["lead_id"] is not None and number:
-        lead = await lead_of_phone(visit.db, visit.account_id, number)
+        lead = await lead_of_phone(page_request.db, page_request.account_id, number)
     return {
         "contact": contact,
         "lead": lead,
-        "history": await _calls(visit, _with_number(number), HISTORY) if number else [],
+        "history": await _calls(page_request, _with_number(number), HISTORY) if number else [],
     }
 
 
@@ -175,34 +176,36 @@ def _with_number(number: str) -> dict[str, Any]:
     return {"field": "contact_phone_number", "operator": "=", "value": number}
 
 
-async def _todo(visit: Visit, employee_id: int, agent: AgentView | None) -> Mapping[str, Any]:
+async def _todo(page_request: PageRequest, employee_id: int, agent: AgentView | None) -> Mapping[str, Any]:
     """Whom to call: missed calls of the employee, and leads of the campaigns of its queues; and its last calls."""
     mine = {"field": "employee_id", "operator": "=", "value": employee_id}
     missed = CallFilter(outcome=Outcome.NOT_CALLED_BACK, employee_id=employee_id, part=Part.MISSED)
     ended = {"field": "finish_time", "operator": "!=", "value": None}
     leads: Sequence[NextLead] = ()
     if agent is not None and agent.queue_ids:
-        until = to_instant(visit.clock() + LEADS_AHEAD)
-        leads = await next_leads(visit.db, visit.account_id, agent.queue_ids, until, 2 * HISTORY)
-    recent = await _calls(visit, {"filters": [mine, ended], "condition": "and"}, HISTORY)
+        until = to_instant(page_request.clock() + LEADS_AHEAD)
+        leads = await next_leads(
+            page_request.db, page_request.account_id, agent.queue_ids, until, 2 * HISTORY
+        )
+    recent = await _calls(page_request, {"filters": [mine, ended], "condition": "and"}, HISTORY)
     return {
-        "missed": await _calls(visit, missed.report_filter(), HISTORY),
+        "missed": await _calls(page_request, missed.report_filter(), HISTORY),
         "recent": recent,
-        "last": next((one for one in recent if _is_fresh(visit, one)), None),
+        "last": next((one for one in recent if _is_fresh(page_request, one)), None),
         "callbacks": [one for one in leads if one.is_callback][:HISTORY],
         "leads": [one for one in leads if not one.is_callback][:HISTORY],
     }
 
 
-def _is_fresh(visit: Visit, one: Mapping[str, Any]) -> bool:
-    ended = datetime.fromisoformat(one["finish_time"]).replace(tzinfo=visit.zone)
-    return visit.clock() - ended < MEMORY
+def _is_fresh(page_request: PageRequest, one: Mapping[str, Any]) -> bool:
+    ended = datetime.fromisoformat(one["finish_time"]).replace(tzinfo=page_request.zone)
+    return page_request.clock() - ended < MEMORY
 
 
-async def _calls(visit: Visit, chosen: Mapping[str, Any], limit: int) -> list[Mapping[str, Any]]:
-    now = visit.clock().astimezone(visit.zone)
+async def _calls(page_request: PageRequest, chosen: Mapping[str, Any], limit: int) -> list[Mapping[str, Any]]:
+    now = page_request.clock().astimezone(page_request.zone)
     page = await calls_for_people(
-        visit.reader,
+        page_request.reader,
         {
             "date_from": f"{now - timedelta(days=31):%Y-%m-%d} 00:00:00",
             "date_till": f"{now:%Y-%m-%d} 23:59:59",
@@ -216,31 +219,33 @@ async def _calls(visit: Visit, chosen: Mapping[str, Any], limit: int) -> list[Ma
     return found
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    desk = _Desk(visit)
-    may_note = visit.may(CONTROL_CALLS)
-    response = visit.page(
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    desk = _WorkspaceState(page_request)
+    may_note = page_request.may(CONTROL_CALLS)
+    response = page_request.page(
         "workspace.html",
-        **phone.panel(visit),
-        statuses=await _statuses(visit),
-        tags=await _tags(visit) if may_note else [],
+        **phone.panel(page_request),
+        statuses=await _statuses(page_request),
+        tags=await _tags(page_request) if may_note else [],
         may_note=may_note,
         comment_max=MAX_LENGTH,
         **await desk.values(),
     )
-    phone.permit(visit, response)
+    phone.permit(page_request, response)
     return response
 
 
-async def _stream(visit: Visit) -> web.StreamResponse:
-    desk = _Desk(visit)
-    return await send_changes(visit, "workspace_part.html", (QUEUES, CALLS), desk.values, idle=IDLE_SECONDS)
+async def _stream(page_request: PageRequest) -> web.StreamResponse:
+    desk = _WorkspaceState(page_request)
+    return await send_changes(
+        page_request, "workspace_part.html", (QUEUES, CALLS), desk.values, idle=IDLE_SECONDS
+    )
 
 
-async def _statuses(visit: Visit) -> list[tuple[int, str]]:
+async def _statuses(page_request: PageRequest) -> list[tuple[int, str]]:
     """The statuses that an employee may choose, except "available": id and name."""
     fields = ["id", "name", "mnemonic", "is_select_allowed"]
-    page = await visit.reader.list(
+    page = await page_request.reader.list(
         STATUSES, {"fields": fields, "limit": 100}, IS_DELETED, {"is_deleted": False}
     )
     return [
@@ -250,9 +255,9 @@ async def _statuses(visit: Visit) -> list[tuple[int, str]]:
     ]
 
 
-async def _tags(visit: Visit) -> list[Mapping[str, Any]]:
+async def _tags(page_request: PageRequest) -> list[Mapping[str, Any]]:
     params = {"fields": ["id", "name"], "sort": [{"field": "name", "order": "asc"}], "limit": 1000}
-    page = await visit.reader.list(TAGS, params, None, {"include_rating": False})
+    page = await page_request.reader.list(TAGS, params, None, {"include_rating": False})
     found: list[Mapping[str, Any]] = orjson.loads(page.rows)
     return found
 
@@ -260,43 +265,43 @@ async def _tags(visit: Visit) -> list[Mapping[str, Any]]:
 # --- what is done
 
 
-async def _set_state(visit: Visit) -> web.StreamResponse:
+async def _set_state(page_request: PageRequest) -> web.StreamResponse:
     """``state`` is ``available``, ``logged_out``, ``end_wrap_up`` or the id of a status."""
-    fields, employee_id = await visit.form(), _employee(visit)
-    wanted, account_id = fields.get("state", ""), visit.account_id
-    commands = AgentCommands(visit.services.switch)
+    fields, employee_id = await page_request.form(), _employee(page_request)
+    wanted, account_id = fields.get("state", ""), page_request.account_id
+    commands = AgentCommands(page_request.services.switch)
 
     async def set_status(who: int, status: str, reason: str | None = None) -> None:
         with contextlib.suppress(NotFound):  # no agent: such an employee has no status in queues
             await commands.set_status(account_id, who, AgentStatus(status), reason)
 
     if wanted == "available":
-        async with logged(visit, "cc_agent/setPause", {"user_id": employee_id, "id": 0}):
+        async with logged(page_request, "cc_agent/setPause", {"user_id": employee_id, "id": 0}):
             await set_status(employee_id, AgentStatus.AVAILABLE.value)
-            await end_break(visit.db, account_id, employee_id)
+            await end_break(page_request.db, account_id, employee_id)
     elif wanted == "logged_out":
-        async with logged(visit, "cc_agent/checkOut", {"user_id": employee_id}):
-            await check_out(visit.db, account_id, employee_id, set_status)
+        async with logged(page_request, "cc_agent/checkOut", {"user_id": employee_id}):
+            await check_out(page_request.db, account_id, employee_id, set_status)
     elif wanted == "end_wrap_up":
-        async with logged(visit, "cc_agent/wrapup", {"user_id": employee_id, "seconds": 0}):
+        async with logged(page_request, "cc_agent/wrapup", {"user_id": employee_id, "seconds": 0}):
             await commands.set_wrap_up(account_id, employee_id, 0)
-    elif wanted in {str(status_id) for status_id, _name in await _statuses(visit)}:
-        async with logged(visit, "cc_agent/setPause", {"user_id": employee_id, "id": int(wanted)}):
+    elif wanted in {str(status_id) for status_id, _name in await _statuses(page_request)}:
+        async with logged(page_request, "cc_agent/setPause", {"user_id": employee_id, "id": int(wanted)}):
             patch = EmployeePatch(columns={"status_id": int(wanted)})
-            await update_employee(visit.db, account_id, employee_id, patch)
+            await update_employee(page_request.db, account_id, employee_id, patch)
             await set_status(employee_id, AgentStatus.ON_BREAK.value, wanted)
     else:
         raise InvalidInput(_("The form cannot be read: open the page again."), field="state")
-    raise visit.back(PATH)
+    raise page_request.back(PATH)
 
 
-async def _note(visit: Visit) -> web.StreamResponse:
+async def _note(page_request: PageRequest) -> web.StreamResponse:
     """Tag and comment an own call; agree with its contact on another one."""
-    fields, employee_id = await visit.form(), _employee(visit)
-    if not visit.may(CONTROL_CALLS):
+    fields, employee_id = await page_request.form(), _employee(page_request)
+    if not page_request.may(CONTROL_CALLS):
         raise PermissionDenied(_("You may not change calls: an admin of the account can permit it."))
-    call_id, number = await _own_call(visit, employee_id, fields.get("call", ""))
-    caller = visit.caller
+    call_id, number = await _own_call(page_request, employee_id, fields.get("call", ""))
+    caller = page_request.caller
     text = fields.get("comment", "").replace("\r\n", "\n").replace("\0", "").strip()
     if len(text) > MAX_LENGTH:
         raise InvalidInput(_("The comment is too long: shorten it."), field="comment")
@@ -305,15 +310,17 @@ async def _note(visit: Visit) -> web.StreamResponse:
         "tag_id": fields.get("tag") or None,
         "callback": fields.get("at") or None,
     }
-    async with logged(visit, "note.call", shown):
+    async with logged(page_request, "note.call", shown):
         # Everything is checked before anything is written: a form that is refused is sent again as a whole.
         tag_id = call_page.tag_of(fields) if fields.get("tag") else None
-        again = await _wanted_callback(visit, call_id, number, fields["at"]) if fields.get("at") else None
+        again = (
+            await _wanted_callback(page_request, call_id, number, fields["at"]) if fields.get("at") else None
+        )
         if tag_id is not None:
             changes = TagChanges(
-                visit.db,
-                visit.services.switch,
-                visit.account_id,
+                page_request.db,
+                page_request.services.switch,
+                page_request.account_id,
                 caller.user_id,
                 caller.login,
                 employee_id,
@@ -321,67 +328,72 @@ async def _note(visit: Visit) -> web.StreamResponse:
             )
             await changes.set_tag(Named(tagged.Kind.CALL, call_id), tag_id)
         if text:
-            author = Author(visit.account_id, caller.user_id, caller.login)
-            await add_comment(visit.db, author, Kind.CALL, call_id, text)
+            author = Author(page_request.account_id, caller.user_id, caller.login)
+            await add_comment(page_request.db, author, Kind.CALL, call_id, text)
         if again is not None:
             campaign_id, at = again
-            await agree_callback(visit.db, visit.account_id, campaign_id, number, to_instant(at))
-    raise visit.back(PATH)
+            await agree_callback(
+                page_request.db, page_request.account_id, campaign_id, number, to_instant(at)
+            )
+    raise page_request.back(PATH)
 
 
-async def _wanted_callback(visit: Visit, call_id: int, number: str, text: str) -> tuple[int, datetime]:
+async def _wanted_callback(
+    page_request: PageRequest, call_id: int, number: str, text: str
+) -> tuple[int, datetime]:
     """The campaign of the call, and when its contact is called again.
 
     :raises InvalidInput: no time to come, or the call is of no campaign.
     """
     try:
-        at = datetime.fromisoformat(text).replace(tzinfo=visit.zone)
+        at = datetime.fromisoformat(text).replace(tzinfo=page_request.zone)
     except ValueError as error:
         raise InvalidInput(_("This is no time: choose again."), field="at") from error
-    if not visit.clock() < at < visit.clock() + timedelta(days=366):
+    if not page_request.clock() < at < page_request.clock() + timedelta(days=366):
         raise InvalidInput(_("Choose a time to come, within a year."), field="at")
-    campaign_id = await campaign_of_call(visit.db, visit.account_id, call_id, number)
+    campaign_id = await campaign_of_call(page_request.db, page_request.account_id, call_id, number)
     if campaign_id is None:
         raise InvalidInput(_("Only for calls of campaigns a callback can be agreed on."), field="at")
     return campaign_id, at
 
 
-async def _own_call(visit: Visit, employee_id: int, text: str) -> tuple[int, str]:
-    """A call of the visitor, live or ended, and the number of its contact.
+async def _own_call(page_request: PageRequest, employee_id: int, text: str) -> tuple[int, str]:
+    """A call of the user, live or ended, and the number of its contact.
 
     :raises NotFound: it is none.
     """
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        call_id = int(text)
-        found = await CALLS.now(visit.account_id, visit.services.switch)
+    call_id = id_in_text(text)
+    if call_id is not None:
+        found = await CALLS.now(page_request.account_id, page_request.services.switch)
         for live in found.value or ():
             if live["call_session_id"] == call_id and employee_id in live["employee_ids"]:
                 return call_id, live["contact_number"] or ""
         mine = {"field": "employee_id", "operator": "=", "value": employee_id}
         this = {"field": "id", "operator": "=", "value": call_id}
-        for row in await _calls(visit, {"filters": [mine, this], "condition": "and"}, 1):
+        for row in await _calls(page_request, {"filters": [mine, this], "condition": "and"}, 1):
             return call_id, row["contact_phone_number"] or ""
     raise NotFound(_("There is no such call, or you may not see it."))
 
 
-async def _call(visit: Visit) -> web.StreamResponse:
-    """Click-to-call without a phone in this browser: the visitor's phones ring, then the number is called. JSON."""
-    fields, employee_id = await visit.form(), _employee(visit)
+async def _call(page_request: PageRequest) -> web.StreamResponse:
+    """Click-to-call without a phone in this browser: the user's phones ring, then the number is called. JSON."""
+    fields, employee_id = await page_request.form(), _employee(page_request)
     number = fields.get("number", "").strip()
     if not number or len(number) > 40:
         raise InvalidInput(_("Choose a number."), field="number")
-    if not may_call(visit.caller, "start.employee_call"):
+    if not may_call(page_request.caller, "start.employee_call"):
         raise PermissionDenied(_("You may not start calls: an admin of the account can permit it."))
     params = {"contact": number, "employee_id": employee_id}
     try:
         async with logged(
-            visit, "cc_agent/originate", {"destination": number, "user_id": employee_id}
+            page_request, "cc_agent/originate", {"destination": number, "user_id": employee_id}
         ) as request_id:
             signed = {
-                **params, "user_id": visit.caller.user_id, "login": visit.caller.login, "api_request_id": request_id,
+                **params, "user_id": page_request.caller.user_id, "login": page_request.caller.login,
+                "api_request_id": request_id,
             }  # fmt: skip
-            await visit.services.switch.command(
-                visit.account_id, "start_agent_call", signed, request_id=str(request_id)
+            await page_request.services.switch.command(
+                page_request.account_id, "start_agent_call", signed, request_id=str(request_id)
             )
     except TrunklineError as error:
         text = (
@@ -389,9 +401,9 @@ async def _call(visit: Visit) -> web.StreamResponse:
             if error.mnemonic == "facility_not_subscribed"
             else error.message
         )
-        shown = visit.language.texts.gettext(text)
-        return web.json_response({"problem": shown}, status=409, headers=dict(visit.frame.headers))
-    return web.json_response({}, headers=dict(visit.frame.headers))
+        shown = page_request.language.texts.gettext(text)
+        return web.json_response({"problem": shown}, status=409, headers=dict(page_request.renderer.headers))
+    return web.json_response({}, headers=dict(page_request.renderer.headers))
 
 
 PAGES = (

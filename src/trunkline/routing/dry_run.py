@@ -1,4 +1,4 @@
-"""What a call would do: a walk through scenarios by the rules of calls, without a call. Pure.
+"""What a call would do: a dry run through scenarios by the rules of calls, without a call. Pure.
 
 What only a call shows is assumed (:class:`Assumptions`): who answers, which keys are pressed, what another system replies,
 how the time in a queue ends. Phones ring unless they are said to be offline; lines are free.
@@ -44,7 +44,7 @@ from trunkline.routing.refusals import line_obstacle, number_refusal
 from trunkline.routing.ringing import DEFAULT_RING_SECONDS
 
 STEPS_MAX = 200
-"""A walk of more steps is in a loop that only the caller ends."""
+"""A dry run of more steps is in a loop that only the caller ends."""
 
 _DEFAULT_TIMEOUT, _DEFAULT_REPEATS = 5, 3
 
@@ -81,7 +81,7 @@ class Assumptions:
 
 
 class StepKind(StrEnum):
-    """What a step of a walk is."""
+    """What a step of a dry run is."""
 
     SCENARIO = "scenario"
     OPEN = "open"
@@ -133,7 +133,7 @@ SENTENCES: Mapping[StepKind, str] = {
     StepKind.QUEUE_KEY: "The caller leaves the queue %(name)s with the key %(keys)s.",
     StepKind.NO_SCENARIO: "No rule of the number takes the call now.",
     StepKind.ENDED: "The call ends: %(reason)s",
-    StepKind.STOPPED: "The walk stops here: the scenario goes on in a circle until the caller hangs up.",
+    StepKind.STOPPED: "The dry run stops here: the scenario goes on in a circle until the caller hangs up.",
 }
 """A sentence for each step. ``reason`` is described by :mod:`trunkline.reports.reason_descriptions`."""
 
@@ -182,7 +182,7 @@ class _Availability:
         return self.assumptions.last_employee
 
 
-def walk_number(
+def dry_run_of_number(
     account: Account,
     number: VirtualNumber | None,
     caller: str | None,
@@ -200,18 +200,18 @@ def walk_number(
     scenario = interpreter.scenario_for(account, number, local_time)
     if scenario is None:
         return (Step(StepKind.NO_SCENARIO, local_time, 0),)
-    return walk(account, scenario, caller, local_time, assumptions)
+    return dry_run_of_scenario(account, scenario, caller, local_time, assumptions)
 
 
-def walk(
+def dry_run_of_scenario(
     account: Account,
     scenario: Scenario,
     caller: str | None,
     local_time: datetime,
     assumptions: Assumptions,
 ) -> tuple[Step, ...]:
-    """A call that comes to a scenario; parameters as of :func:`walk_number`."""
-    one = _Walk(account, scenario, caller, local_time, assumptions)
+    """A call that comes to a scenario; parameters as of :func:`dry_run_of_number`."""
+    one = _DryRun(account, scenario, caller, local_time, assumptions)
     one.note(StepKind.SCENARIO, name=scenario.name)
     decide: _Following | None = one.first
     while decide is not None and len(one.steps) < STEPS_MAX:
@@ -225,7 +225,7 @@ _Following = Callable[[], RoutingDecision]
 """Decides what follows; None: nothing does."""
 
 
-class _Walk:
+class _DryRun:
     def __init__(
         self,
         account: Account,
@@ -371,7 +371,7 @@ class _Walk:
         return answered and self._round(operation, frozenset(), attempts)
 
     def _called(self, name: str, seconds: int) -> _Following | None:
-        """Whether the walk goes on: nobody answers."""
+        """Whether the dry run goes on: nobody answers."""
         self._rung += 1
         self.note(StepKind.RINGS, name=name, seconds=str(seconds))
         if self._rung == self._assumptions.answered:

@@ -21,12 +21,13 @@ from trunkline.apis.service.workloads import Workload
 from trunkline.console.formats import midnight
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.entity import PATH as SETUP
+from trunkline.console.setup.menu_entry import MenuEntry
 from trunkline.console.setup.problems import EMPTY, Problem, problem_of
-from trunkline.console.setup.tile import Tile
 from trunkline.console.setup.writer import logged
-from trunkline.console.visit import Visit
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied
+from trunkline.core.id_text import id_in_text
 
 _ = translatable
 
@@ -45,40 +46,43 @@ APIS: Mapping[Api, str] = {
 _NAME_MAX = 100
 
 
-def _require(visit: Visit) -> None:
-    """:raises PermissionDenied: the visitor may not change the access."""
-    if not visit.may(CHANGE):
+def _require(page_request: PageRequest) -> None:
+    """:raises PermissionDenied: the user may not change the access."""
+    if not page_request.may(CHANGE):
         raise PermissionDenied(_("You may not change this: an admin of the account can permit it."))
 
 
-async def _check_user(visit: Visit, user_id: int) -> None:
-    """:raises PermissionDenied: the user has more rights than the visitor.
+async def _check_user(page_request: PageRequest, user_id: int) -> None:
+    """:raises PermissionDenied: the other user has more rights than the user.
     :raises NotFound: no such user.
     """
-    if user_id != visit.caller.user_id:
-        check_grantable(visit.caller, sorted(await Users(visit.db).rights(visit.account_id, user_id)))
+    if user_id != page_request.caller.user_id:
+        check_grantable(
+            page_request.caller, sorted(await Users(page_request.db).rights(page_request.account_id, user_id))
+        )
 
 
 async def _page(
-    visit: Visit,
+    page_request: PageRequest,
     problem: Problem | None = None,
     typed: Mapping[str, str] | None = None,
     made: NewKey | None = None,
 ) -> web.Response:
-    users, administration = Users(visit.db), Administration(visit.db)
-    people = {one["user_id"]: one for one in await users.list_users(visit.account_id)}
-    addresses = await administration.allowed_addresses(visit.account_id)
+    users, administration = Users(page_request.db), Administration(page_request.db)
+    people = {one["user_id"]: one for one in await users.list_users(page_request.account_id)}
+    addresses = await administration.allowed_addresses(page_request.account_id)
     points = [
-        (APIS[api], await visit.services.accounts.points(visit.account_id, api.value)) for api in METERED
+        (APIS[api], await page_request.services.accounts.points(page_request.account_id, api.value))
+        for api in METERED
     ]
-    return visit.page(
+    return page_request.page(
         "setup/api_access.html",
         status=200 if problem is None else 422,
         action_path=PATH,
         points=points,
         keys=[
-            {**one, "login": people[one["user_id"]]["login"], "state": _state(one, visit.now)}
-            for one in await users.list_keys(visit.account_id)
+            {**one, "login": people[one["user_id"]]["login"], "state": _state(one, page_request.now)}
+            for one in await users.list_keys(page_request.account_id)
         ],
         users=[
             one
@@ -91,8 +95,8 @@ async def _page(
         problem=problem,
         typed=typed or {},
         made=made,
-        saved=visit.request.query.get("done", ""),
-        may_change=visit.may(CHANGE),
+        saved=page_request.request.query.get("done", ""),
+        may_change=page_request.may(CHANGE),
     )
 
 
@@ -103,99 +107,108 @@ def _state(key: Mapping[str, Any], now: datetime) -> str:
     return "expired" if key["expires_at"] is not None and key["expires_at"] <= now else "valid"
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    return await _page(visit)
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    return await _page(page_request)
 
 
-async def _make_key(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    _require(visit)
-    user_id, name = _number(fields.get("user", "")), fields.get("key_name", "").replace("\0", "")[:_NAME_MAX]
+async def _make_key(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    _require(page_request)
+    user_id, name = (
+        id_in_text(fields.get("user", "")) or 0,
+        fields.get("key_name", "").replace("\0", "")[:_NAME_MAX],
+    )
     if not user_id:
-        return await _page(visit, Problem("user", EMPTY), fields)
+        return await _page(page_request, Problem("user", EMPTY), fields)
     try:
-        until = _end_of(visit, fields.get("until", ""))
-        await _check_user(visit, user_id)
-        async with logged(visit, "console.create.api_key", {"user_id": user_id, "name": name}):
-            made = await Users(visit.db).create_key(visit.account_id, user_id, name, until)
+        until = _end_of(page_request, fields.get("until", ""))
+        await _check_user(page_request, user_id)
+        async with logged(page_request, "console.create.api_key", {"user_id": user_id, "name": name}):
+            made = await Users(page_request.db).create_key(page_request.account_id, user_id, name, until)
     except (InvalidInput, NotFound) as error:
         control = {"expires_at": "until", "user_id": "user"}.get(error.field or "", "key_name")
-        return await _page(visit, Problem(control, _("This cannot be used."), detail=error.message), fields)
-    return await _page(visit, made=made)
+        return await _page(
+            page_request, Problem(control, _("This cannot be used."), detail=error.message), fields
+        )
+    return await _page(page_request, made=made)
 
 
-def _end_of(visit: Visit, text: str) -> datetime | None:
-    """The end of a day in the visitor's zone.
+def _end_of(page_request: PageRequest, text: str) -> datetime | None:
+    """The end of a day in the user's zone.
 
     :raises InvalidInput: it is no day.
     """
     if not text:
         return None
     try:
-        return midnight(date.fromisoformat(text) + timedelta(days=1), visit.zone)
+        return midnight(date.fromisoformat(text) + timedelta(days=1), page_request.zone)
     except (ValueError, OverflowError) as error:
         raise InvalidInput("the end is a day, as 2026-12-31", field="expires_at", value=text) from error
 
 
-async def _block_key(visit: Visit) -> web.StreamResponse:
-    key_id = await _key(visit)
-    async with logged(visit, "console.update.api_key_blocked", {"key_id": key_id}):
-        await Users(visit.db).block_key(visit.account_id, key_id)
-    raise visit.back(f"{PATH}?done=saved")
+async def _block_key(page_request: PageRequest) -> web.StreamResponse:
+    key_id = await _key(page_request)
+    async with logged(page_request, "console.update.api_key_blocked", {"key_id": key_id}):
+        await Users(page_request.db).block_key(page_request.account_id, key_id)
+    raise page_request.back(f"{PATH}?done=saved")
 
 
-async def _delete_key(visit: Visit) -> web.StreamResponse:
-    key_id = await _key(visit)
-    async with logged(visit, "console.delete.api_key", {"key_id": key_id}):
-        await Users(visit.db).delete_key(visit.account_id, key_id)
-    raise visit.back(f"{PATH}?done=deleted")
+async def _delete_key(page_request: PageRequest) -> web.StreamResponse:
+    key_id = await _key(page_request)
+    async with logged(page_request, "console.delete.api_key", {"key_id": key_id}):
+        await Users(page_request.db).delete_key(page_request.account_id, key_id)
+    raise page_request.back(f"{PATH}?done=deleted")
 
 
-async def _key(visit: Visit) -> int:
-    """The key of the address, which the visitor may change.
+async def _key(page_request: PageRequest) -> int:
+    """The key of the address, which the user may change.
 
     :raises NotFound: no such key.
-    :raises PermissionDenied: the visitor may not.
+    :raises PermissionDenied: the user may not.
     """
-    await visit.form()
-    _require(visit)
-    key_id = int(visit.request.match_info["id"])
-    for one in await Users(visit.db).list_keys(visit.account_id):
+    await page_request.form()
+    _require(page_request)
+    key_id = int(page_request.request.match_info["id"])
+    for one in await Users(page_request.db).list_keys(page_request.account_id):
         if one["key_id"] == key_id:
-            await _check_user(visit, one["user_id"])
+            await _check_user(page_request, one["user_id"])
             return key_id
     raise NotFound(_("It is not there any more: somebody may have deleted it."))
 
 
-async def _allow(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    _require(visit)
+async def _allow(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    _require(page_request)
     api, network = _api(fields), fields.get("network", "").replace("\0", "").strip()
     if not network:
-        return await _page(visit, Problem("network", EMPTY), fields)
+        return await _page(page_request, Problem("network", EMPTY), fields)
     comment = fields.get("comment", "").replace("\0", "").strip()[:_NAME_MAX]
     try:
-        async with logged(visit, "console.create.allowed_address", {"api": api, "network": network}):
-            await Administration(visit.db).allow_address(visit.account_id, api, network, comment)
+        async with logged(page_request, "console.create.allowed_address", {"api": api, "network": network}):
+            await Administration(page_request.db).allow_address(
+                page_request.account_id, api, network, comment
+            )
     except InvalidInput as error:
-        return await _page(visit, problem_of(error, ("network",)), fields)
-    raise visit.back(f"{PATH}?done=saved")
+        return await _page(page_request, problem_of(error, ("network",)), fields)
+    raise page_request.back(f"{PATH}?done=saved")
 
 
-async def _disallow(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    _require(visit)
+async def _disallow(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    _require(page_request)
     api, network = _api(fields), fields.get("network", "")
-    keep = visit.client_ip if api is Api.CONSOLE else None
+    keep = page_request.client_ip if api is Api.CONSOLE else None
     try:
-        async with logged(visit, "console.delete.allowed_address", {"api": api, "network": network}):
-            await Administration(visit.db).disallow_address(visit.account_id, api, network, keep=keep)
+        async with logged(page_request, "console.delete.allowed_address", {"api": api, "network": network}):
+            await Administration(page_request.db).disallow_address(
+                page_request.account_id, api, network, keep=keep
+            )
     except InvalidState as error:
         problem = Problem(
             "", _("You use the console from this address: allow another one first."), detail=error.message
         )
-        return await _page(visit, problem)
-    raise visit.back(f"{PATH}?done=deleted")
+        return await _page(page_request, problem)
+    raise page_request.back(f"{PATH}?done=deleted")
 
 
 def _api(fields: Mapping[str, str]) -> Api:
@@ -204,10 +217,6 @@ def _api(fields: Mapping[str, str]) -> Api:
         return Api(fields.get("api", ""))
     except ValueError as error:
         raise InvalidInput(_("This does not exist any more: choose another."), field="api") from error
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
 
 
 def _is_visible(caller: CallerLike) -> bool:
@@ -222,12 +231,12 @@ PAGES = (
     Page(f"{PATH}/addresses", _allow, READ, "POST", Workload.CHANGE),
     Page(f"{PATH}/addresses/delete", _disallow, READ, "POST", Workload.CHANGE),
 )
-TILES = (
-    Tile(
+MENU_ENTRIES = (
+    MenuEntry(
         PATH,
         _("API keys and addresses"),
         _("Which programs may use the APIs, from where, and how much."),
         _is_visible,
     ),
 )
-MENU = tuple(Entry(one.path, one.title, one.is_visible) for one in TILES)
+MENU = tuple(Entry(one.path, one.title, one.is_visible) for one in MENU_ENTRIES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 
 from trunkline.accounts.permissions import Permission
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.controls import Choice, ReadChoices
-from trunkline.console.visit import Visit
 from trunkline.db.query import Listing
 
 MOST = 2000
@@ -20,11 +20,11 @@ def rows_of(listing: Listing, needs: Permission, value: str, title: str) -> Read
     :param title: the field that is shown.
     """
 
-    async def read(visit: Visit) -> list[Choice]:
-        if not visit.may(needs):
+    async def read(page_request: PageRequest) -> list[Choice]:
+        if not page_request.may(needs):
             return []
         fields = list(dict.fromkeys((value, title)))
-        page = await visit.reader.list(listing, {"fields": fields, "limit": MOST})
+        page = await page_request.reader.list(listing, {"fields": fields, "limit": MOST})
         found = [
             Choice(str(row[value]), str(row[title] or row[value]))
             for row in orjson.loads(page.rows)

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from trunkline.console.visit import Visit
+from trunkline.console.page_request import PageRequest
 
 Row = Mapping[str, Any]
 """Of a listing, or as another reader has it."""
@@ -50,7 +50,7 @@ class Choice:
     is_text: bool = False
 
 
-ReadChoices = Callable[[Visit], Awaitable[Sequence[Choice]]]
+ReadChoices = Callable[[PageRequest], Awaitable[Sequence[Choice]]]
 
 
 @dataclass(frozen=True, slots=True)

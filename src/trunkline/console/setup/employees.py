@@ -10,13 +10,13 @@ from aiohttp import web
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
 from trunkline.console.page import Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup import logins
 from trunkline.console.setup.choices import rows_of
 from trunkline.console.setup.controls import Control, Kind, Row
 from trunkline.console.setup.entity import PATH, Column, Part, SetupEntity, names, plain
 from trunkline.console.setup.problems import EMPTY, Problem, problem_of
 from trunkline.console.setup.writer import MethodWriter, may_call
-from trunkline.console.visit import Visit
 from trunkline.core.errors import PermissionDenied, Refused
 from trunkline.directory.employees.listing import EMPLOYEES as LISTING
 from trunkline.directory.groups.listing import GROUPS
@@ -58,57 +58,59 @@ def _phones(row: Row) -> list[Part]:
     return [Part(one["phone_number"], is_phone=True) for one in row["phone_numbers"] or []]
 
 
-async def _more(visit: Visit, row: Row) -> Mapping[str, Any]:
+async def _more(page_request: PageRequest, row: Row) -> Mapping[str, Any]:
     return {
-        "logins": await logins.of_employee(visit, row["id"]),
-        "roles": logins.roles_of(visit.caller) if logins.may_make(visit.caller) else [],
-        "may_change_login": visit.may(logins.CHANGE),
+        "logins": await logins.of_employee(page_request, row["id"]),
+        "roles": logins.roles_of(page_request.caller) if logins.may_make(page_request.caller) else [],
+        "may_change_login": page_request.may(logins.CHANGE),
         "login_typed": "",
         "role_typed": "operator",
         "login_problem": None,
-        "may_make_line": may_call(visit.caller, "create.sip_lines"),
+        "may_make_line": may_call(page_request.caller, "create.sip_lines"),
     }
 
 
-async def _make_login(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    row = await _row(visit)
+async def _make_login(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    row = await _row(page_request)
     login, role = fields.get("login", "").strip(), fields.get("role", "")
     typed = {"login_typed": login, "role_typed": role}
     if not login:
-        return await _refused(visit, row, Problem("login", EMPTY), typed)
+        return await _refused(page_request, row, Problem("login", EMPTY), typed)
     try:
-        password = await logins.make(visit, row["id"], row["full_name"] or "", login, role)
+        password = await logins.make(page_request, row["id"], row["full_name"] or "", login, role)
     except PermissionDenied:
         raise
     except Refused as error:
-        return await _refused(visit, row, problem_of(error, ("login",)), typed)
-    return await EMPLOYEES.show(visit, row, password=password, password_of=login)
+        return await _refused(page_request, row, problem_of(error, ("login",)), typed)
+    return await EMPLOYEES.show(page_request, row, password=password, password_of=login)
 
 
-async def _refused(visit: Visit, row: Row, problem: Problem, typed: Mapping[str, Any]) -> web.Response:
-    return await EMPLOYEES.show(visit, row, status=422, login_problem=problem, **typed)
+async def _refused(
+    page_request: PageRequest, row: Row, problem: Problem, typed: Mapping[str, Any]
+) -> web.Response:
+    return await EMPLOYEES.show(page_request, row, status=422, login_problem=problem, **typed)
 
 
-async def _new_password(visit: Visit) -> web.StreamResponse:
-    await visit.form()
-    row = await _row(visit)
-    password = await logins.new_password(visit, row["id"])
-    return await EMPLOYEES.show(visit, row, password=password, password_of=row["login"])
+async def _new_password(page_request: PageRequest) -> web.StreamResponse:
+    await page_request.form()
+    row = await _row(page_request)
+    password = await logins.new_password(page_request, row["id"])
+    return await EMPLOYEES.show(page_request, row, password=password, password_of=row["login"])
 
 
-def _switch(is_on: bool) -> Callable[[Visit], Awaitable[web.StreamResponse]]:
-    async def handle(visit: Visit) -> web.StreamResponse:
-        await visit.form()
-        row = await _row(visit)
-        await logins.switch(visit, row["id"], is_on=is_on)
-        raise visit.back(f"{EMPLOYEES.path}/{row['id']}?done=saved")
+def _switch(is_on: bool) -> Callable[[PageRequest], Awaitable[web.StreamResponse]]:
+    async def handle(page_request: PageRequest) -> web.StreamResponse:
+        await page_request.form()
+        row = await _row(page_request)
+        await logins.switch(page_request, row["id"], is_on=is_on)
+        raise page_request.back(f"{EMPLOYEES.path}/{row['id']}?done=saved")
 
     return handle
 
 
-async def _row(visit: Visit) -> Row:
-    return await EMPLOYEES.read(visit, int(visit.request.match_info["id"]))
+async def _row(page_request: PageRequest) -> Row:
+    return await EMPLOYEES.read(page_request, int(page_request.request.match_info["id"]))
 
 
 _ONE = f"{PATH}/employees/{{id:[0-9]{{1,18}}}}"

@@ -29,10 +29,10 @@ from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
 from trunkline.console.lists import ListPage
 from trunkline.console.page import Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.controls import Choice, Control, Kind, Row, Texts, version
 from trunkline.console.setup.problems import EMPTY, Problem, problem_of
 from trunkline.console.setup.writer import Writer
-from trunkline.console.visit import Visit
 from trunkline.core.errors import NotFound, PermissionDenied, Refused
 from trunkline.db.query import Listing
 
@@ -95,7 +95,7 @@ def names(name: str, member: str) -> Cell:
     return lambda row: [Part(str(one[member] or "–")) for one in row[name] or ()]
 
 
-async def _nothing(visit: Visit, row: Row) -> Mapping[str, Any]:
+async def _nothing(page_request: PageRequest, row: Row) -> Mapping[str, Any]:
     return {}
 
 
@@ -113,7 +113,7 @@ class SetupEntity:
     :ivar order, texts, numbers, states: as of :class:`ListPage`.
     :ivar template: of the page of one; extends ``setup/form.html``.
     :ivar more: further values of this template.
-    :ivar once: values of its template that are shown only once, see :class:`~trunkline.console.setup.writer.Made`.
+    :ivar once: values of its template that are shown only once, see :class:`~trunkline.console.setup.writer.CreatedEntity`.
     :ivar stays: after it was made, its page is shown and not the list.
     :ivar pages: further pages, for what its page can do besides.
     """
@@ -136,7 +136,7 @@ class SetupEntity:
     numbers: tuple[str, ...] = ()
     states: Mapping[str, tuple[str, str, Any]] = field(default_factory=dict)
     template: str = "setup/form.html"
-    more: Callable[[Visit, Row], Awaitable[Mapping[str, Any]]] = _nothing
+    more: Callable[[PageRequest, Row], Awaitable[Mapping[str, Any]]] = _nothing
     once: tuple[str, ...] = ()
     stays: bool = False
     pages: tuple[Page, ...] = ()
@@ -167,13 +167,13 @@ class SetupEntity:
             Page(f"{one}/delete", self._delete, self.needs, "POST", change),
         )
 
-    async def read(self, visit: Visit, entity_id: int) -> Row:
+    async def read(self, page_request: PageRequest, entity_id: int) -> Row:
         """One of them.
 
         :raises NotFound: it is not there.
         """
         wanted = {"field": "id", "operator": "=", "value": entity_id}
-        page = await visit.reader.list(self.listing, {"fields": list(self.fields), "filter": wanted})
+        page = await page_request.reader.list(self.listing, {"fields": list(self.fields), "filter": wanted})
         rows: list[Row] = orjson.loads(page.rows)
         if not rows:
             raise NotFound(_("It is not there any more: somebody may have deleted it."))
@@ -181,7 +181,7 @@ class SetupEntity:
 
     async def show(
         self,
-        visit: Visit,
+        page_request: PageRequest,
         row: Row,
         *,
         typed: Mapping[str, Texts] | None = None,
@@ -196,7 +196,7 @@ class SetupEntity:
         controls = [one for one in self.controls if not one.only_new]
         shown = {one.name: one.texts(row) for one in controls} | dict(typed or {})
         return await self._form(
-            visit,
+            page_request,
             controls,
             shown,
             problem,
@@ -206,65 +206,65 @@ class SetupEntity:
             action_path=f"{self.path}/{row['id']}",
             row=row,
             row_version=version(controls, row),
-            may_save=self._may(visit, "update", row),
-            may_delete=self._may(visit, "delete", row),
-            **{**dict.fromkeys(self.once), **await self.more(visit, row), **more},
+            may_save=self._may(page_request, "update", row),
+            may_delete=self._may(page_request, "delete", row),
+            **{**dict.fromkeys(self.once), **await self.more(page_request, row), **more},
         )
 
-    async def _list(self, visit: Visit) -> web.StreamResponse:
+    async def _list(self, page_request: PageRequest) -> web.StreamResponse:
         listed = ListPage(
             self.path, self.title, "setup/list.html", self.needs, self.listing, self.fields,
             self.order, self.texts, self.numbers, self.states,
         )  # fmt: skip
         return await listed.show(
-            visit,
+            page_request,
             entity=self,
-            may_create=self.writer.may(visit.caller, "create"),
-            saved=visit.request.query.get("done", ""),
+            may_create=self.writer.may(page_request.caller, "create"),
+            saved=page_request.request.query.get("done", ""),
         )
 
-    async def _show_new(self, visit: Visit) -> web.StreamResponse:
-        self._require(visit, "create")
-        query = visit.request.query
+    async def _show_new(self, page_request: PageRequest) -> web.StreamResponse:
+        self._require(page_request, "create")
+        query = page_request.request.query
         typed = {
             one.name: one.sent({one.name: [query[one.name]]}) if one.name in query else one.usual
             for one in self._of_new
         }
-        return await self._new_form(visit, typed)
+        return await self._new_form(page_request, typed)
 
-    async def _create(self, visit: Visit) -> web.StreamResponse:
-        fields = await visit.form_lists()
-        self._require(visit, "create")
+    async def _create(self, page_request: PageRequest) -> web.StreamResponse:
+        fields = await page_request.form_lists()
+        self._require(page_request, "create")
         typed = {one.name: one.sent(fields) for one in self._of_new}
         empty = self._empty("create", typed)
         if empty is not None:
-            return await self._new_form(visit, typed, empty)
+            return await self._new_form(page_request, typed, empty)
         values = {one.name: one.value(typed[one.name]) for one in self._of_new}
         try:
-            made = await self.writer.create(visit, values)
+            made = await self.writer.create(page_request, values)
         except (RpcError, Refused) as error:
-            return await self._new_form(visit, typed, self._problem(error, "create"))
+            return await self._new_form(page_request, typed, self._problem(error, "create"))
         if made.once:
-            row = await self.read(visit, made.entity_id)
-            return await self.show(visit, row, saved="created", **made.once)
+            row = await self.read(page_request, made.entity_id)
+            return await self.show(page_request, row, saved="created", **made.once)
         path = f"{self.path}/{made.entity_id}" if self.stays else self.path
-        raise visit.back(f"{path}?done=created")
+        raise page_request.back(f"{path}?done=created")
 
-    async def _show_one(self, visit: Visit) -> web.StreamResponse:
-        row = await self.read(visit, _id(visit))
-        return await self.show(visit, row, saved=visit.request.query.get("done", ""))
+    async def _show_one(self, page_request: PageRequest) -> web.StreamResponse:
+        row = await self.read(page_request, _id(page_request))
+        return await self.show(page_request, row, saved=page_request.request.query.get("done", ""))
 
-    async def _update(self, visit: Visit) -> web.StreamResponse:
-        fields = await visit.form_lists()
-        self._require(visit, "update")
-        row = await self.read(visit, _id(visit))
-        self._require(visit, "update", row)
+    async def _update(self, page_request: PageRequest) -> web.StreamResponse:
+        fields = await page_request.form_lists()
+        self._require(page_request, "update")
+        row = await self.read(page_request, _id(page_request))
+        self._require(page_request, "update", row)
         controls = [one for one in self.controls if not one.only_new]
         changeable = [one for one in controls if not one.is_fixed]
         typed = {one.name: one.sent(fields) for one in changeable}
         if fields.get(VERSION, [""])[-1] != version(controls, row):
             text = _("Somebody has changed this meanwhile. Compare, and save again to keep what you typed.")
-            return await self.show(visit, row, typed=typed, problem=Problem("", text), status=409)
+            return await self.show(page_request, row, typed=typed, problem=Problem("", text), status=409)
         changed = {
             one.name: one.value(typed[one.name])
             for one in changeable
@@ -272,47 +272,49 @@ class SetupEntity:
         }
         empty = self._empty("update", {name: typed[name] for name in changed})
         if empty is not None:
-            return await self.show(visit, row, typed=typed, problem=empty, status=422)
+            return await self.show(page_request, row, typed=typed, problem=empty, status=422)
         if changed:
             try:
                 values = {one.name: one.value(typed[one.name]) for one in changeable}
-                await self.writer.update(visit, _id(visit), changed, values)
+                await self.writer.update(page_request, _id(page_request), changed, values)
             except (RpcError, Refused) as error:
                 problem = self._problem(error, "update")
-                return await self.show(visit, row, typed=typed, problem=problem, status=422)
-        raise visit.back(f"{self.path}/{_id(visit)}?done=saved")
+                return await self.show(page_request, row, typed=typed, problem=problem, status=422)
+        raise page_request.back(f"{self.path}/{_id(page_request)}?done=saved")
 
-    async def _confirm(self, visit: Visit) -> web.StreamResponse:
-        self._require(visit, "delete")
-        row = await self.read(visit, _id(visit))
-        self._require(visit, "delete", row)
-        return self._confirmation(visit, row)
+    async def _confirm(self, page_request: PageRequest) -> web.StreamResponse:
+        self._require(page_request, "delete")
+        row = await self.read(page_request, _id(page_request))
+        self._require(page_request, "delete", row)
+        return self._confirmation(page_request, row)
 
-    async def _delete(self, visit: Visit) -> web.StreamResponse:
-        await visit.form()
-        self._require(visit, "delete")
-        row = await self.read(visit, _id(visit))
-        self._require(visit, "delete", row)
+    async def _delete(self, page_request: PageRequest) -> web.StreamResponse:
+        await page_request.form()
+        self._require(page_request, "delete")
+        row = await self.read(page_request, _id(page_request))
+        self._require(page_request, "delete", row)
         try:
-            await self.writer.delete(visit, _id(visit))
+            await self.writer.delete(page_request, _id(page_request))
         except (RpcError, Refused) as error:
-            return self._confirmation(visit, row, self._problem(error, "delete"))
-        raise visit.back(f"{self.path}?done=deleted")
+            return self._confirmation(page_request, row, self._problem(error, "delete"))
+        raise page_request.back(f"{self.path}?done=deleted")
 
-    def _confirmation(self, visit: Visit, row: Row, problem: Problem | None = None) -> web.Response:
+    def _confirmation(
+        self, page_request: PageRequest, row: Row, problem: Problem | None = None
+    ) -> web.Response:
         status = 200 if problem is None else 409
-        return visit.page("setup/delete.html", status=status, entity=self, row=row, problem=problem)
+        return page_request.page("setup/delete.html", status=status, entity=self, row=row, problem=problem)
 
     @property
     def _of_new(self) -> list[Control]:
         return [one for one in self.controls if not one.not_new]
 
-    def _may(self, visit: Visit, action: str, row: Row | None = None) -> bool:
-        return self.writer.may(visit.caller, action) and (row is None or not self.is_fixed(row))
+    def _may(self, page_request: PageRequest, action: str, row: Row | None = None) -> bool:
+        return self.writer.may(page_request.caller, action) and (row is None or not self.is_fixed(row))
 
-    def _require(self, visit: Visit, action: str, row: Row | None = None) -> None:
-        """:raises PermissionDenied: the visitor may not do this, or nobody may do it with this row."""
-        if not self._may(visit, action, row):
+    def _require(self, page_request: PageRequest, action: str, row: Row | None = None) -> None:
+        """:raises PermissionDenied: the user may not do this, or nobody may do it with this row."""
+        if not self._may(page_request, action, row):
             raise PermissionDenied(_("You may not change this: an admin of the account can permit it."))
 
     def _problem(self, error: RpcError | Refused, action: str) -> Problem:
@@ -330,10 +332,10 @@ class SetupEntity:
         return None
 
     async def _new_form(
-        self, visit: Visit, typed: Mapping[str, Texts], problem: Problem | None = None
+        self, page_request: PageRequest, typed: Mapping[str, Texts], problem: Problem | None = None
     ) -> web.Response:
         return await self._form(
-            visit,
+            page_request,
             self._of_new,
             typed,
             problem,
@@ -349,7 +351,7 @@ class SetupEntity:
 
     async def _form(
         self,
-        visit: Visit,
+        page_request: PageRequest,
         controls: Sequence[Control],
         shown: Mapping[str, Texts],
         problem: Problem | None,
@@ -360,27 +362,27 @@ class SetupEntity:
     ) -> web.Response:
         params = self.writer.params(action)
         template = self.template if action == "update" else "setup/form.html"
-        return visit.page(
+        return page_request.page(
             template,
             status=status,
             **{"saved": "", **values},
             entity=self,
             controls=controls,
             shown=shown,
-            choices=await _choices(visit, controls),
+            choices=await _choices(page_request, controls),
             params=params,
             problem=problem,
             Kind=Kind,
         )
 
 
-async def _choices(visit: Visit, controls: Sequence[Control]) -> dict[str, Sequence[Choice]]:
+async def _choices(page_request: PageRequest, controls: Sequence[Control]) -> dict[str, Sequence[Choice]]:
     return {
-        one.name: await one.choices(visit) if callable(one.choices) else one.choices
+        one.name: await one.choices(page_request) if callable(one.choices) else one.choices
         for one in controls
         if one.kind in (Kind.CHOICE, Kind.CHOICES)
     }
 
 
-def _id(visit: Visit) -> int:
-    return int(visit.request.match_info["id"])
+def _id(page_request: PageRequest) -> int:
+    return int(page_request.request.match_info["id"])

@@ -20,8 +20,8 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.apis.jsonrpc.declare import Param, ParamType
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
-from trunkline.console.setup.writer import Made, logged
-from trunkline.console.visit import Visit
+from trunkline.console.page_request import PageRequest
+from trunkline.console.setup.writer import CreatedEntity, logged
 from trunkline.core.errors import DirectoryFileError, InvalidInput, NotFound, PermissionDenied, Unavailable
 from trunkline.db.query import Listing
 from trunkline.directory.files.apply import DirectoryFiles
@@ -35,10 +35,10 @@ _ = translatable
 Item = dict[str, Any]
 """An item of a directory file, as it is in the file."""
 
-Check = Callable[[Visit, Item], Awaitable[None]]
+Check = Callable[[PageRequest, Item], Awaitable[None]]
 
 
-async def _anything(visit: Visit, item: Item) -> None:
+async def _anything(page_request: PageRequest, item: Item) -> None:
     return None
 
 
@@ -78,64 +78,64 @@ class FileWriter:
     def params(self, action: str) -> Mapping[str, Param]:
         return {name: Param(name, ParamType.STRING, required=True) for name in self.required}
 
-    async def create(self, visit: Visit, values: Mapping[str, Any]) -> Made:
-        self._require(visit, "create")
+    async def create(self, page_request: PageRequest, values: Mapping[str, Any]) -> CreatedEntity:
+        self._require(page_request, "create")
         given = {name: value for name, value in values.items() if value not in (None, [])}
-        taken = set((await present(visit)).section(self.section))
+        taken = set((await present(page_request)).section(self.section))
         key = str(values[self.named]) if self.is_key else _free_key(str(values[self.named]), taken)
         if self.is_key:
             given.pop(self.named, None)
         item = self.merge({}, given)
-        await self.check(visit, item)
-        async with self._logged(visit, "create", given):
-            await self._apply(visit, {key: item})
-        return Made(await self._id(visit, key))
+        await self.check(page_request, item)
+        async with self._logged(page_request, "create", given):
+            await self._apply(page_request, {key: item})
+        return CreatedEntity(await self._id(page_request, key))
 
     async def update(
-        self, visit: Visit, entity_id: int, changed: Mapping[str, Any], values: Mapping[str, Any]
+        self, page_request: PageRequest, entity_id: int, changed: Mapping[str, Any], values: Mapping[str, Any]
     ) -> None:
-        self._require(visit, "update")
-        key = await self._key(visit, entity_id)
-        form = await present(visit)
+        self._require(page_request, "update")
+        key = await self._key(page_request, entity_id)
+        form = await present(page_request)
         former = form.section(self.section)[key].model_dump(mode="json", by_alias=True, exclude_unset=True)
         item = self.merge(former, changed)
-        await self.check(visit, item)
-        async with self._logged(visit, "update", {"id": entity_id, **changed}):
-            await self._apply(visit, {key: item})
+        await self.check(page_request, item)
+        async with self._logged(page_request, "update", {"id": entity_id, **changed}):
+            await self._apply(page_request, {key: item})
 
-    async def delete(self, visit: Visit, entity_id: int) -> None:
-        self._require(visit, "delete")
-        key = await self._key(visit, entity_id)
-        async with self._logged(visit, "delete", {"id": entity_id}):
-            await apply(visit, Form(), removed={self.section: frozenset({key})})
+    async def delete(self, page_request: PageRequest, entity_id: int) -> None:
+        self._require(page_request, "delete")
+        key = await self._key(page_request, entity_id)
+        async with self._logged(page_request, "delete", {"id": entity_id}):
+            await apply(page_request, Form(), removed={self.section: frozenset({key})})
 
-    async def _apply(self, visit: Visit, items: Mapping[str, Item]) -> None:
+    async def _apply(self, page_request: PageRequest, items: Mapping[str, Item]) -> None:
         try:
             form = Form.model_validate({self.section: items})
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
             at = next((str(one) for one in problem["loc"][2:]), self.named)
             raise InvalidInput(problem["msg"].removeprefix("Value error, "), field=at) from error
-        await apply(visit, form)
+        await apply(page_request, form)
 
-    def _logged(self, visit: Visit, action: str, values: Mapping[str, Any]) -> Any:
+    def _logged(self, page_request: PageRequest, action: str, values: Mapping[str, Any]) -> Any:
         shown = {name: "***" if name in self.secrets else value for name, value in values.items()}
-        return logged(visit, f"console.{action}.{self.section}", shown)
+        return logged(page_request, f"console.{action}.{self.section}", shown)
 
-    def _require(self, visit: Visit, action: str) -> None:
-        if not self.may(visit.caller, action):
+    def _require(self, page_request: PageRequest, action: str) -> None:
+        if not self.may(page_request.caller, action):
             raise PermissionDenied(_("You may not change this: an admin of the account can permit it."))
 
-    async def _key(self, visit: Visit, entity_id: int) -> str:
+    async def _key(self, page_request: PageRequest, entity_id: int) -> str:
         wanted = {"field": "id", "operator": "=", "value": entity_id}
-        page = await visit.reader.list(self.listing, {"fields": ["id", self.key], "filter": wanted})
+        page = await page_request.reader.list(self.listing, {"fields": ["id", self.key], "filter": wanted})
         rows = orjson.loads(page.rows)
         if not rows:
             raise NotFound(_("It is not there any more: somebody may have deleted it."))
         return str(rows[0][self.key])
 
-    async def _id(self, visit: Visit, key: str) -> int:
-        page = await visit.reader.list(self.listing, {"fields": ["id", self.key], "limit": 10_000})
+    async def _id(self, page_request: PageRequest, key: str) -> int:
+        page = await page_request.reader.list(self.listing, {"fields": ["id", self.key], "limit": 10_000})
         return next(
             int(row["id"]) for row in orjson.loads(page.rows) if str(row[self.key]) == _digits(key, row, self)
         )
@@ -146,17 +146,17 @@ def _digits(key: str, row: Mapping[str, Any], writer: FileWriter) -> str:
     return re.sub(r"\D", "", key) if writer.is_key else key
 
 
-def files(visit: Visit) -> DirectoryFiles:
-    """Directory files for the visitor's account.
+def files(page_request: PageRequest) -> DirectoryFiles:
+    """Directory files for the user's account.
 
     :raises Unavailable: this process has no master key.
     """
-    settings, cipher = visit.services.settings, visit.services.cipher
+    settings, cipher = page_request.services.settings, page_request.services.cipher
     if not isinstance(cipher, Cipher):
         raise Unavailable("Changes cannot be written: the web process has no master key.")
     own = own_addresses(settings.sip.bind, settings.sip.external_address)
     return DirectoryFiles(
-        visit.db,
+        page_request.db,
         cipher,
         EspeakSpeech(),
         settings.media_dir,
@@ -166,20 +166,22 @@ def files(visit: Visit) -> DirectoryFiles:
     )
 
 
-async def present(visit: Visit) -> Form:
+async def present(page_request: PageRequest) -> Form:
     """The directory of the account without its address book, which may be large."""
-    return await files(visit).export(visit.account_id, without_address_book=True)
+    return await files(page_request).export(page_request.account_id, without_address_book=True)
 
 
-async def apply(visit: Visit, form: Form, *, removed: Mapping[str, frozenset[str]] | None = None) -> None:
+async def apply(
+    page_request: PageRequest, form: Form, *, removed: Mapping[str, frozenset[str]] | None = None
+) -> None:
     """Write items of a file.
 
     :param removed: keys of items to delete, by section.
     :raises InvalidInput: the first problem, with the field of the item.
     """
-    writer = files(visit)
+    writer = files(page_request)
     try:
-        request = Request(visit.account_id, form, Path("/nonexistent"), removed=removed or {})
+        request = Request(page_request.account_id, form, Path("/nonexistent"), removed=removed or {})
         prepared = await writer.prepare(request)
         await writer.apply(prepared)
     except DirectoryFileError as error:

@@ -17,6 +17,7 @@ from trunkline.apis.service.request_context import CallerLike
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
 from trunkline.console.page import Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.controls import Choice, Control, Kind, Row, Texts
 from trunkline.console.setup.employees import EMPLOYEES
 from trunkline.console.setup.entity import PATH
@@ -26,7 +27,6 @@ from trunkline.console.setup.numbers import NUMBERS
 from trunkline.console.setup.problems import EMPTY, Problem, problem_of
 from trunkline.console.setup.trunks import TRUNKS
 from trunkline.console.setup.writer import logged
-from trunkline.console.visit import Visit
 from trunkline.core.errors import InvalidInput, PermissionDenied, Refused
 from trunkline.directory.files.form import AccountForm, Form
 from trunkline.reports.first_steps import FirstSteps, read_first_steps
@@ -113,20 +113,23 @@ def is_visible(caller: CallerLike) -> bool:
     )
 
 
-async def is_new(visit: Visit) -> bool:
-    """Whether the visitor may do the steps and has not come to an employee."""
-    return is_visible(visit.caller) and not (await read_first_steps(visit.db, visit.account_id)).has_employee
+async def is_new(page_request: PageRequest) -> bool:
+    """Whether the user may do the steps and has not come to an employee."""
+    return (
+        is_visible(page_request.caller)
+        and not (await read_first_steps(page_request.db, page_request.account_id)).has_employee
+    )
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    return await _page(visit)
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    return await _page(page_request)
 
 
-async def _page(visit: Visit, problem: Problem | None = None, status: int = 200) -> web.Response:
-    _require(visit)
-    form = await present(visit)
-    steps = steps_of(await read_first_steps(visit.db, visit.account_id))
-    return visit.page(
+async def _page(page_request: PageRequest, problem: Problem | None = None, status: int = 200) -> web.Response:
+    _require(page_request)
+    form = await present(page_request)
+    steps = steps_of(await read_first_steps(page_request.db, page_request.account_id))
+    return page_request.page(
         "setup/start.html",
         status=status,
         steps=steps,
@@ -136,19 +139,19 @@ async def _page(visit: Visit, problem: Problem | None = None, status: int = 200)
         answer_path=ANSWER,
         answer_at=_ANSWER_STEP,
         problem=problem,
-        saved=visit.request.query.get("done", ""),
+        saved=page_request.request.query.get("done", ""),
     )
 
 
-async def _answer(visit: Visit) -> web.StreamResponse:
+async def _answer(page_request: PageRequest) -> web.StreamResponse:
     """Let an employee answer a number: a scenario with one operation, and the rule of the number."""
-    fields = await visit.form()
-    _require(visit)
+    fields = await page_request.form()
+    _require(page_request)
     number, person = fields.get("number", ""), fields.get("employee", "")
-    form = await present(visit)
+    form = await present(page_request)
     item, employee = form.section("virtual_numbers").get(number), form.section("employees").get(person)
     if item is None or item.rules or employee is None:
-        return await _page(visit, Problem("", _("This does not exist any more: choose another.")), 422)
+        return await _page(page_request, Problem("", _("This does not exist any more: choose another.")), 422)
     key = f"{SCENARIO}-{number.lstrip('+')}"
     former = item.model_dump(mode="json", by_alias=True, exclude_unset=True)
     written = Form.model_validate(
@@ -163,14 +166,16 @@ async def _answer(visit: Visit) -> web.StreamResponse:
         }
     )
     try:
-        async with logged(visit, "console.create.first_scenario", {"number": number, "employee": person}):
-            await apply(visit, written)
+        async with logged(
+            page_request, "console.create.first_scenario", {"number": number, "employee": person}
+        ):
+            await apply(page_request, written)
     except InvalidInput as error:
-        return await _page(visit, problem_of(error, ()), 422)
-    raise visit.back(f"{START}?done=saved")
+        return await _page(page_request, problem_of(error, ()), 422)
+    raise page_request.back(f"{START}?done=saved")
 
 
-def _zones(_visit: Visit) -> Sequence[Choice]:
+def _zones(_page_request: PageRequest) -> Sequence[Choice]:
     return [Choice(one, one) for one in sorted(available_timezones()) if "/" in one or one == "UTC"]
 
 
@@ -199,19 +204,19 @@ def _account_row(account: AccountForm) -> Row:
     }
 
 
-async def _show_account(visit: Visit) -> web.StreamResponse:
-    _require(visit)
-    form = await present(visit)
+async def _show_account(page_request: PageRequest) -> web.StreamResponse:
+    _require(page_request)
+    form = await present(page_request)
     row = _account_row(form.account or AccountForm())
-    return _account_page(visit, {one.name: one.texts(row) for one in CONTROLS})
+    return _account_page(page_request, {one.name: one.texts(row) for one in CONTROLS})
 
 
-async def _save_account(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form_lists()
-    _require(visit)
+async def _save_account(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form_lists()
+    _require(page_request)
     typed = {one.name: one.sent(fields) for one in CONTROLS}
     if not typed["name"]:
-        return _account_page(visit, typed, Problem("name", EMPTY))
+        return _account_page(page_request, typed, Problem("name", EMPTY))
     values: dict[str, Any] = {one.name: one.value(typed[one.name]) for one in CONTROLS}
     values["security"] = {one.value: one.value in typed["security"] for one in _DIRECTIONS}
     try:
@@ -220,25 +225,27 @@ async def _save_account(visit: Visit) -> web.StreamResponse:
         problem = error.errors(include_url=False, include_input=False)[0]
         at = next((str(one) for one in problem["loc"][1:]), "name")
         wrong = InvalidInput(problem["msg"].removeprefix("Value error, "), field=at)
-        return _account_page(visit, typed, problem_of(wrong, values))
+        return _account_page(page_request, typed, problem_of(wrong, values))
     try:
-        async with logged(visit, "console.update.account", values):
-            await apply(visit, form)
+        async with logged(page_request, "console.update.account", values):
+            await apply(page_request, form)
     except Refused as refused:
-        return _account_page(visit, typed, problem_of(refused, values))
-    raise visit.back(f"{START}?done=saved")
+        return _account_page(page_request, typed, problem_of(refused, values))
+    raise page_request.back(f"{START}?done=saved")
 
 
-def _account_page(visit: Visit, shown: Mapping[str, Texts], problem: Problem | None = None) -> web.Response:
+def _account_page(
+    page_request: PageRequest, shown: Mapping[str, Texts], problem: Problem | None = None
+) -> web.Response:
     countries = sorted(
         (Choice(one.alpha_2, one.name) for one in pycountry.countries), key=lambda one: one.title
     )
-    return visit.page(
+    return page_request.page(
         "setup/account.html",
         status=200 if problem is None else 422,
         controls=CONTROLS,
         shown=shown,
-        choices={"time_zone": _zones(visit), "country": countries, "security": _DIRECTIONS},
+        choices={"time_zone": _zones(page_request), "country": countries, "security": _DIRECTIONS},
         problem=problem,
         action_path=ACCOUNT,
         back=START,
@@ -246,9 +253,9 @@ def _account_page(visit: Visit, shown: Mapping[str, Texts], problem: Problem | N
     )
 
 
-def _require(visit: Visit) -> None:
-    """:raises PermissionDenied: the visitor may not do the steps."""
-    if not is_visible(visit.caller):
+def _require(page_request: PageRequest) -> None:
+    """:raises PermissionDenied: the user may not do the steps."""
+    if not is_visible(page_request.caller):
         raise PermissionDenied(_("You may not see this page: an admin of the account can permit it."))
 
 

@@ -12,12 +12,12 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
 from trunkline.console.page import Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.choices import rows_of
 from trunkline.console.setup.controls import Choice, Control, Kind, Row
 from trunkline.console.setup.entity import PATH, Column, Part, SetupEntity, phone, plain
 from trunkline.console.setup.problems import EMPTY, Problem, problem_of
 from trunkline.console.setup.writer import MethodWriter, call, logged, may_call
-from trunkline.console.visit import Visit
 from trunkline.core.errors import PermissionDenied, Refused, Unavailable
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.lines.devices import devices_of
@@ -55,82 +55,82 @@ def _devices(row: Row) -> list[Part]:
     return [Part(one["ip"]) for one in row["ip_addresses"] or []]
 
 
-def _transports(visit: Visit) -> list[Transport]:
+def _transports(page_request: PageRequest) -> list[Transport]:
     """Those that are turned on; TLS last, because it needs a certificate that the phone trusts."""
-    sip = visit.services.settings.sip
+    sip = page_request.services.settings.sip
     ports = {Transport.UDP: sip.udp_port, Transport.TCP: sip.tcp_port, Transport.TLS: sip.tls_port}
     return [one for one, port in ports.items() if port]
 
 
-async def _more(visit: Visit, row: Row) -> Mapping[str, Any]:
-    may_change = visit.may(_CHANGE)
-    phones = await list_phones(visit.db, visit.account_id) if may_change else []
+async def _more(page_request: PageRequest, row: Row) -> Mapping[str, Any]:
+    may_change = page_request.may(_CHANGE)
+    phones = await list_phones(page_request.db, page_request.account_id) if may_change else []
     return {
-        "devices": await devices_of(visit.db, visit.account_id, row["id"]),
+        "devices": await devices_of(page_request.db, page_request.account_id, row["id"]),
         "phones": [one for one in phones if one["line"] == row["phone_number"]],
-        "may_renew": may_call(visit.caller, _PASSWORD),
+        "may_renew": may_call(page_request.caller, _PASSWORD),
         "may_provision": may_change,
         "kinds": _TITLES,
-        "transports": _transports(visit),
-        "server": sip_server(visit.services.settings),
+        "transports": _transports(page_request),
+        "server": sip_server(page_request.services.settings),
         "phone_problem": None,
         "phone_typed": {},
     }
 
 
-async def _renew(visit: Visit) -> web.StreamResponse:
-    await visit.form()
-    row = await _row(visit)
-    made = await call(visit, _PASSWORD, {"id": row["id"]})
-    return await LINES.show(visit, row, password=made["password"])
+async def _renew(page_request: PageRequest) -> web.StreamResponse:
+    await page_request.form()
+    row = await _row(page_request)
+    made = await call(page_request, _PASSWORD, {"id": row["id"]})
+    return await LINES.show(page_request, row, password=made["password"])
 
 
-async def _add_phone(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    row = await _row(visit)
+async def _add_phone(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    row = await _row(page_request)
     mac = fields.get("mac", "").strip()
     try:
         kind = PhoneKind(fields.get("kind", ""))
         transport = Transport(fields.get("transport", ""))
     except ValueError:
         problem = Problem("kind", _("This cannot be used."))
-        return await LINES.show(visit, row, status=422, phone_problem=problem, phone_typed=fields)
+        return await LINES.show(page_request, row, status=422, phone_problem=problem, phone_typed=fields)
     if kind.has_mac and not mac:
         problem = Problem("mac", EMPTY)
-        return await LINES.show(visit, row, status=422, phone_problem=problem, phone_typed=fields)
-    cipher = visit.services.cipher
+        return await LINES.show(page_request, row, status=422, phone_problem=problem, phone_typed=fields)
+    cipher = page_request.services.cipher
     if not isinstance(cipher, Cipher):
         raise Unavailable("Credentials cannot be made: the web process has no master key.")
     try:
-        sip_port(visit.services.settings, transport)
-        base = https_address(visit.services.settings)
-        async with logged(visit, "console.create.phone", {"id": row["id"], "kind": kind.value}):
-            added = await Phones(visit.db, cipher).add(
-                visit.account_id, row["phone_number"], kind, mac if kind.has_mac else None, transport
+        sip_port(page_request.services.settings, transport)
+        base = https_address(page_request.services.settings)
+        async with logged(page_request, "console.create.phone", {"id": row["id"], "kind": kind.value}):
+            added = await Phones(page_request.db, cipher).add(
+                page_request.account_id, row["phone_number"], kind, mac if kind.has_mac else None, transport
             )
     except PermissionDenied:
         raise
     except Refused as error:
         problem = problem_of(error, ("mac", "transport"))
-        return await LINES.show(visit, row, status=422, phone_problem=problem, phone_typed=fields)
+        return await LINES.show(page_request, row, status=422, phone_problem=problem, phone_typed=fields)
     folder = f"{base}/phones/{added.token}/"
     address = folder + file_name(kind, normalised_mac(mac) if kind.has_mac else None)
     drawn = segno.make(address, error="m").svg_data_uri(scale=5, border=4, light="#fff", dark="#000")
     link = {"folder": folder, "address": address, "drawn": drawn, "is_app": not kind.has_mac}
-    return await LINES.show(visit, row, link=link | {"has_new_password": added.has_new_password})
+    return await LINES.show(page_request, row, link=link | {"has_new_password": added.has_new_password})
 
 
-async def _remove_phone(visit: Visit) -> web.StreamResponse:
-    await visit.form()
-    row = await _row(visit)
-    phone_id = int(visit.request.match_info["phone_id"])
-    async with logged(visit, "console.delete.phone", {"id": row["id"], "phone_id": phone_id}):
-        await remove_phone(visit.db, visit.account_id, phone_id)
-    raise visit.back(f"{LINES.path}/{row['id']}?done=saved")
+async def _remove_phone(page_request: PageRequest) -> web.StreamResponse:
+    await page_request.form()
+    row = await _row(page_request)
+    phone_id = int(page_request.request.match_info["phone_id"])
+    async with logged(page_request, "console.delete.phone", {"id": row["id"], "phone_id": phone_id}):
+        await remove_phone(page_request.db, page_request.account_id, phone_id)
+    raise page_request.back(f"{LINES.path}/{row['id']}?done=saved")
 
 
-async def _row(visit: Visit) -> Row:
-    return await LINES.read(visit, int(visit.request.match_info["id"]))
+async def _row(page_request: PageRequest) -> Row:
+    return await LINES.read(page_request, int(page_request.request.match_info["id"]))
 
 
 _ONE = f"{PATH}/lines/{{id:[0-9]{{1,18}}}}"

@@ -13,9 +13,9 @@ from trunkline.accounts.users import Users
 from trunkline.apis.call_center.rights import check_grantable
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.controls import Choice
 from trunkline.console.setup.writer import logged
-from trunkline.console.visit import Visit
 from trunkline.core.errors import PermissionDenied
 from trunkline.directory.users.changes import LogIn, UserPatch, update_user
 
@@ -62,11 +62,11 @@ def _may_change(caller: CallerLike, log_in: LogIn) -> None:
         check_grantable(caller, sorted(log_in.rights()))
 
 
-async def of_employee(visit: Visit, employee_id: int) -> Sequence[Mapping[str, Any]]:
+async def of_employee(page_request: PageRequest, employee_id: int) -> Sequence[Mapping[str, Any]]:
     """The logins of an employee; none for a visitor who may not see users."""
-    if not visit.may(READ):
+    if not page_request.may(READ):
         return []
-    rows = await Users(visit.db).list_users(visit.account_id)
+    rows = await Users(page_request.db).list_users(page_request.account_id)
     return [
         {**row, "role_title": ROLES.get(Role(row["role"]), "") or row["role"]}
         for row in rows
@@ -74,19 +74,19 @@ async def of_employee(visit: Visit, employee_id: int) -> Sequence[Mapping[str, A
     ]
 
 
-async def make(visit: Visit, employee_id: int, full_name: str, login: str, role: str) -> str:
+async def make(page_request: PageRequest, employee_id: int, full_name: str, login: str, role: str) -> str:
     """Make a login; its password, shown once.
 
-    :raises PermissionDenied: the visitor may not, or not with this role.
+    :raises PermissionDenied: the user may not, or not with this role.
     :raises InvalidInput, Duplicate: the login.
     """
-    if not visit.may(MAKE) or role not in {one.value for one in roles_of(visit.caller)}:
+    if not page_request.may(MAKE) or role not in {one.value for one in roles_of(page_request.caller)}:
         raise PermissionDenied(_("You may not change this: an admin of the account can permit it."))
     password = tokens.new_password()
     shown = {"employee_id": employee_id, "login": login, "role": role}
-    async with logged(visit, "console.create.login", shown):
-        await Users(visit.db).create(
-            visit.account_id,
+    async with logged(page_request, "console.create.login", shown):
+        await Users(page_request.db).create(
+            page_request.account_id,
             login.strip(),
             password,
             full_name=full_name,
@@ -96,27 +96,27 @@ async def make(visit: Visit, employee_id: int, full_name: str, login: str, role:
     return password
 
 
-async def new_password(visit: Visit, employee_id: int) -> str:
+async def new_password(page_request: PageRequest, employee_id: int) -> str:
     """Give the employee's login another password, shown once; its sessions end."""
     password = tokens.new_password()
-    await _change(visit, employee_id, "console.update.login_password", {"password": password})
+    await _change(page_request, employee_id, "console.update.login_password", {"password": password})
     return password
 
 
-async def switch(visit: Visit, employee_id: int, *, is_on: bool) -> None:
+async def switch(page_request: PageRequest, employee_id: int, *, is_on: bool) -> None:
     """Enable or disable the employee's login."""
     status = Status.ACTIVE if is_on else Status.DISABLED
-    await _change(visit, employee_id, f"console.update.login_{status}", {"status": status.value})
+    await _change(page_request, employee_id, f"console.update.login_{status}", {"status": status.value})
 
 
-async def _change(visit: Visit, employee_id: int, name: str, values: Mapping[str, Any]) -> None:
-    if not visit.may(CHANGE):
+async def _change(page_request: PageRequest, employee_id: int, name: str, values: Mapping[str, Any]) -> None:
+    if not page_request.may(CHANGE):
         raise PermissionDenied(_("You may not change this: an admin of the account can permit it."))
-    async with logged(visit, name, {"employee_id": employee_id}):
+    async with logged(page_request, name, {"employee_id": employee_id}):
         await update_user(
-            visit.db,
-            visit.account_id,
+            page_request.db,
+            page_request.account_id,
             employee_id,
             UserPatch(log_in=values),
-            partial(_may_change, visit.caller),
+            partial(_may_change, page_request.caller),
         )

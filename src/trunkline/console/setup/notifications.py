@@ -20,15 +20,16 @@ from trunkline.apis.service.request_context import CallerLike
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.choices import rows_of
 from trunkline.console.setup.controls import Choice, Control, Kind, Row, Texts, version
 from trunkline.console.setup.entity import PATH as SETUP
 from trunkline.console.setup.entity import VERSION
+from trunkline.console.setup.menu_entry import MenuEntry
 from trunkline.console.setup.problems import EMPTY, Problem, problem_of
-from trunkline.console.setup.tile import Tile
 from trunkline.console.setup.writer import logged
-from trunkline.console.visit import Visit
 from trunkline.core.errors import InvalidInput, NotFound, PermissionDenied, Refused
+from trunkline.core.id_text import id_in_text
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.queues.listing import read_queues
 from trunkline.directory.tags.listing import TAGS
@@ -68,10 +69,10 @@ PRESETS: Mapping[str, str] = {
 }
 
 
-async def _queues(visit: Visit) -> list[Choice]:
-    if not visit.may(("queues", "select")):
+async def _queues(page_request: PageRequest) -> list[Choice]:
+    if not page_request.may(("queues", "select")):
         return []
-    rows = await read_queues(visit.db, visit.account_id)
+    rows = await read_queues(page_request.db, page_request.account_id)
     return [Choice(str(one["id"]), str(one["name"])) for one in rows]
 
 
@@ -128,20 +129,20 @@ _ALL = (*CONTROLS, *CONDITIONS)
 _NAMES = tuple(one.name for one in _ALL)
 
 
-def _subscriptions(visit: Visit) -> Subscriptions:
-    return Subscriptions(visit.db, visit.services.cipher)
+def _subscriptions(page_request: PageRequest) -> Subscriptions:
+    return Subscriptions(page_request.db, page_request.services.cipher)
 
 
-def _require_change(visit: Visit) -> None:
-    """:raises PermissionDenied: the visitor may not change notifications."""
-    if not visit.may(CHANGE_ADMINISTRATION):
+def _require_change(page_request: PageRequest) -> None:
+    """:raises PermissionDenied: the user may not change notifications."""
+    if not page_request.may(CHANGE_ADMINISTRATION):
         raise PermissionDenied(_("You may not change this: an admin of the account can permit it."))
 
 
-async def _read(visit: Visit) -> dict[str, Any]:
+async def _read(page_request: PageRequest) -> dict[str, Any]:
     """The subscription of the address, as controls show it."""
-    wanted = _id(visit)
-    for one in await _subscriptions(visit).all(visit.account_id):
+    wanted = _id(page_request)
+    for one in await _subscriptions(page_request).all(page_request.account_id):
         if one.subscription_id == wanted:
             return {
                 "id": one.subscription_id,
@@ -230,59 +231,59 @@ def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in ("key", "name", "events", "method", "is_active")}
 
 
-async def _choices(visit: Visit) -> dict[str, Sequence[Choice]]:
+async def _choices(page_request: PageRequest) -> dict[str, Sequence[Choice]]:
     return {
-        one.name: await one.choices(visit) if callable(one.choices) else one.choices
+        one.name: await one.choices(page_request) if callable(one.choices) else one.choices
         for one in _ALL
         if one.kind in (Kind.CHOICE, Kind.CHOICES)
     }
 
 
-async def _list(visit: Visit) -> web.StreamResponse:
-    return await _list_page(visit)
+async def _list(page_request: PageRequest) -> web.StreamResponse:
+    return await _list_page(page_request)
 
 
 async def _list_page(
-    visit: Visit, problem: Problem | None = None, typed: Mapping[str, str] | None = None
+    page_request: PageRequest, problem: Problem | None = None, typed: Mapping[str, str] | None = None
 ) -> web.Response:
-    return visit.page(
+    return page_request.page(
         "setup/notifications.html",
         status=200 if problem is None else 422,
-        rows=await _subscriptions(visit).all(visit.account_id),
+        rows=await _subscriptions(page_request).all(page_request.account_id),
         list_path=PATH,
         log_path=DELIVERIES,
-        may_change=visit.may(CHANGE_ADMINISTRATION),
-        saved=visit.request.query.get("done", ""),
+        may_change=page_request.may(CHANGE_ADMINISTRATION),
+        saved=page_request.request.query.get("done", ""),
         presets=PRESETS,
         problem=problem,
         typed=typed or {},
     )
 
 
-async def _preset(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    _require_change(visit)
+async def _preset(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    _require_change(page_request)
     name, url = fields.get("preset", ""), fields.get("url", "").replace("\0", "").strip()
     if name not in PRESETS:
         return await _list_page(
-            visit, Problem("preset", _("This does not exist any more: choose another.")), fields
+            page_request, Problem("preset", _("This does not exist any more: choose another.")), fields
         )
     if not url:
-        return await _list_page(visit, Problem("url", EMPTY), fields)
+        return await _list_page(page_request, Problem("url", EMPTY), fields)
     try:
-        async with logged(visit, "console.create.notification_preset", {"preset": name}):
-            await _subscriptions(visit).save_all(
-                visit.account_id,
+        async with logged(page_request, "console.create.notification_preset", {"preset": name}):
+            await _subscriptions(page_request).save_all(
+                page_request.account_id,
                 presets.drafts(name, url),
-                quota=visit.services.settings.limits.account_notifications,
+                quota=page_request.services.settings.limits.account_notifications,
             )
     except Refused as error:
-        return await _list_page(visit, problem_of(error, ("url",)), fields)
-    raise visit.back(f"{PATH}?done=saved")
+        return await _list_page(page_request, problem_of(error, ("url",)), fields)
+    raise page_request.back(f"{PATH}?done=saved")
 
 
 async def _form(
-    visit: Visit,
+    page_request: PageRequest,
     row: Row | None,
     shown: Mapping[str, Texts],
     problem: Problem | None = None,
@@ -290,10 +291,10 @@ async def _form(
     **more: Any,
 ) -> web.Response:
     preview = None
-    event = visit.request.query.get("event", "")
+    event = page_request.request.query.get("event", "")
     if row is not None:
         chosen = event if event in Mnemonic._value2member_map_ else None
-        preview = await _subscriptions(visit).preview(visit.account_id, row["id"], chosen)
+        preview = await _subscriptions(page_request).preview(page_request.account_id, row["id"], chosen)
     values = {
         "row": row,
         "list_path": PATH,
@@ -302,117 +303,122 @@ async def _form(
         "controls": CONTROLS,
         "conditions": CONDITIONS,
         "shown": shown,
-        "choices": await _choices(visit),
+        "choices": await _choices(page_request),
         "row_version": "" if row is None else version(_ALL, row),
         "problem": problem,
         "preview": preview,
         "events": _EVENTS,
-        "may_change": visit.may(CHANGE_ADMINISTRATION),
+        "may_change": page_request.may(CHANGE_ADMINISTRATION),
         "saved": "",
         "secret": None,
         "Kind": Kind,
     }
-    return visit.page("setup/notification.html", status=status, **{**values, **more})
+    return page_request.page("setup/notification.html", status=status, **{**values, **more})
 
 
-async def _show_new(visit: Visit) -> web.StreamResponse:
-    _require_change(visit)
-    return await _form(visit, None, {one.name: one.usual for one in _ALL})
+async def _show_new(page_request: PageRequest) -> web.StreamResponse:
+    _require_change(page_request)
+    return await _form(page_request, None, {one.name: one.usual for one in _ALL})
 
 
-async def _create(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form_lists(limit=_BODY_MAX)
-    _require_change(visit)
+async def _create(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form_lists(limit=_BODY_MAX)
+    _require_change(page_request)
     typed = {one.name: one.sent(fields) for one in _ALL}
     try:
         values = _values(typed)
-        async with logged(visit, "console.create.notification", _shown(values)):
+        async with logged(page_request, "console.create.notification", _shown(values)):
             is_active = values.pop("is_active")
-            made = await _subscriptions(visit).create(
-                visit.account_id,
+            made = await _subscriptions(page_request).create(
+                page_request.account_id,
                 Draft(**values),
                 is_active=is_active,
-                quota=visit.services.settings.limits.account_notifications,
+                quota=page_request.services.settings.limits.account_notifications,
             )
     except Refused as error:
-        return await _form(visit, None, typed, _problem(error, typed), 422)
-    raise visit.back(f"{PATH}/{made}?done=created")
+        return await _form(page_request, None, typed, _problem(error, typed), 422)
+    raise page_request.back(f"{PATH}/{made}?done=created")
 
 
-async def _show_one(visit: Visit) -> web.StreamResponse:
-    row = await _read(visit)
+async def _show_one(page_request: PageRequest) -> web.StreamResponse:
+    row = await _read(page_request)
     return await _form(
-        visit, row, {one.name: one.texts(row) for one in _ALL}, saved=visit.request.query.get("done", "")
+        page_request,
+        row,
+        {one.name: one.texts(row) for one in _ALL},
+        saved=page_request.request.query.get("done", ""),
     )
 
 
-async def _update(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form_lists(limit=_BODY_MAX)
-    _require_change(visit)
-    row = await _read(visit)
+async def _update(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form_lists(limit=_BODY_MAX)
+    _require_change(page_request)
+    row = await _read(page_request)
     typed = {one.name: one.sent(fields) for one in _ALL}
     if fields.get(VERSION, [""])[-1] != version(_ALL, row):
         text = _("Somebody has changed this meanwhile. Compare, and save again to keep what you typed.")
-        return await _form(visit, row, typed, Problem("", text), 409)
+        return await _form(page_request, row, typed, Problem("", text), 409)
     try:
         values = _values(typed)
-        async with logged(visit, "console.update.notification", {"id": row["id"], **_shown(values)}):
-            await _subscriptions(visit).change(visit.account_id, row["id"], values)
+        async with logged(page_request, "console.update.notification", {"id": row["id"], **_shown(values)}):
+            await _subscriptions(page_request).change(page_request.account_id, row["id"], values)
     except Refused as error:
-        return await _form(visit, row, typed, _problem(error, typed), 422)
-    raise visit.back(f"{PATH}/{row['id']}?done=saved")
+        return await _form(page_request, row, typed, _problem(error, typed), 422)
+    raise page_request.back(f"{PATH}/{row['id']}?done=saved")
 
 
-async def _confirm(visit: Visit) -> web.StreamResponse:
-    _require_change(visit)
-    return visit.page("setup/notification_delete.html", row=await _read(visit), list_path=PATH)
+async def _confirm(page_request: PageRequest) -> web.StreamResponse:
+    _require_change(page_request)
+    return page_request.page("setup/notification_delete.html", row=await _read(page_request), list_path=PATH)
 
 
-async def _delete(visit: Visit) -> web.StreamResponse:
-    await visit.form()
-    _require_change(visit)
-    row = await _read(visit)
-    async with logged(visit, "console.delete.notification", {"id": row["id"], "key": row["key"]}):
-        await _subscriptions(visit).remove(visit.account_id, row["id"])
-    raise visit.back(f"{PATH}?done=deleted")
+async def _delete(page_request: PageRequest) -> web.StreamResponse:
+    await page_request.form()
+    _require_change(page_request)
+    row = await _read(page_request)
+    async with logged(page_request, "console.delete.notification", {"id": row["id"], "key": row["key"]}):
+        await _subscriptions(page_request).remove(page_request.account_id, row["id"])
+    raise page_request.back(f"{PATH}?done=deleted")
 
 
-async def _sign(visit: Visit) -> web.StreamResponse:
+async def _sign(page_request: PageRequest) -> web.StreamResponse:
     """Give the subscription a new secret, shown once; the former one signs, too, for a day."""
-    await visit.form()
-    _require_change(visit)
-    row = await _read(visit)
+    await page_request.form()
+    _require_change(page_request)
+    row = await _read(page_request)
     secret = STANDARD_PREFIX + b64encode(token_bytes(32)).decode()
-    async with logged(visit, "console.update.notification_secret", {"id": row["id"]}):
-        await _subscriptions(visit).rotate(visit.account_id, row["id"], secret, _FORMER_SECONDS)
-    row = await _read(visit)
-    return await _form(visit, row, {one.name: one.texts(row) for one in _ALL}, secret=secret)
+    async with logged(page_request, "console.update.notification_secret", {"id": row["id"]}):
+        await _subscriptions(page_request).rotate(page_request.account_id, row["id"], secret, _FORMER_SECONDS)
+    row = await _read(page_request)
+    return await _form(page_request, row, {one.name: one.texts(row) for one in _ALL}, secret=secret)
 
 
-async def _do_not_sign(visit: Visit) -> web.StreamResponse:
-    await visit.form()
-    _require_change(visit)
-    row = await _read(visit)
-    async with logged(visit, "console.delete.notification_secret", {"id": row["id"]}):
-        await _subscriptions(visit).change(visit.account_id, row["id"], {"secret": None})
-    raise visit.back(f"{PATH}/{row['id']}?done=saved")
+async def _do_not_sign(page_request: PageRequest) -> web.StreamResponse:
+    await page_request.form()
+    _require_change(page_request)
+    row = await _read(page_request)
+    async with logged(page_request, "console.delete.notification_secret", {"id": row["id"]}):
+        await _subscriptions(page_request).change(page_request.account_id, row["id"], {"secret": None})
+    raise page_request.back(f"{PATH}/{row['id']}?done=saved")
 
 
-async def _test(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    _require_change(visit)
-    row = await _read(visit)
+async def _test(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    _require_change(page_request)
+    row = await _read(page_request)
     event = fields.get("event", "") or None
-    async with logged(visit, "console.create.notification_test", {"id": row["id"], "event": event}):
-        await _subscriptions(visit).send_sample(visit.account_id, row["id"], event)
-    raise visit.back(f"{DELIVERIES}?{urlencode({'notification': row['id'], 'done': 'sent'})}")
+    async with logged(page_request, "console.create.notification_test", {"id": row["id"], "event": event}):
+        await _subscriptions(page_request).send_sample(page_request.account_id, row["id"], event)
+    raise page_request.back(f"{DELIVERIES}?{urlencode({'notification': row['id'], 'done': 'sent'})}")
 
 
-async def _show_log(visit: Visit) -> web.StreamResponse:
-    return await _log_page(visit, visit.request.query)
+async def _show_log(page_request: PageRequest) -> web.StreamResponse:
+    return await _log_page(page_request, page_request.request.query)
 
 
-async def _log_page(visit: Visit, chosen: Mapping[str, str], problem: Problem | None = None) -> web.Response:
+async def _log_page(
+    page_request: PageRequest, chosen: Mapping[str, str], problem: Problem | None = None
+) -> web.Response:
     notification, before, status = (
         _number(chosen, "notification"),
         _number(chosen, "before"),
@@ -420,21 +426,25 @@ async def _log_page(visit: Visit, chosen: Mapping[str, str], problem: Problem | 
     )
     if status not in STATUSES:
         status = None
-    rows = await _subscriptions(visit).log(
-        visit.account_id, subscription_id=notification, status=status, before=before, limit=PAGE_SIZE + 1
+    rows = await _subscriptions(page_request).log(
+        page_request.account_id,
+        subscription_id=notification,
+        status=status,
+        before=before,
+        limit=PAGE_SIZE + 1,
     )
 
     def path(**changes: Any) -> str:
         query = {"notification": notification, "status": status, **changes}
         return f"{DELIVERIES}?{urlencode({name: value for name, value in query.items() if value})}"
 
-    return visit.page(
+    return page_request.page(
         "setup/deliveries.html",
         status=200 if problem is None else 422,
         rows=rows[:PAGE_SIZE],
         older=path(before=rows[PAGE_SIZE - 1]["delivery_id"]) if len(rows) > PAGE_SIZE else "",
         newest=path() if before else "",
-        notifications=await _subscriptions(visit).all(visit.account_id),
+        notifications=await _subscriptions(page_request).all(page_request.account_id),
         chosen={"notification": notification, "status": status},
         statuses=STATUSES,
         events=_EVENTS,
@@ -443,62 +453,63 @@ async def _log_page(visit: Visit, chosen: Mapping[str, str], problem: Problem | 
         log_path=DELIVERIES,
         list_path=PATH,
         page_path=path,
-        may_change=visit.may(CHANGE_ADMINISTRATION),
-        done=visit.request.query.get("done", ""),
-        queued=_number(visit.request.query, "queued") or 0,
+        may_change=page_request.may(CHANGE_ADMINISTRATION),
+        done=page_request.request.query.get("done", ""),
+        queued=_number(page_request.request.query, "queued") or 0,
     )
 
 
-async def _replay(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    _require_change(visit)
-    async with logged(visit, "console.create.notification_replay", {"delivery_id": _id(visit)}):
-        await replay(visit.db, visit.account_id, _id(visit))
+async def _replay(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    _require_change(page_request)
+    async with logged(page_request, "console.create.notification_replay", {"delivery_id": _id(page_request)}):
+        await replay(page_request.db, page_request.account_id, _id(page_request))
     query = {"notification": _number(fields, "notification"), "done": "replayed", "queued": 1}
-    raise visit.back(f"{DELIVERIES}?{urlencode({name: one for name, one in query.items() if one})}")
+    raise page_request.back(f"{DELIVERIES}?{urlencode({name: one for name, one in query.items() if one})}")
 
 
-async def _replay_many(visit: Visit) -> web.StreamResponse:
-    fields = await visit.form()
-    _require_change(visit)
+async def _replay_many(page_request: PageRequest) -> web.StreamResponse:
+    fields = await page_request.form()
+    _require_change(page_request)
     notification = _number(fields, "notification")
     if notification is None:
-        return await _log_page(visit, fields, Problem("notification", EMPTY))
+        return await _log_page(page_request, fields, Problem("notification", EMPTY))
     event, status = fields.get("event") or None, fields.get("status") or None
     try:
-        since, until = (_moment(visit, fields.get(name, ""), name) for name in ("since", "until"))
+        since, until = (_moment(page_request, fields.get(name, ""), name) for name in ("since", "until"))
     except InvalidInput as error:
-        return await _log_page(visit, fields, Problem(error.field or "", _("This is no time: choose again.")))
+        return await _log_page(
+            page_request, fields, Problem(error.field or "", _("This is no time: choose again."))
+        )
     shown = {"notification_id": notification, "event": event, "status": status}
-    async with logged(visit, "console.create.notification_replays", shown):
+    async with logged(page_request, "console.create.notification_replays", shown):
         count = await replay_many(
-            visit.db, visit.account_id, subscription_id=notification, mnemonic=event, status=status,
+            page_request.db, page_request.account_id, subscription_id=notification, mnemonic=event, status=status,
             since=since, until=until,
         )  # fmt: skip
     query = {"notification": notification, "done": "replayed", "queued": count}
-    raise visit.back(f"{DELIVERIES}?{urlencode(query)}")
+    raise page_request.back(f"{DELIVERIES}?{urlencode(query)}")
 
 
-def _moment(visit: Visit, text: str, name: str) -> datetime | None:
-    """Of a control of a day and time, in the visitor's zone.
+def _moment(page_request: PageRequest, text: str, name: str) -> datetime | None:
+    """Of a control of a day and time, in the user's zone.
 
     :raises InvalidInput: it is none.
     """
     if not text:
         return None
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=visit.zone)
+        return datetime.fromisoformat(text).replace(tzinfo=page_request.zone)
     except ValueError as error:
         raise InvalidInput("not a time", field=name, value=text) from error
 
 
 def _number(fields: Mapping[str, str], name: str) -> int | None:
-    text = fields.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    return id_in_text(fields.get(name, ""))
 
 
-def _id(visit: Visit) -> int:
-    return int(visit.request.match_info["id"])
+def _id(page_request: PageRequest) -> int:
+    return int(page_request.request.match_info["id"])
 
 
 def _is_visible(caller: CallerLike) -> bool:
@@ -523,8 +534,8 @@ PAGES = (
     Page(f"{DELIVERIES}/replay", _replay_many, READ_ADMINISTRATION, "POST", Workload.UPLOAD),
     Page(f"{DELIVERIES}/{{id:[0-9]{{1,18}}}}/replay", _replay, READ_ADMINISTRATION, "POST", Workload.CHANGE),
 )
-TILES = (
-    Tile(
+MENU_ENTRIES = (
+    MenuEntry(
         PATH,
         _("Notifications"),
         _("What other systems get of calls, with the log of deliveries."),
@@ -532,6 +543,6 @@ TILES = (
     ),
 )
 MENU = (
-    *(Entry(one.path, one.title, one.is_visible) for one in TILES),
+    *(Entry(one.path, one.title, one.is_visible) for one in MENU_ENTRIES),
     Entry(DELIVERIES, _("Deliveries"), _is_visible),
 )

@@ -8,12 +8,12 @@ from typing import Any
 
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.choices import rows_of
 from trunkline.console.setup.controls import Choice, Control, Kind, Row
 from trunkline.console.setup.entity import Column, Part, SetupEntity, plain
 from trunkline.console.setup.file_writer import FileWriter, Item, present
-from trunkline.console.setup.writer import Made, call, may_call
-from trunkline.console.visit import Visit
+from trunkline.console.setup.writer import CreatedEntity, call, may_call
 from trunkline.directory.numbers.listing import NUMBERS_FOR_PEOPLE
 from trunkline.directory.numbers.ownership import is_only_account
 from trunkline.directory.trunks.listing import TRUNKS
@@ -44,13 +44,13 @@ class NumberWriter(FileWriter):
     def may(self, caller: CallerLike, action: str) -> bool:
         return may_call(caller, _DISABLE) if action == "delete" else FileWriter.may(self, caller, action)
 
-    async def create(self, visit: Visit, values: Mapping[str, Any]) -> Made:
+    async def create(self, page_request: PageRequest, values: Mapping[str, Any]) -> CreatedEntity:
         """A number is verified, so that lines may show it, only where there is no other account that it may belong to."""
-        verified = await is_only_account(visit.db)
-        return await FileWriter.create(self, visit, {**values, "verified": verified})
+        verified = await is_only_account(page_request.db)
+        return await FileWriter.create(self, page_request, {**values, "verified": verified})
 
-    async def delete(self, visit: Visit, entity_id: int) -> None:
-        await call(visit, _DISABLE, {"number_capacity_ids": [entity_id]})
+    async def delete(self, page_request: PageRequest, entity_id: int) -> None:
+        await call(page_request, _DISABLE, {"number_capacity_ids": [entity_id]})
 
 
 def _verified(row: Row) -> list[Part]:
@@ -66,9 +66,9 @@ def _answers(row: Row) -> list[Part]:
     return found or [Part(_("Nothing answers"), is_text=True, mood="bad")]
 
 
-async def scenarios(visit: Visit) -> list[Choice]:
+async def scenarios(page_request: PageRequest) -> list[Choice]:
     """The scenarios by their keys."""
-    form = await present(visit)
+    form = await present(page_request)
     return [Choice(key, item.name or key) for key, item in form.section("scenarios").items()]
 
 

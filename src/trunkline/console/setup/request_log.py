@@ -15,9 +15,9 @@ from trunkline.accounts.permissions import READ_ADMINISTRATION
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
+from trunkline.console.page_request import PageRequest, page_number
 from trunkline.console.setup.entity import PATH as SETUP
-from trunkline.console.setup.tile import Tile
-from trunkline.console.visit import Visit, page_number
+from trunkline.console.setup.menu_entry import MenuEntry
 from trunkline.reports.flat import logs
 
 _ = translatable
@@ -82,18 +82,20 @@ def _day(text: str) -> date | None:
     return day if day.year >= 2000 else None
 
 
-async def _show(visit: Visit) -> web.StreamResponse:
-    query = visit.request.query
+async def _show(page_request: PageRequest) -> web.StreamResponse:
+    query = page_request.request.query
     words, status = query.get("words", "").strip().replace("\0", "")[:_WORDS_MAX], query.get("status", "")
-    first, last = days(query.get("from", ""), query.get("to", ""), visit.today)
-    number = page_number(visit.request)
-    found = await logs.api_requests(visit.reader, request_params(words, status, first, last, number), {})
+    first, last = days(query.get("from", ""), query.get("to", ""), page_request.today)
+    number = page_number(page_request.request)
+    found = await logs.api_requests(
+        page_request.reader, request_params(words, status, first, last, number), {}
+    )
 
     def path(page: int) -> str:
         values = {"words": words, "status": status, "from": first, "to": last, "page": page}
         return f"{PATH}?{urlencode({name: value for name, value in values.items() if value})}"
 
-    return visit.page(
+    return page_request.page(
         "setup/api_requests.html",
         rows=orjson.loads(found.rows),
         total=found.total_items,
@@ -114,7 +116,7 @@ def _is_visible(caller: CallerLike) -> bool:
 
 
 PAGES = (Page(PATH, _show, READ_ADMINISTRATION),)
-TILES = (
-    Tile(PATH, _("Log of requests"), _("Requests to the APIs and changes in the console."), _is_visible),
+MENU_ENTRIES = (
+    MenuEntry(PATH, _("Log of requests"), _("Requests to the APIs and changes in the console."), _is_visible),
 )
-MENU = tuple(Entry(one.path, one.title, one.is_visible) for one in TILES)
+MENU = tuple(Entry(one.path, one.title, one.is_visible) for one in MENU_ENTRIES)

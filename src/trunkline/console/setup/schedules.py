@@ -9,12 +9,12 @@ from typing import Any
 from trunkline.accounts.permissions import CHANGE_CONFIGURATION, READ_CONFIGURATION
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.controls import Control, Kind, Row
 from trunkline.console.setup.entity import Column, Part, SetupEntity
 from trunkline.console.setup.file_writer import FileWriter
 from trunkline.console.setup.hours import exceptions_of, hours_of, merged, shown
 from trunkline.console.setup.writer import call, may_call
-from trunkline.console.visit import Visit
 from trunkline.directory.forms.fields import DAYS
 from trunkline.directory.schedules.changes import SCHEDULES_FOR_PEOPLE
 
@@ -33,8 +33,8 @@ class ScheduleWriter(FileWriter):
     def may(self, caller: CallerLike, action: str) -> bool:
         return may_call(caller, _DELETE) if action == "delete" else caller.may(*CHANGE_CONFIGURATION)
 
-    async def delete(self, visit: Visit, entity_id: int) -> None:
-        await call(visit, _DELETE, {"id": entity_id})
+    async def delete(self, page_request: PageRequest, entity_id: int) -> None:
+        await call(page_request, _DELETE, {"id": entity_id})
 
 
 def _day(day: str) -> Callable[[Row], str]:
@@ -51,7 +51,7 @@ def _dates(row: Row) -> list[Part]:
     return [Part(one) for one in exceptions_of(row)[-3:]]
 
 
-async def _more(visit: Visit, row: Row) -> Mapping[str, Any]:
+async def _more(page_request: PageRequest, row: Row) -> Mapping[str, Any]:
     return {"has_rules": row["has_rules"]}
 
 

@@ -11,13 +11,13 @@ from trunkline.apis.jsonrpc.errors import RpcError
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
 from trunkline.console.page import Page
+from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.choices import rows_of
 from trunkline.console.setup.controls import Choice, Control, Kind, Row
 from trunkline.console.setup.entity import PATH, Column, Part, SetupEntity, plain
 from trunkline.console.setup.file_writer import FileWriter, Item
 from trunkline.console.setup.problems import EMPTY, Problem, problem_of
 from trunkline.console.setup.writer import call, may_call
-from trunkline.console.visit import Visit
 from trunkline.core.errors import PermissionDenied, Refused, Unavailable
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.numbers.ownership import is_only_account
@@ -36,9 +36,9 @@ STATES = {
 }
 
 
-async def _check(visit: Visit, item: Item) -> None:
+async def _check(page_request: PageRequest, item: Item) -> None:
     mode, addresses = item.get("mode", "address"), item.get("addresses") or []
-    check_own_trunk(mode, addresses, is_only_account=await is_only_account(visit.db))
+    check_own_trunk(mode, addresses, is_only_account=await is_only_account(page_request.db))
 
 
 def _numbers(row: Row) -> list[Part]:
@@ -49,12 +49,12 @@ def _active(row: Row) -> list[Part]:
     return [] if row["active"] else [Part(_("Switched off"), is_text=True, mood="bad")]
 
 
-async def _state(visit: Visit, row: Row) -> Mapping[str, Any] | None:
+async def _state(page_request: PageRequest, row: Row) -> Mapping[str, Any] | None:
     """Of the registration; None: the trunk does not register, or it is not known now."""
     if row["mode"] != "register" or not row["active"]:
         return None
     try:
-        status = await visit.services.switch.status()
+        status = await page_request.services.switch.status()
     except Unavailable:
         return {
             "title": _("The telephone switch does not answer now."),
@@ -69,28 +69,30 @@ async def _state(visit: Visit, row: Row) -> Mapping[str, Any] | None:
     return {"title": _("Asterisk does not have this trunk yet."), "mood": "bad", "code": None, "reason": ""}
 
 
-async def _more(visit: Visit, row: Row) -> Mapping[str, Any]:
-    may_test = may_call(visit.caller, _TEST) and visit.may(("employees", "select"))
-    people = await rows_of(EMPLOYEES, ("employees", "select"), "id", "full_name")(visit) if may_test else []
+async def _more(page_request: PageRequest, row: Row) -> Mapping[str, Any]:
+    may_test = may_call(page_request.caller, _TEST) and page_request.may(("employees", "select"))
+    people = (
+        await rows_of(EMPLOYEES, ("employees", "select"), "id", "full_name")(page_request) if may_test else []
+    )
     return {
-        "state": await _state(visit, row),
+        "state": await _state(page_request, row),
         "numbers": (row["numbers"] or "").split("\n") if row["numbers"] else [],
         "people": people,
         "test_problem": None,
-        "test_typed": {"employee": str(visit.caller.employee_id or "")},
+        "test_typed": {"employee": str(page_request.caller.employee_id or "")},
     }
 
 
-async def _test(visit: Visit) -> web.StreamResponse:
+async def _test(page_request: PageRequest) -> web.StreamResponse:
     """Calls an employee and then a number through the trunk; the page of the call says what happened."""
-    fields = await visit.form()
-    row = await TRUNKS.read(visit, int(visit.request.match_info["id"]))
+    fields = await page_request.form()
+    row = await TRUNKS.read(page_request, int(page_request.request.match_info["id"]))
     contact, number = fields.get("contact", "").strip(), fields.get("number", "")
     if number not in (row["numbers"] or "").split("\n"):
         raise PermissionDenied(_("This number is not on this trunk."))
     if not contact:
         problem = Problem("contact", EMPTY)
-        return await TRUNKS.show(visit, row, status=422, test_problem=problem, test_typed=fields)
+        return await TRUNKS.show(page_request, row, status=422, test_problem=problem, test_typed=fields)
     asked = {
         "first_call": "employee",
         "virtual_phone_number": number,
@@ -98,13 +100,13 @@ async def _test(visit: Visit) -> web.StreamResponse:
         "employee": {"id": fields.get("employee", "")},
     }
     try:
-        started = await call(visit, _TEST, asked)
+        started = await call(page_request, _TEST, asked)
     except PermissionDenied:
         raise
     except (RpcError, Refused, Unavailable) as error:
         problem = problem_of(error, ("contact", "employee"))
-        return await TRUNKS.show(visit, row, status=422, test_problem=problem, test_typed=fields)
-    raise visit.back(f"/console/calls/{started['call_session_id']}")
+        return await TRUNKS.show(page_request, row, status=422, test_problem=problem, test_typed=fields)
+    raise page_request.back(f"/console/calls/{started['call_session_id']}")
 
 
 TRUNKS = SetupEntity(

@@ -16,7 +16,7 @@ from trunkline.apis.jsonrpc.errors import RpcError
 from trunkline.apis.jsonrpc.params import ParamChecker, masked
 from trunkline.apis.service.request_context import CallerLike, RequestContext
 from trunkline.apis.service.request_log import REQUEST_LOG, Entry
-from trunkline.console.visit import Visit
+from trunkline.console.page_request import PageRequest
 from trunkline.core.errors import PermissionDenied, TrunklineError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedEntity:
     """One that was made.
 
     :ivar once: values that its page shows now and never again.
@@ -46,19 +46,19 @@ class Writer(Protocol):
         """What is known of the parameters, by their names."""
         ...
 
-    async def create(self, visit: Visit, values: Mapping[str, Any]) -> Made:
+    async def create(self, page_request: PageRequest, values: Mapping[str, Any]) -> CreatedEntity:
         """Make one of the values of all controls."""
         ...
 
     async def update(
-        self, visit: Visit, entity_id: int, changed: Mapping[str, Any], values: Mapping[str, Any]
+        self, page_request: PageRequest, entity_id: int, changed: Mapping[str, Any], values: Mapping[str, Any]
     ) -> None:
         """:param changed: what differs from the present state.
         :param values: of all controls that can be changed.
         """
         ...
 
-    async def delete(self, visit: Visit, entity_id: int) -> None: ...
+    async def delete(self, page_request: PageRequest, entity_id: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +84,22 @@ class MethodWriter:
         name = self._name(action)
         return {one.name: one for one in method(name).params} if name else {}
 
-    async def create(self, visit: Visit, values: Mapping[str, Any]) -> Made:
+    async def create(self, page_request: PageRequest, values: Mapping[str, Any]) -> CreatedEntity:
         sent = {name: value for name, value in values.items() if value not in (None, [])}
-        made = await call(visit, self.create_name, self.sent(sent, values))
-        return Made(int(made["id"]), {name: made[name] for name in self.once})
+        made = await call(page_request, self.create_name, self.sent(sent, values))
+        return CreatedEntity(int(made["id"]), {name: made[name] for name in self.once})
 
     async def update(
-        self, visit: Visit, entity_id: int, changed: Mapping[str, Any], values: Mapping[str, Any]
+        self, page_request: PageRequest, entity_id: int, changed: Mapping[str, Any], values: Mapping[str, Any]
     ) -> None:
         params = self.params("update")
         sent = {
             name: emptied(params.get(name)) if value is None else value for name, value in changed.items()
         }
-        await call(visit, self.update_name, {"id": entity_id, **self.sent(sent, values)})
+        await call(page_request, self.update_name, {"id": entity_id, **self.sent(sent, values)})
 
-    async def delete(self, visit: Visit, entity_id: int) -> None:
-        await call(visit, self.delete_name, {"id": entity_id})
+    async def delete(self, page_request: PageRequest, entity_id: int) -> None:
+        await call(page_request, self.delete_name, {"id": entity_id})
 
     def _name(self, action: str) -> str:
         return {"create": self.create_name, "update": self.update_name, "delete": self.delete_name}[action]
@@ -128,8 +128,8 @@ def may_call(caller: CallerLike, name: str) -> bool:
     return True
 
 
-async def call(visit: Visit, name: str, values: Mapping[str, Any]) -> Any:
-    """Carry out a method of the Data API or the Call API for the visitor; its result. The permission to use the API is not
+async def call(page_request: PageRequest, name: str, values: Mapping[str, Any]) -> Any:
+    """Carry out a method of the Data API or the Call API for the user; its result. The permission to use the API is not
     needed.
 
     :raises PermissionDenied: without its components or permissions.
@@ -138,33 +138,33 @@ async def call(visit: Visit, name: str, values: Mapping[str, Any]) -> Any:
     """
     declared = method(name)
     try:
-        check_rights(declared, visit.caller)
+        check_rights(declared, page_request.caller)
     except RpcError as error:
         raise PermissionDenied(error.extended_helper or error.message) from error
-    async with logged(visit, name, masked(declared, values)) as api_request_id:
-        params = ParamChecker(declared).check({"access_token": visit.token, **values})
+    async with logged(page_request, name, masked(declared, values)) as api_request_id:
+        params = ParamChecker(declared).check({"access_token": page_request.token, **values})
         params.pop("access_token", None)
         request = RequestContext(
             api=declared.api,
             method=declared.name,
             request_id=api_request_id,
             api_request_id=api_request_id,
-            caller=visit.caller,
-            client_ip=visit.client_ip,
-            token=visit.token,
-            services=visit.services,
+            caller=page_request.caller,
+            client_ip=page_request.client_ip,
+            token=page_request.token,
+            services=page_request.services,
         )
         return (await declared.handler(request, params)).data
 
 
 @asynccontextmanager
-async def logged(visit: Visit, name: str, shown: Mapping[str, Any]) -> AsyncIterator[int]:
+async def logged(page_request: PageRequest, name: str, shown: Mapping[str, Any]) -> AsyncIterator[int]:
     """Writes a row of the request log for a change that the block makes; gives its number.
 
     :param name: of the method, or of what is done.
     :param shown: parameters, without secrets.
     """
-    log = visit.request.app[REQUEST_LOG]
+    log = page_request.request.app[REQUEST_LOG]
     number, started, mnemonic = await log.next_id(), time.monotonic(), "internal_error"
     try:
         yield number
@@ -175,13 +175,13 @@ async def logged(visit: Visit, name: str, shown: Mapping[str, Any]) -> AsyncIter
     finally:
         log.write(
             Entry(
-                account_id=visit.account_id,
+                account_id=page_request.account_id,
                 api_request_id=number,
                 api=Api.CONSOLE,
                 method=name,
-                user_id=visit.caller.user_id,
-                user_login=visit.caller.login,
-                ip=visit.client_ip,
+                user_id=page_request.caller.user_id,
+                user_login=page_request.caller.login,
+                ip=page_request.client_ip,
                 points=0,
                 error_mnemonic=mnemonic or None,
                 request=shown,

@@ -50,7 +50,7 @@ _OBJECTS = ("widget_link", "show_visitor_id")
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class NewSite:
     site_id: int
     site_key: str
     """What pages of the site are marked with; 32 characters."""
@@ -58,7 +58,7 @@ class Made:
 
 async def create_site(
     db: Database, account_id: int, values: Mapping[str, Any], *, site_key: str | None = None
-) -> Made:
+) -> NewSite:
     """Add a site with its first block, and a scenario that forwards its calls to its default number.
 
     :param values: ``domain_name``, ``industry_id``, and of ``default_phone_number`` and :data:`DEFAULTS` what is
@@ -85,7 +85,7 @@ async def create_site(
         )
         made = await cursor.fetchone()
     assert made is not None
-    return Made(site_id, made["site_key"])
+    return NewSite(site_id, made["site_key"])
 
 
 async def update_site(db: Database, account_id: int, site_id: int, values: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from trunkline.apis.service.request_context import CallerLike
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class MenuEntry:
     """:ivar about: one sentence.
     :ivar is_visible: whether the caller may see the page.
     """

@@ -13,7 +13,7 @@ from trunkline.console.languages import LANGUAGES, Language
 from trunkline.console.static_files import StaticFiles
 
 
-class Frame:
+class PageRenderer:
     """Makes pages of templates.
 
     :param connect: origins that scripts may connect to in addition to our own (``wss://...`` of the browser phone).
@@ -29,7 +29,7 @@ class Frame:
             "Permissions-Policy": "microphone=(self), camera=(), geolocation=(), payment=()",
             "Referrer-Policy": "same-origin",
             "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
+            "X-PageRenderer-Options": "DENY",
         }
 
     @property

@@ -17,8 +17,8 @@ from trunkline.apis.service.request_context import CallerLike, Services
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.formats import Formats
 from trunkline.console.forms import BODY_MAX, form_token, read_form, read_form_lists
-from trunkline.console.frame import Frame
 from trunkline.console.languages import Language, translatable
+from trunkline.console.page_renderer import PageRenderer
 from trunkline.core.errors import PermissionDenied
 from trunkline.db.pool import Database
 from trunkline.reports.reader import Reader
@@ -32,11 +32,11 @@ LANGUAGE_COOKIE = "trunkline_language"
 
 
 @dataclass(frozen=True)
-class Visit:
+class PageRequest:
     """A request of somebody who is signed in.
 
     :ivar services: on the connections of reports, restricted to the account.
-    :ivar navigation, setup_menu: paths and titles of the pages that the visitor may see.
+    :ivar navigation, setup_menu: paths and titles of the pages that the user may see.
     """
 
     request: web.Request
@@ -44,7 +44,7 @@ class Visit:
     token: str
     language: Language
     services: Services
-    frame: Frame
+    renderer: PageRenderer
     client_ip: str
     navigation: tuple[tuple[str, str], ...] = ()
     setup_menu: tuple[tuple[str, str], ...] = ()
@@ -83,8 +83,8 @@ class Visit:
     def may(self, permission: Permission) -> bool:
         return self.caller.may(*permission)
 
-    def reading(self) -> Visit:
-        """This visit on the connections of reports, for a page of another workload that reads them, too."""
+    def reading(self) -> PageRequest:
+        """This request on the connections of reports, for a page of another workload that reads them, too."""
         services = self.services.serving(Workload.REPORT).for_account(self.account_id)
         return replace(self, services=services)
 
@@ -108,7 +108,7 @@ class Visit:
         """To be raised after a form: the page to be shown then."""
         self.done()
         response = web.HTTPSeeOther(path)
-        response.headers.update(self.frame.headers)
+        response.headers.update(self.renderer.headers)
         return response
 
     async def form(self, *, limit: int = BODY_MAX) -> Mapping[str, str]:
@@ -127,12 +127,12 @@ class Visit:
         return await read_form_lists(self.request, self.token, seconds, limit=limit)
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
-        """A page for the visitor."""
-        return self.frame.page(template, self.language, {**self._values, **values}, status=status)
+        """A page for the user."""
+        return self.renderer.page(template, self.language, {**self._values, **values}, status=status)
 
     def part(self, template: str, **values: Any) -> str:
         """A part of a page, as text."""
-        return self.frame.text(template, self.language, {**self._values, **values})
+        return self.renderer.text(template, self.language, {**self._values, **values})
 
     @property
     def _values(self) -> dict[str, Any]:
