@@ -42,7 +42,14 @@ from trunkline.directory.scenarios.choices import Choices, read_choices
 from trunkline.directory.scenarios.form import ScenarioForm, as_operations, form_of_kind
 from trunkline.directory.scenarios.listing import SCENARIOS
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
-from trunkline.routing.dry_run import SENTENCES, Assumptions, QueueEnd, Step, dry_run_of_number, dry_run_of_scenario
+from trunkline.routing.dry_run import (
+    SENTENCES,
+    Assumptions,
+    QueueEnd,
+    Step,
+    dry_run_of_number,
+    dry_run_of_scenario,
+)
 from trunkline.speech import EspeakSpeech
 
 _ = translatable
