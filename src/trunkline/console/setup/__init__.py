@@ -8,7 +8,7 @@ owns the entity, and has no rules of its own. Each change is a row of the reques
 ``writer``     what makes, changes and removes an entity
 ``file_writer``  the same by items of directory files
 ``entity``     list, form and confirmation of an entity, from its declaration
-``tile``       a page that is no entity
+``menu_entry`` a page that is no entity
 ``menu``       the first page of the set-up, and the entities in its menu
 ``choices``    what selects offer
 ``first_steps``  from an empty account to the first call
