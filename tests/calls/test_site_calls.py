@@ -1,4 +1,4 @@
-"""Calls of browsers and calls back on a running switch: what a ticket permits, and who is called first."""
+"""Calls of browsers and callbacks on a running switch: what a ticket permits, and who is called first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.attack.test_added_legs import NOW, Rig, rig
 from tests.calls import company as c
 from tests.calls.company import company
-from trunkline.calls.switch.site_commands import ANNOUNCE_CALL, CALL_BACK, SITE_STATE
+from trunkline.calls.switch.site_commands import ANNOUNCE_CALL, SITE_STATE, START_CALLBACK
 from trunkline.core.engine_values import EndpointName
 from trunkline.core.errors import LimitExceeded, NotFound
 from trunkline.directory.model import Account, Site
@@ -80,7 +80,7 @@ async def test_live_calls_and_unused_tickets_count_for_the_limit_of_the_website(
 async def test_a_call_back_calls_our_side_alone_at_first(tmp_path: Path, group: int | None) -> None:
     it = rig(tmp_path, shops(), 40)
     params = {"site_id": SITE.site_id, "contact": c.CUSTOMER, "group_id": group, "visit": {"utm_source": "x"}}
-    answer = await it.switch.command(c.ACCOUNT, CALL_BACK, params)
+    answer = await it.switch.command(c.ACCOUNT, START_CALLBACK, params)
     assert isinstance(answer, dict)
     await it.drain()
     [session] = it.switch.sessions.values()

@@ -48,7 +48,7 @@ _FREQUENCY = """async () => {
 }"""
 """The loudest frequency that the page plays, 0: silence."""
 
-_CALL_BACK = """([phone]) => new Promise((resolve) => CallGearWidget.sitePhoneCall({ phone }, resolve))"""
+_CALLBACK = """([phone]) => new Promise((resolve) => CallGearWidget.sitePhoneCall({ phone }, resolve))"""
 
 _DIRECTORY = """
 sites:
@@ -204,7 +204,7 @@ async def test_the_employee_is_called_before_the_visitor(setup: Setup, shop: Sho
     page = await shop.page(query="?utm_source=banner")
     messages = Messages(page)
     await _ready(page)
-    answer = await page.evaluate(_CALL_BACK, [f"+{customer.name}"])
+    answer = await page.evaluate(_CALLBACK, [f"+{customer.name}"])
     assert answer == {"success": True, "result": {"status": 0, "code": "ok"}}, messages.all
     at_anna = await setup.anna.next_call()
     assert customer.calls == []
@@ -224,7 +224,7 @@ async def test_the_employee_is_called_before_the_visitor(setup: Setup, shop: Sho
 async def test_pages_of_other_origins_are_refused(setup: Setup, shop: Shop) -> None:
     page = await shop.page(shop.foreign)
     await page.wait_for_function("window.CallGear")
-    answer = await page.evaluate(_CALL_BACK, ["+971500000123"])
+    answer = await page.evaluate(_CALLBACK, ["+971500000123"])
     assert answer["success"] is False
     assert answer["result"]["status"] == 3
     assert await page.evaluate("CallGear.getVisitorId()") is None

@@ -1,4 +1,4 @@
-"""The endpoints of websites over a real database: who may ask, how often, and how calls back are started."""
+"""The endpoints of websites over a real database: who may ask, how often, and how callbacks are started."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from trunkline.accounts.service import Accounts
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.web import build_app
 from trunkline.calls.switch.rpc_client import CHECK
-from trunkline.calls.switch.site_commands import ANNOUNCE_CALL, CALL_BACK, SITE_STATE
+from trunkline.calls.switch.site_commands import ANNOUNCE_CALL, SITE_STATE, START_CALLBACK
 from trunkline.core.errors import (
     DatabaseUnavailable,
     InvalidInput,
@@ -43,7 +43,7 @@ from trunkline.directory.sites.changes import create_site
 from trunkline.runtime.postgres import EmbeddedPostgres
 from trunkline.site import requests
 from trunkline.site.application import Site
-from trunkline.site.requests import CallBacks, prune
+from trunkline.site.requests import CallbackStarter, prune
 from trunkline.site.visit_limits import VISITS_OF_ADDRESS
 
 ORIGIN = "https://shop.example.com"
@@ -75,7 +75,7 @@ class Shop:
             headers={"Content-Type": "text/plain", **own, **headers},
         )
 
-    async def call_back(self, phone: str = f"+{NUMBER}", **more: Any) -> tuple[int, str]:
+    async def request_callback(self, phone: str = f"+{NUMBER}", **more: Any) -> tuple[int, str]:
         answer = await (await self.send("callback", {"phone": phone, **more})).json()
         return answer["result"]["status"], answer["result"]["code"]
 
@@ -95,7 +95,7 @@ class Shop:
 
     def called(self) -> list[str]:
         """Numbers that the switch was asked to call back."""
-        return [one[2]["contact"] for one in self.switch.commands if one[1] == CALL_BACK]
+        return [one[2]["contact"] for one in self.switch.commands if one[1] == START_CALLBACK]
 
     async def change(self, **columns: Any) -> None:
         for name, value in columns.items():
@@ -130,7 +130,7 @@ async def shop(shared_shops: SharedDatabase, tmp_path: Path) -> AsyncIterator[Sh
         assert row is not None
         cipher, switch = Cipher(Fernet.generate_key()), NotedSwitch()
         switch.answers[SITE_STATE] = OPEN
-        switch.answers[CALL_BACK] = {"call_session_id": 7}
+        switch.answers[START_CALLBACK] = {"call_session_id": 7}
         switch.answers[ANNOUNCE_CALL] = {"ticket": "f" * 32, "seconds": 60}
         services = Services(
             Accounts(db, cipher=cipher), switch, Settings(data_dir=tmp_path), db, cipher=cipher
@@ -178,7 +178,7 @@ async def test_bodies_have_a_limit_and_a_form(shop: Shop) -> None:
     assert (await shop.send("visit", b"x" * 20_000)).status == 400
     assert (await shop.send("visit", b"[]")).status == 400
     assert (await shop.send("property/set", {"name": "x"})).status == 400  # the visit has not begun
-    assert await shop.call_back("") == (3, "invalid_parameter_value")
+    assert await shop.request_callback("") == (3, "invalid_parameter_value")
     wrongs: tuple[dict[str, Any], ...] = (
         {"group_id": 0},
         {"group_id": "x"},
@@ -186,9 +186,9 @@ async def test_bodies_have_a_limit_and_a_form(shop: Shop) -> None:
         {"name": {}},
     )
     for wrong in wrongs:
-        assert await shop.call_back(**wrong) == (3, "invalid_parameter_value")
+        assert await shop.request_callback(**wrong) == (3, "invalid_parameter_value")
     # As pages send what they do not have.
-    assert await shop.call_back(group_id=None, delayed_call_time="", visit=None) == (0, "ok")
+    assert await shop.request_callback(group_id=None, delayed_call_time="", visit=None) == (0, "ok")
 
 
 async def test_a_call_of_the_browser_gets_a_ticket_and_a_credential_that_changes(shop: Shop) -> None:
@@ -214,25 +214,25 @@ async def test_a_call_of_the_browser_gets_a_ticket_and_a_credential_that_changes
 
 
 async def test_a_number_and_a_minute_have_limits(shop: Shop) -> None:
-    assert await shop.call_back() == (0, "ok")
-    assert await shop.call_back() == (0, "ok")  # the one that is open
+    assert await shop.request_callback() == (0, "ok")
+    assert await shop.request_callback() == (0, "ok")  # the one that is open
     assert len(await shop.rows()) == 1
     for _ in range(2):
-        await shop.site.call_backs.start_due()
-        assert await shop.call_back() == (0, "ok")
-    await shop.site.call_backs.start_due()
-    assert await shop.call_back() == (4, "calls_per_number")
+        await shop.site.callbacks.start_due()
+        assert await shop.request_callback() == (0, "ok")
+    await shop.site.callbacks.start_due()
+    assert await shop.request_callback() == (4, "calls_per_number")
     for number in range(7):
-        assert await shop.call_back(f"+97150000020{number}") == (0, "ok")
-    assert await shop.call_back("+971500000300") == (4, "calls_per_minute")
-    assert len([one for one in shop.switch.commands if one[1] == CALL_BACK]) == 3
+        assert await shop.request_callback(f"+97150000020{number}") == (0, "ok")
+    assert await shop.request_callback("+971500000300") == (4, "calls_per_minute")
+    assert len([one for one in shop.switch.commands if one[1] == START_CALLBACK]) == 3
 
 
 async def test_an_address_has_a_limit_over_all_websites(shop: Shop) -> None:
     await shop.change(calls_per_address=2)
-    assert await shop.call_back("+971500000301") == (0, "ok")
-    assert await shop.call_back("+971500000302") == (0, "ok")
-    assert await shop.call_back("+971500000303") == (4, "calls_per_address")
+    assert await shop.request_callback("+971500000301") == (0, "ok")
+    assert await shop.request_callback("+971500000302") == (0, "ok")
+    assert await shop.request_callback("+971500000303") == (4, "calls_per_address")
 
 
 @pytest.mark.parametrize(
@@ -247,47 +247,47 @@ async def test_what_the_switch_refuses_is_not_kept(
     shop: Shop, refusal: Exception, answer: tuple[int, str]
 ) -> None:
     shop.switch.answers[CHECK] = refusal
-    assert await shop.call_back() == answer
+    assert await shop.request_callback() == answer
     assert await shop.rows() == []
 
 
 async def test_a_call_back_is_made_when_the_company_opens(shop: Shop) -> None:
     opens_at = datetime.now(UTC) + timedelta(hours=9)
     shop.switch.answers[SITE_STATE] = {**OPEN, "is_open": False, "opens_at": opens_at.isoformat()}
-    assert await shop.call_back() == (0, "ok")
+    assert await shop.request_callback() == (0, "ok")
     [row] = await shop.rows()
     assert (row["state"], row["due_at"]) == ("waiting", opens_at)
-    assert await shop.site.call_backs.start_due() == 0
+    assert await shop.site.callbacks.start_due() == 0
     # A process that was away for the agreed time looks at the hours again.
     await shop.db.execute("update site_calls set due_at = now() where account_id = %s", (shop.account_id,))
-    assert await shop.site.call_backs.start_due() == 1
+    assert await shop.site.callbacks.start_due() == 1
     [row] = await shop.rows()
     assert (row["state"], row["due_at"]) == ("waiting", opens_at)
-    assert CALL_BACK not in [one[1] for one in shop.switch.commands]
+    assert START_CALLBACK not in [one[1] for one in shop.switch.commands]
 
 
 async def test_processes_start_a_call_back_once(shop: Shop) -> None:
     for number in range(5):
-        assert await shop.call_back(f"+97150000040{number}", name="Mia") == (0, "ok")
-    processes = [CallBacks(shop.db, shop.switch) for _ in range(3)]
+        assert await shop.request_callback(f"+97150000040{number}", name="Mia") == (0, "ok")
+    processes = [CallbackStarter(shop.db, shop.switch) for _ in range(3)]
     await asyncio.gather(*(one.start_due() for one in processes))
-    started = [one[2] for one in shop.switch.commands if one[1] == CALL_BACK]
+    started = [one[2] for one in shop.switch.commands if one[1] == START_CALLBACK]
     assert sorted(one["contact"] for one in started) == [f"97150000040{number}" for number in range(5)]
     assert {one["visitor_name"] for one in started} == {"Mia"}
     assert {(one["state"], one["call_session_id"]) for one in await shop.rows()} == {("started", 7)}
 
 
 async def test_a_call_back_whose_start_is_unknown_is_found_by_its_session(shop: Shop) -> None:
-    shop.switch.answers[CALL_BACK] = SwitchInterrupted("unknown")
-    assert await shop.call_back() == (0, "ok")
-    await shop.site.call_backs.start_due()
+    shop.switch.answers[START_CALLBACK] = SwitchInterrupted("unknown")
+    assert await shop.request_callback() == (0, "ok")
+    await shop.site.callbacks.start_due()
     [row] = await shop.rows()
     assert row["state"] == "starting"
-    assert await shop.site.call_backs.start_due() == 0
+    assert await shop.site.callbacks.start_due() == 0
     shop.switch.commands.clear()
     stalled = "update site_calls set started_at = now() - interval '2 minutes' where account_id = %s"
     await shop.db.execute(stalled, (shop.account_id,))
-    shop.switch.answers[CALL_BACK] = {"call_session_id": 9}
+    shop.switch.answers[START_CALLBACK] = {"call_session_id": 9}
     session_id = first_id_at(int(datetime.now(UTC).timestamp() * 1000))
     async with shop.db.connection() as connection:
         await ensure_partitions(connection, datetime.now(UTC))
@@ -296,22 +296,22 @@ async def test_a_call_back_whose_start_is_unknown_is_found_by_its_session(shop: 
            values (%s, %s, now(), 'in', 'sitephone', %s, 1, 0)""",
         (shop.account_id, session_id, f"site-call {row['site_call_id']}"),
     )
-    assert await shop.site.call_backs.start_due() == 1
+    assert await shop.site.callbacks.start_due() == 1
     [row] = await shop.rows()
     assert (row["state"], row["call_session_id"]) == ("started", session_id)
     assert shop.switch.commands == []
 
 
 async def test_without_a_switch_a_call_back_waits_and_one_that_is_late_is_not_made(shop: Shop) -> None:
-    shop.switch.answers[CALL_BACK] = SwitchUnavailable("away")
-    assert await shop.call_back() == (0, "ok")
-    await shop.site.call_backs.start_due()
+    shop.switch.answers[START_CALLBACK] = SwitchUnavailable("away")
+    assert await shop.request_callback() == (0, "ok")
+    await shop.site.callbacks.start_due()
     [row] = await shop.rows()
     assert row["state"] == "waiting"
-    assert await shop.site.call_backs.start_due() == 0
+    assert await shop.site.callbacks.start_due() == 0
     for state in ("waiting", "refused"):
         await shop.pass_time(hours=7)
-        assert await shop.site.call_backs.start_due() == 1
+        assert await shop.site.callbacks.start_due() == 1
         [row] = await shop.rows()
         assert row["state"] == state
     assert row["reason"] == "too_late"
@@ -322,12 +322,12 @@ async def test_without_a_switch_a_call_back_waits_and_one_that_is_late_is_not_ma
 
 
 async def test_a_call_back_that_a_limit_of_calls_refuses_is_tried_again(shop: Shop) -> None:
-    shop.switch.answers[CALL_BACK] = LimitExceeded("Limit per calls has been exceeded")
-    assert await shop.call_back() == (0, "ok")
-    await shop.site.call_backs.start_due()
-    shop.switch.answers[CALL_BACK] = {"call_session_id": 7}
+    shop.switch.answers[START_CALLBACK] = LimitExceeded("Limit per calls has been exceeded")
+    assert await shop.request_callback() == (0, "ok")
+    await shop.site.callbacks.start_due()
+    shop.switch.answers[START_CALLBACK] = {"call_session_id": 7}
     await shop.pass_time(minutes=1)
-    await shop.site.call_backs.start_due()
+    await shop.site.callbacks.start_due()
     assert [one["state"] for one in await shop.rows()] == ["started"]
 
 
@@ -337,12 +337,12 @@ async def test_a_call_back_that_was_made_is_not_made_again_when_its_end_cannot_b
     async def lost(*_: Any, **__: Any) -> None:
         raise DatabaseUnavailable("connection lost")
 
-    assert await shop.call_back() == (0, "ok")
-    monkeypatch.setattr(requests, "settle", lost)
+    assert await shop.request_callback() == (0, "ok")
+    monkeypatch.setattr(requests, "finish", lost)
     with pytest.raises(DatabaseUnavailable):
-        await shop.site.call_backs.start_due()
+        await shop.site.callbacks.start_due()
     assert [one["state"] for one in await shop.rows()] == ["starting"]  # its session decides
-    assert await shop.site.call_backs.start_due() == 0
+    assert await shop.site.callbacks.start_due() == 0
     assert shop.called() == [NUMBER]
 
 
@@ -351,7 +351,7 @@ async def test_a_slow_switch_does_not_lead_to_second_calls(shop: Shop, failure: 
     """One process waits for the first answer of the switch for more than a minute, while another one looks."""
     numbers = [f"97150000040{number}" for number in range(3)]
     for number in numbers:
-        assert await shop.call_back(f"+{number}") == (0, "ok")
+        assert await shop.request_callback(f"+{number}") == (0, "ok")
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     class Slow:
@@ -362,10 +362,10 @@ async def test_a_slow_switch_does_not_lead_to_second_calls(shop: Shop, failure: 
                 raise failure
             return await shop.switch.command(account_id, name, params)
 
-    slow = asyncio.create_task(CallBacks(shop.db, Slow()).start_due())  # type: ignore[arg-type]
+    slow = asyncio.create_task(CallbackStarter(shop.db, Slow()).start_due())  # type: ignore[arg-type]
     await asked.wait()
     await shop.pass_time(seconds=61)
-    await shop.site.call_backs.start_due()
+    await shop.site.callbacks.start_due()
     go_on.set()
     await slow
     assert sorted(shop.called()) == numbers

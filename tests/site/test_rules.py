@@ -169,21 +169,21 @@ def test_a_ticket_is_good_for_one_call_of_its_website_for_a_minute() -> None:
     clock = [1000.0]
     tickets = BrowserTickets(lambda: clock[0])
     call = BrowserCall(c.ACCOUNT, 1)
-    ticket = tickets.give(call)
+    ticket = tickets.issue(call)
     assert len(ticket) == 32
     assert ticket.isalnum()
-    assert tickets.take(ticket, c.ACCOUNT, 2) is None
-    assert tickets.take(ticket, c.ACCOUNT + 1, 1) is None
-    assert tickets.take(ticket, c.ACCOUNT, 1) is call
-    assert tickets.take(ticket, c.ACCOUNT, 1) is None
-    late = tickets.give(call)
+    assert tickets.redeem(ticket, c.ACCOUNT, 2) is None
+    assert tickets.redeem(ticket, c.ACCOUNT + 1, 1) is None
+    assert tickets.redeem(ticket, c.ACCOUNT, 1) is call
+    assert tickets.redeem(ticket, c.ACCOUNT, 1) is None
+    late = tickets.issue(call)
     clock[0] += SECONDS
-    assert tickets.take(late, c.ACCOUNT, 1) is None
+    assert tickets.redeem(late, c.ACCOUNT, 1) is None
     for _ in range(MOST):
-        tickets.give(call)
+        tickets.issue(call)
     with pytest.raises(LimitExceeded):
-        tickets.give(call)
-    tickets.give(BrowserCall(c.ACCOUNT + 1, 3))
+        tickets.issue(call)
+    tickets.issue(BrowserCall(c.ACCOUNT + 1, 3))
 
 
 def test_limits_of_a_website() -> None:

@@ -66,7 +66,7 @@ def show(account_id: int | None, json: bool) -> None:
             "site_key": "key",
             "calls_enabled": "calls",
             "phone_scenario": "site phone",
-            "callback_scenario": "call back",
+            "callback_scenario": "callback",
             "calls_schedule": "schedule",
             "origins": "origins",
         },
@@ -78,7 +78,7 @@ def show(account_id: int | None, json: bool) -> None:
 @click.option("--calls/--no-calls", default=None, help="Whether its pages may ask for calls.")
 @click.option("--phone", metavar="SCENARIO", help="Scenario of calls from browsers, by its key; '' = none.")
 @click.option("--callback", metavar="SCENARIO", help="Scenario whose employees call back; '' = none.")
-@click.option("--number", help="Virtual number that call-backs show; '' = the account's default.")
+@click.option("--number", help="Virtual number that callbacks show; '' = the account's default.")
 @click.option("--schedule", help="When calls are possible, by its key; '' = always.")
 @click.option(
     "--origin", "origins", multiple=True, help="Origin of its pages; may be repeated. '' = the domain."

@@ -9,6 +9,7 @@ from aiohttp import web
 from trunkline.accounts.secrets import Cipher
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.apis.service.workloads import Workload
+from trunkline.apis.sip_websocket import sip_websocket_url
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
 from trunkline.console.page_renderer import content_security_policy
@@ -34,15 +35,8 @@ def _employee(page_request: PageRequest) -> int:
 
 
 def _server(page_request: PageRequest) -> str:
-    """Address of the secure WebSocket of SIP: the host by which the browser reached us.
-
-    :raises Unavailable: it is turned off.
-    """
-    port = page_request.services.settings.sip.wss_port
-    host = page_request.request.url.host
-    if not port or not host:
-        raise Unavailable("SIP for browsers is turned off: the administrator can set sip.wss_port.")
-    return f"wss://{f'[{host}]' if ':' in host else host}:{port}/ws"
+    """:raises Unavailable: SIP for browsers is turned off."""
+    return sip_websocket_url(page_request.services.settings.sip.wss_port, page_request.request.url.host)
 
 
 def panel(page_request: PageRequest) -> dict[str, Any]:

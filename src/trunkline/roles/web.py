@@ -81,4 +81,4 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         app = build_app(services, feed=feed, routes=[*routes, *console.routes(services), *site.routes()])
         await stack.enter_async_context(serving(app, settings))
         health.ready()
-        await until_stopped(stopped, calls_back=site.call_backs.run())
+        await until_stopped(stopped, callbacks=site.callbacks.run())

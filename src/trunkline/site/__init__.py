@@ -7,7 +7,7 @@
 ``sites``                 the website of a key, and the credential of its browsers
 ``visits``                visits and visitors
 ``visit_limits``          how many pages and visits an address and a website may make known
-``requests``              requests for calls: their limits, and calls back at the agreed time
+``requests``              requests for calls: their limits, and callbacks at the agreed time
 ``scripts``               the scripts of ``static``, under addresses with their digests
 ========================= ==========================================================================================
 

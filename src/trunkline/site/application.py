@@ -32,8 +32,9 @@ from trunkline.apis.address import AddressOf, address_reader
 from trunkline.apis.body import BodyError, BodyNotStored, read_body
 from trunkline.apis.request_share import CHECK
 from trunkline.apis.service.request_context import Services
+from trunkline.apis.sip_websocket import sip_websocket_url
 from trunkline.calls.switch.rpc_client import CHECK as CHECK_COMMAND
-from trunkline.calls.switch.site_commands import ANNOUNCE_CALL, CALL_BACK, SITE_STATE
+from trunkline.calls.switch.site_commands import ANNOUNCE_CALL, SITE_STATE, START_CALLBACK
 from trunkline.core.errors import (
     InvalidInput,
     LimitExceeded,
@@ -47,7 +48,7 @@ from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
 from trunkline.directory.sites.phone_credential import site_credential
 from trunkline.site import bodies, requests, visits
-from trunkline.site.requests import Asked, CallBacks, Kind
+from trunkline.site.requests import CallbackStarter, CallRequest, Kind
 from trunkline.site.rules import VisitIds, ids_of, permits, visit_token
 from trunkline.site.scripts import Scripts
 from trunkline.site.sites import Website, Websites
@@ -55,9 +56,9 @@ from trunkline.site.visit_limits import VisitLimits
 
 PREFIX = "/site/"
 DAYS_AHEAD = 14
-"""How far ahead a call back may be agreed."""
-_AT_ONCE = timedelta(seconds=60)
-"""A call back at a time before this is made at once."""
+"""How far ahead a callback may be agreed."""
+_IMMEDIATE = timedelta(seconds=60)
+"""A callback at a time before this is made at once."""
 _NEW_CREDENTIAL_SECONDS = 2
 """After which the engine has a new credential."""
 
@@ -79,7 +80,7 @@ _PREFLIGHT = {
 
 
 class Status:
-    """``result.status`` of a call back, by the reference."""
+    """``result.status`` of a callback, by the reference."""
 
     SENT = 0
     CAPTCHA = 1
@@ -90,7 +91,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class PageRequest:
     """A request of a page that the website allows."""
 
     request: web.Request
@@ -112,7 +113,7 @@ class Asking:
         return ids
 
 
-Handler = Callable[[Asking], Awaitable[Mapping[str, Any]]]
+Handler = Callable[[PageRequest], Awaitable[Mapping[str, Any]]]
 
 
 class Site:
@@ -130,7 +131,7 @@ class Site:
         self._websites = Websites(services.database)
         self._limits = VisitLimits()
         self._address_of: AddressOf = address_reader(services.settings)
-        self.call_backs = CallBacks(services.database, services.switch)
+        self.callbacks = CallbackStarter(services.database, services.switch)
         self._scripts = Scripts(here / "static", services.settings.assets_dir)
 
     def routes(self) -> list[web.AbstractRouteDef]:
@@ -178,7 +179,7 @@ class Site:
                 site = await self._site_of(request)
             allowed = _cors(request)
             content = await self._body(request)
-            asking = Asking(
+            page_request = PageRequest(
                 request,
                 site,
                 content,
@@ -186,7 +187,7 @@ class Site:
                 self._db.for_account(site.account_id),
                 self._cipher.derive(f"site-visit:{site.account_id}"),
             )
-            answer = await handler(asking)
+            answer = await handler(page_request)
         except TrunklineError as error:
             return _error(error, allowed)
         check.succeeded()
@@ -204,10 +205,10 @@ class Site:
 
     # --- visits
 
-    async def _visit(self, asking: Asking) -> Mapping[str, Any]:
-        body, site = bodies.read(bodies.VisitBody, asking.content), asking.site
-        agent = asking.request.headers.get("User-Agent", "")
-        network = network_of(asking.address)
+    async def _visit(self, page_request: PageRequest) -> Mapping[str, Any]:
+        body, site = bodies.read(bodies.VisitBody, page_request.content), page_request.site
+        agent = page_request.request.headers.get("User-Agent", "")
+        network = network_of(page_request.address)
         self._limits.page(site.site_id, network)
         command = self._services.switch.command(site.account_id, SITE_STATE, {"site_id": site.site_id})
         try:
@@ -215,17 +216,17 @@ class Site:
         except Unavailable:
             state = _NO_CALLS  # the visit is kept, and the page has its token
         ids = await visits.begin_or_go_on(
-            asking.db,
+            page_request.db,
             site,
-            asking.ids(body),
+            page_request.ids(body),
             body,
-            address=asking.address,
+            address=page_request.address,
             agent=agent,
             may_begin=lambda: self._limits.visit(site.site_id, network),
         )
         return {
             "success": True,
-            "visit": visit_token(asking.key, site.site_id, ids),
+            "visit": visit_token(page_request.key, site.site_id, ids),
             "visitor_id": ids.visitor_id,
             "session_id": ids.visitor_session_id,
             "site_id": site.site_id,
@@ -233,46 +234,54 @@ class Site:
             "state": state,
         }
 
-    async def _visitor(self, asking: Asking) -> Mapping[str, Any]:
-        body = bodies.read(bodies.VisitorBody, asking.content)
-        kept = await visits.add_visitor_info(asking.db, asking.site, asking.visit(body), body)
+    async def _visitor(self, page_request: PageRequest) -> Mapping[str, Any]:
+        body = bodies.read(bodies.VisitorBody, page_request.content)
+        kept = await visits.add_visitor_info(
+            page_request.db, page_request.site, page_request.visit(body), body
+        )
         return {"success": kept}
 
-    async def _property(self, asking: Asking) -> Mapping[str, Any]:
-        body = bodies.read(bodies.PropertyBody, asking.content)
-        found = await visits.properties_of(asking.db, asking.site, asking.visit(body))
+    async def _property(self, page_request: PageRequest) -> Mapping[str, Any]:
+        body = bodies.read(bodies.PropertyBody, page_request.content)
+        found = await visits.properties_of(page_request.db, page_request.site, page_request.visit(body))
         return {"success": True, "has": body.name in found, "value": found.get(body.name)}
 
-    async def _set_property(self, asking: Asking) -> Mapping[str, Any]:
-        body = bodies.read(bodies.PropertyBody, asking.content)
-        await visits.set_property(asking.db, asking.site, asking.visit(body), body.name, body.value)
+    async def _set_property(self, page_request: PageRequest) -> Mapping[str, Any]:
+        body = bodies.read(bodies.PropertyBody, page_request.content)
+        await visits.set_property(
+            page_request.db, page_request.site, page_request.visit(body), body.name, body.value
+        )
         return {"success": True}
 
-    async def _delete_property(self, asking: Asking) -> Mapping[str, Any]:
-        body = bodies.read(bodies.PropertyBody, asking.content)
-        await visits.delete_property(asking.db, asking.site, asking.visit(body), body.name)
+    async def _delete_property(self, page_request: PageRequest) -> Mapping[str, Any]:
+        body = bodies.read(bodies.PropertyBody, page_request.content)
+        await visits.delete_property(page_request.db, page_request.site, page_request.visit(body), body.name)
         return {"success": True}
 
     # --- calls
 
-    async def _call(self, asking: Asking) -> Mapping[str, Any]:
+    async def _call(self, page_request: PageRequest) -> Mapping[str, Any]:
         """What the browser needs for one call: where, as whom, and what to dial."""
-        body, site = bodies.read(bodies.PhoneBody, asking.content), asking.site
-        server = self._server(asking.request)
-        ids = asking.ids(body)
-        credential = await site_credential(asking.db, site.account_id, site.site_id)
+        body, site = bodies.read(bodies.PhoneBody, page_request.content), page_request.site
+        server = sip_websocket_url(self._services.settings.sip.wss_port, page_request.request.url.host)
+        ids = page_request.ids(body)
+        credential = await site_credential(page_request.db, site.account_id, site.site_id)
         if credential is None:
             raise NotFound("This website has no site phone.")
-        asked = Asked(Kind.PHONE, network_of(asking.address), ids, body.url, name=body.name)
-        site_call_id = await requests.ask(asking.db, site, asked)
+        call_request = CallRequest(
+            Kind.PHONE, network_of(page_request.address), ids, body.url, name=body.name
+        )
+        site_call_id = await requests.accept(page_request.db, site, call_request)
         assert site_call_id is not None
-        visit, name = await visits.visit_of_call(asking.db, site.account_id, site.site_id, ids, body.url)
+        visit, name = await visits.visit_of_call(
+            page_request.db, site.account_id, site.site_id, ids, body.url
+        )
         params = {"site_id": site.site_id, "visit": visit, "visitor_name": body.name or name}
         try:
             ticket = await self._services.switch.command(site.account_id, ANNOUNCE_CALL, params)
         except TrunklineError as error:
             reason = error.mnemonic or "refused"
-            await requests.settle(asking.db, site.account_id, site_call_id, "refused", reason=reason)
+            await requests.finish(page_request.db, site.account_id, site_call_id, "refused", reason=reason)
             raise
         return {
             "success": True,
@@ -285,11 +294,11 @@ class Site:
             "library": self._scripts.path("jssip.js"),
         }
 
-    async def _callback(self, asking: Asking) -> Mapping[str, Any]:
+    async def _callback(self, page_request: PageRequest) -> Mapping[str, Any]:
         """The reference's answer: errors are statuses, too."""
         try:
-            body = bodies.read(bodies.CallbackBody, asking.content)
-            at = await self._call_back(asking, body)
+            body = bodies.read(bodies.CallbackBody, page_request.content)
+            at = await self._request_callback(page_request, body)
         except LimitExceeded as error:
             return _result(Status.LIMIT, error.mnemonic or "limit_exceeded", error.message)
         except TrunklineError as error:
@@ -299,11 +308,11 @@ class Site:
             return _result(Status.ERROR, error.mnemonic or "error", message)
         return _result(Status.SENT, "ok", call_time=at)
 
-    async def _call_back(self, asking: Asking, body: bodies.CallbackBody) -> str | None:
+    async def _request_callback(self, page_request: PageRequest, body: bodies.CallbackBody) -> str | None:
         """When the visitor is called back, ISO 8601; None: now."""
-        site, ids = asking.site, asking.ids(body)
+        site, ids = page_request.site, page_request.ids(body)
         params = {"site_id": site.site_id, "contact": body.phone, "group_id": body.group_id}
-        command = {"command": CALL_BACK, **params}
+        command = {"command": START_CALLBACK, **params}
         await self._services.switch.command(site.account_id, CHECK_COMMAND, command)
         wanted = agreed_time(body.delayed_call_time, datetime.now(UTC))
         at = {"at": wanted.timestamp()} if wanted is not None else {}
@@ -315,9 +324,9 @@ class Site:
             if state["opens_at"] is None:
                 raise InvalidInput("The company takes no calls.", mnemonic="outside_working_hours")
             due_at = datetime.fromisoformat(state["opens_at"])
-        asked = Asked(
+        call_request = CallRequest(
             Kind.CALLBACK,
-            network_of(asking.address),
+            network_of(page_request.address),
             ids,
             body.url,
             normalise(body.phone),
@@ -325,24 +334,14 @@ class Site:
             body.group_id,
             body.name,
         )
-        await requests.ask(asking.db, site, asked)
+        await requests.accept(page_request.db, site, call_request)
         if due_at is None:
-            self.call_backs.wake()
+            self.callbacks.wake()
         return None if due_at is None else due_at.isoformat()
-
-    def _server(self, request: web.Request) -> str:
-        """Address of the secure WebSocket of SIP: the host by which the page reached us.
-
-        :raises Unavailable: it is turned off.
-        """
-        port, host = self._services.settings.sip.wss_port, request.url.host
-        if not port or not host:
-            raise Unavailable("SIP for browsers is turned off: the administrator can set sip.wss_port.")
-        return f"wss://{f'[{host}]' if ':' in host else host}:{port}/ws"
 
 
 def agreed_time(milliseconds: int | None, now: datetime) -> datetime | None:
-    """When a call back was agreed; None: at once, also for a time that is over.
+    """When a callback was agreed; None: at once, also for a time that is over.
 
     :raises InvalidInput: it is too far ahead.
     """
@@ -351,7 +350,7 @@ def agreed_time(milliseconds: int | None, now: datetime) -> datetime | None:
     if milliseconds > (now + timedelta(days=DAYS_AHEAD)).timestamp() * 1000:
         raise InvalidInput(f"Choose a time within {DAYS_AHEAD} days.", field="delayed_call_time")
     at = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return at if at > now + _AT_ONCE else None
+    return at if at > now + _IMMEDIATE else None
 
 
 def _error(error: TrunklineError, allowed: Mapping[str, str]) -> web.Response:

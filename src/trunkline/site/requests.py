@@ -1,8 +1,8 @@
-"""Requests of visitors for calls: their limits, and calls back, at once or at the agreed time.
+"""Requests of visitors for calls: their limits, and callbacks, at once or at the agreed time.
 
-Each request is a row. ``waiting``: a call back at ``due_at``; ``starting``: a process has taken it; ``started``,
+Each request is a row. ``waiting``: a callback at ``due_at``; ``starting``: a process has taken it; ``started``,
 ``refused`` (with ``reason``) and ``cancelled`` are ends. Rows are counted for the limits, so any number of web processes
-keeps to them. A call back is started once: a process writes that it starts it, and only then asks the switch. When it is
+keeps to them. A callback is started once: a process writes that it starts it, and only then asks the switch. When it is
 not known whether the switch has started it, or the end cannot be written, the row stays ``starting``, and the session with
 its ``external_id`` decides.
 
@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 
 from trunkline.apis.service.request_context import SwitchPort
-from trunkline.calls.switch.site_commands import CALL_BACK, SITE_STATE
+from trunkline.calls.switch.site_commands import SITE_STATE, START_CALLBACK
 from trunkline.core.errors import (
     DatabaseUnavailable,
     InvalidState,
@@ -41,14 +41,14 @@ from trunkline.site.visits import visit_of_call
 _log = get_logger("site.requests")
 
 WAITING_MAX = 200
-"""Calls back of a website that wait for their time."""
+"""Callbacks of a website that wait for their time."""
 DUE_PERIOD = 2.0
-"""Seconds between two looks for calls back that are due."""
-_AT_ONCE = 10
+"""Seconds between two looks for callbacks that are due."""
+_ROWS_PER_TURN = 10
 STALLED_SECONDS = 60
 """After which a request that a process was starting is examined by another."""
 LATE_HOURS = 12
-"""A call back that is so much later than its time is not made any more."""
+"""A callback that is so much later than its time is not made any more."""
 RETRY_SECONDS = 30
 """Between two attempts, while no switch is there or a limit of calls is reached."""
 KEPT_DAYS = 30
@@ -61,12 +61,12 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CallRequest:
     """A request that is within the limits.
 
     :ivar number: E.164 digits; None: a call of a browser.
     :ivar network: address of the visitor, or the first half of an IPv6 address.
-    :ivar due_at: of a call back at a later time.
+    :ivar due_at: of a callback at a later time.
     """
 
     kind: Kind
@@ -124,8 +124,8 @@ def external_id(site_call_id: int) -> str:
     return f"site-call {site_call_id}"
 
 
-async def ask(db: Database, site: Website, asked: Asked) -> int | None:
-    """Count and keep a request; its id. None: a call back to this number is open already, and is the answer to this one.
+async def accept(db: Database, site: Website, call_request: CallRequest) -> int | None:
+    """Count and keep a request; its id. None: a callback to this number is open already, and is the answer to this one.
 
     :raises LimitExceeded: mnemonic ``calls_per_minute``, ``calls_per_address``, ``calls_per_number`` or ``calls_waiting``.
     """
@@ -134,19 +134,19 @@ async def ask(db: Database, site: Website, asked: Asked) -> int | None:
         params = {
             "account_id": site.account_id,
             "site_id": site.site_id,
-            "network": asked.network,
-            "number": asked.number,
+            "network": call_request.network,
+            "number": call_request.number,
         }
         counts = await (await connection.execute(_COUNTS, params)).fetchone()
         assert counts is not None
-        check_limits(site, counts, asked.kind)
-        if asked.number is not None and counts["open_id"] is not None:
+        check_limits(site, counts, call_request.kind)
+        if call_request.number is not None and counts["open_id"] is not None:
             return None
-        return await _add(connection, site, asked)
+        return await _add(connection, site, call_request)
 
 
 def check_limits(site: Website, counts: Mapping[str, Any], kind: Kind) -> None:
-    """:raises LimitExceeded: as :func:`ask`."""
+    """:raises LimitExceeded: as :func:`accept`."""
     for name, count, most in (
         ("calls_per_minute", counts["in_minute"], site.calls_per_minute),
         ("calls_per_address", counts["of_address"], site.calls_per_address),
@@ -157,8 +157,8 @@ def check_limits(site: Website, counts: Mapping[str, Any], kind: Kind) -> None:
             raise LimitExceeded("Too many calls were asked for: try again later.", mnemonic=name)
 
 
-async def _add(connection: Connection, site: Website, asked: Asked) -> int:
-    at = {} if asked.due_at is None else {"due_at": asked.due_at}
+async def _add(connection: Connection, site: Website, call_request: CallRequest) -> int:
+    at = {} if call_request.due_at is None else {"due_at": call_request.due_at}
     return await insert(
         connection,
         "site_calls",
@@ -166,21 +166,21 @@ async def _add(connection: Connection, site: Website, asked: Asked) -> int:
         site.account_id,
         {
             "site_id": site.site_id,
-            "kind": asked.kind.value,
-            "state": "started" if asked.kind is Kind.PHONE else "waiting",
-            "phone_number": asked.number,
-            "network": asked.network,
-            "visitor_session_id": None if asked.ids is None else asked.ids.visitor_session_id,
-            "visitor_id": None if asked.ids is None else asked.ids.visitor_id,
-            "visitor_name": asked.name or None,
-            "group_id": asked.group_id,
-            "page_url": asked.url or None,
+            "kind": call_request.kind.value,
+            "state": "started" if call_request.kind is Kind.PHONE else "waiting",
+            "phone_number": call_request.number,
+            "network": call_request.network,
+            "visitor_session_id": None if call_request.ids is None else call_request.ids.visitor_session_id,
+            "visitor_id": None if call_request.ids is None else call_request.ids.visitor_id,
+            "visitor_name": call_request.name or None,
+            "group_id": call_request.group_id,
+            "page_url": call_request.url or None,
             **at,
         },
     )
 
 
-async def settle(
+async def finish(
     db: Database,
     account_id: int,
     site_call_id: int,
@@ -202,7 +202,7 @@ async def settle(
     )
 
 
-async def _put_off(db: Database, row: Mapping[str, Any], due_at: datetime | None, reason: str) -> None:
+async def _reschedule(db: Database, row: Mapping[str, Any], due_at: datetime | None, reason: str) -> None:
     """Until ``due_at``, the opening of the company; None: for :data:`RETRY_SECONDS`, and its time stays.
 
     Nothing is written if another process has taken the row since.
@@ -228,8 +228,8 @@ async def prune(db: Database) -> None:
     )
 
 
-class CallBacks:
-    """Starts calls back that are due; any number of processes may do so.
+class CallbackStarter:
+    """Starts callbacks that are due; any number of processes may do so.
 
     :param switch: the way to the switches.
     """
@@ -251,10 +251,10 @@ class CallBacks:
                     pass
             except (DatabaseUnavailable, psycopg.Error) as error:
                 _log.warning(
-                    "calls_back_not_started",
+                    "callbacks_not_started",
                     cause=log_cause(error),
                     error=str(error),
-                    consequence="calls back of websites that are due are started later",
+                    consequence="callbacks of websites that are due are started later",
                 )
             try:
                 async with asyncio.timeout(DUE_PERIOD):
@@ -266,12 +266,12 @@ class CallBacks:
     async def start_due(self) -> int:
         """Start those that are due; how many were examined."""
         params = {"stalled": STALLED_SECONDS, "retry": RETRY_SECONDS, "late": LATE_HOURS}
-        for count in range(_AT_ONCE):
+        for count in range(_ROWS_PER_TURN):
             row = await self._db.fetch_one(_DUE, params)
             if row is None:
                 return count
             await self._start(row)
-        return _AT_ONCE
+        return _ROWS_PER_TURN
 
     async def _start(self, row: Mapping[str, Any]) -> None:
         account_id, site_call_id = row["account_id"], row["site_call_id"]
@@ -281,10 +281,10 @@ class CallBacks:
             before = await db.fetch_one(_STARTED_BEFORE, (account_id, outside_id, row["requested_at"]))
             if before is not None:
                 session_id = before["call_session_id"]
-                await settle(db, account_id, site_call_id, "started", call_session_id=session_id)
+                await finish(db, account_id, site_call_id, "started", call_session_id=session_id)
                 return
         if row["is_late"]:
-            await settle(db, account_id, site_call_id, "refused", reason="too_late")
+            await finish(db, account_id, site_call_id, "refused", reason="too_late")
             return
         try:
             params = await self._prepared(db, row, outside_id)
@@ -292,37 +292,37 @@ class CallBacks:
             if params is None or ours is None:
                 return
             row = {**row, **ours}
-            answer = await self._switch.command(account_id, CALL_BACK, params)
+            answer = await self._switch.command(account_id, START_CALLBACK, params)
         except SwitchInterrupted:
             return  # it is looked at again, when its session would be stored
         except DatabaseUnavailable:
             raise  # of ours: the row stays ``starting``
         except (Unavailable, LimitExceeded) as error:
-            await _put_off(db, row, None, error.message)
+            await _reschedule(db, row, None, error.message)
         except TrunklineError as error:
             reason = error.mnemonic or "refused"
             _log.info(
-                "call_back_refused",
+                "callback_refused",
                 account_id=account_id,
                 site_call_id=site_call_id,
                 reason=reason,
                 error=error.message,
             )
             at = row["started_at"]
-            await settle(db, account_id, site_call_id, "refused", reason=reason, started_at=at)
+            await finish(db, account_id, site_call_id, "refused", reason=reason, started_at=at)
         else:
             # Outside of the above: whatever fails here, the call was made, and the row stays ``starting``.
             session_id = answer["call_session_id"]
-            await settle(db, account_id, site_call_id, "started", call_session_id=session_id)
+            await finish(db, account_id, site_call_id, "started", call_session_id=session_id)
 
     async def _prepared(self, db: Database, row: Mapping[str, Any], outside_id: str) -> dict[str, Any] | None:
-        """Parameters of the command; None: the call back is put off."""
+        """Parameters of the command; None: the callback is rescheduled."""
         account_id, site_id = row["account_id"], row["site_id"]
         state = await self._switch.command(account_id, SITE_STATE, {"site_id": site_id})
         if not state["is_open"]:
             if state["opens_at"] is None:
                 raise InvalidState("The website does not open again.", mnemonic="outside_working_hours")
-            await _put_off(db, row, datetime.fromisoformat(state["opens_at"]), "outside_working_hours")
+            await _reschedule(db, row, datetime.fromisoformat(state["opens_at"]), "outside_working_hours")
             return None
         ids = None
         if row["visitor_session_id"] is not None:

@@ -36,7 +36,7 @@ class Script:
     integrity: str
 
 
-def made(body: bytes) -> Script:
+def build_script(body: bytes) -> Script:
     """A script with its digests, compressed once."""
     integrity = "sha384-" + base64.b64encode(hashlib.sha384(body).digest()).decode()
     return Script(body, gzip.compress(body, 9, mtime=0), hashlib.sha256(body).hexdigest()[:16], integrity)
@@ -48,16 +48,16 @@ class Scripts:
     """
 
     def __init__(self, folder: Path, assets: Path) -> None:
-        widget = made((folder / "widget.js").read_bytes())
+        widget = build_script((folder / "widget.js").read_bytes())
         self._files = {"widget.js": widget}
         library = assets / "jssip.js"
         if library.is_file():
-            self._files[library.name] = made(library.read_bytes())
+            self._files[library.name] = build_script(library.read_bytes())
         loader = (folder / "loader.js").read_text()
         text = loader.replace("WIDGET_PATH", self.path("widget.js")).replace(
             "WIDGET_DIGEST", widget.integrity
         )
-        self.loader = made(text.encode())
+        self.loader = build_script(text.encode())
 
     def path(self, name: str) -> str:
         """The path of a script, with its version; "" when it is not there."""

@@ -3,7 +3,7 @@
 A call of a browser comes from the endpoint of its website. It can go nowhere but to the scenario of that website, whatever
 it dials: what it dials is a ticket, which the switch has given out for one call (:mod:`..switch.browser_tickets`).
 
-A call back rings our side first, and the visitor only when somebody has answered, so the form of a website does not ring
+A callback rings our side first, and the visitor only when somebody has answered, so the form of a website does not ring
 strangers. Only numbers in full are called: no short numbers, lines or emergency numbers; no premium rates at all.
 
 The reference has one word for both, ``sitephone``; a call of a browser has no number of the contact.
@@ -187,7 +187,7 @@ def start_site_callback(account: Account, params: Mapping[str, Any]) -> StartCal
     """
     site = site_of(account, params["site_id"])
     if site.callback_scenario_id is None or site.callback_scenario_id not in account.scenarios:
-        raise InvalidState("The website has no scenario for calls back.", mnemonic=NO_SCENARIO)
+        raise InvalidState("The website has no scenario for callbacks.", mnemonic=NO_SCENARIO)
     number = number_of(account, site)
     if number is None:
         raise InvalidState("The account has no verified virtual number, which calls need as caller id.")

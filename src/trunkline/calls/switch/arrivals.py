@@ -190,7 +190,7 @@ class Arrivals:
         if origin is not None and is_emergency(origin, arrived):
             has_room = self._admission.has_room_for_emergency(origin.account.account_id)
             return None if has_room else "too_many_channels"
-        if isinstance(origin, FromSite) and not self.tickets.is_good(
+        if isinstance(origin, FromSite) and not self.tickets.is_valid(
             arrived.called, origin.account.account_id, origin.site.site_id
         ):
             return "no_ticket"
@@ -205,7 +205,7 @@ class Arrivals:
     def _announced(self, origin: Origin, arrived: Arrived) -> BrowserCall | None:
         if not isinstance(origin, FromSite):
             return None
-        return self.tickets.take(arrived.called, origin.account.account_id, origin.site.site_id)
+        return self.tickets.redeem(arrived.called, origin.account.account_id, origin.site.site_id)
 
     def _log_refusal(self, arrived: Arrived, origin: Origin | None, reason: str) -> None:
         metrics.CALLS_REFUSED.labels(reason).inc()

@@ -25,7 +25,7 @@ class BrowserTickets:
         self._clock = clock
         self._calls: dict[str, tuple[BrowserCall, float]] = {}
 
-    def give(self, call: BrowserCall) -> str:
+    def issue(self, call: BrowserCall) -> str:
         """A ticket for a call: 32 hexadecimal digits.
 
         :raises LimitExceeded: the account has too many that nobody has used yet.
@@ -41,12 +41,12 @@ class BrowserTickets:
         self._calls[ticket] = (call, now + SECONDS)
         return ticket
 
-    def waiting(self, site_id: int) -> int:
+    def unused(self, site_id: int) -> int:
         """How many tickets of a website are unused."""
         now = self._clock()
         return sum(call.site_id == site_id and until > now for call, until in self._calls.values())
 
-    def is_good(self, ticket: str, account_id: int, site_id: int) -> bool:
+    def is_valid(self, ticket: str, account_id: int, site_id: int) -> bool:
         """Whether a ticket may be used for a call of this website."""
         call, until = self._calls.get(ticket, (None, 0.0))
         return (
@@ -55,8 +55,8 @@ class BrowserTickets:
             and (call.account_id, call.site_id) == (account_id, site_id)
         )
 
-    def take(self, ticket: str, account_id: int, site_id: int) -> BrowserCall | None:
-        """Use a ticket: it is good no more. None: it is not good for this website."""
-        if not self.is_good(ticket, account_id, site_id):
+    def redeem(self, ticket: str, account_id: int, site_id: int) -> BrowserCall | None:
+        """Use a ticket: it is valid once. None: it is not good for this website."""
+        if not self.is_valid(ticket, account_id, site_id):
             return None
         return self._calls.pop(ticket)[0]

@@ -30,7 +30,7 @@ from trunkline.calls.switch.executor import EffectExecutor, EffectOutcome
 from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.queue_commands import QUEUE_COMMANDS, WRITE_TIMEOUT_SECONDS, execute_queue_command
 from trunkline.calls.switch.rpc_client import CHECK
-from trunkline.calls.switch.site_commands import CALL_BACK, SITE_COMMANDS, execute_site_command
+from trunkline.calls.switch.site_commands import SITE_COMMANDS, START_CALLBACK, execute_site_command
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
 from trunkline.core.errors import (
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 _log = get_logger("calls")
 
-STARTS = {**start_requests.STARTS, CALL_BACK: site_calls.start_site_callback}
+STARTS = {**start_requests.STARTS, START_CALLBACK: site_calls.start_site_callback}
 """Commands that start a call, by name."""
 
 START_TIMEOUT_SECONDS = 4.0

@@ -18,7 +18,7 @@ SITE_STATE = "site_state"
 """``site_id``, ``at`` (Unix seconds, None: now): see :func:`~trunkline.calls.flows.site_calls.shown_state`."""
 ANNOUNCE_CALL = "announce_browser_call"
 """``site_id``, ``visit``, ``visitor_name``: ``{"ticket", "seconds"}`` of a call of a browser that comes next."""
-CALL_BACK = "start_site_callback"
+START_CALLBACK = "start_site_callback"
 """See :func:`~trunkline.calls.flows.site_calls.start_site_callback`."""
 
 SITE_COMMANDS = frozenset({SITE_STATE, ANNOUNCE_CALL})
@@ -38,14 +38,14 @@ def execute_site_command(
             local = datetime.fromtimestamp(at, account.time_zone)
         return site_calls.shown_state(account, site_calls.site_of(account, site_id), local)
     tickets = switch.arrivals.tickets
-    live = _live_calls(switch, account_id, site_id) + tickets.waiting(site_id)
+    live = _live_calls(switch, account_id, site_id) + tickets.unused(site_id)
     site_calls.check_browser_call(account, site_id, local, live)
     call = BrowserCall(account_id, site_id, dict(params.get("visit") or {}), params.get("visitor_name") or "")
-    return {"ticket": tickets.give(call), "seconds": SECONDS}
+    return {"ticket": tickets.issue(call), "seconds": SECONDS}
 
 
 def _live_calls(switch: Switch, account_id: int, site_id: int) -> int:
-    """Calls of browsers and calls back."""
+    """Calls of browsers and callbacks."""
     return sum(
         session.account_id == account_id
         and session.phase is not Phase.ENDED

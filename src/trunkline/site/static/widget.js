@@ -1,4 +1,4 @@
-// The script of a company's website: site phone, call back, links, and the JavaScript API for pages.
+// The script of a company's website: site phone, callback, links, and the JavaScript API for pages.
 // @ts-check
 (() => {
   "use strict";
@@ -160,7 +160,7 @@
     }
   }
 
-  // --- call back
+  // --- callback
 
   /** @type {number[]} */
   let asked = [];
@@ -587,7 +587,7 @@
     }
   }
 
-  /** A widget that asks for calls back. */
+  /** A widget that asks for callbacks. */
   class CallWidget extends Widget {
     /** @param {any} params */
     async startCall(params) {
