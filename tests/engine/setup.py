@@ -454,6 +454,21 @@ class Setup:
                 found.append(f"  packets received {sent.get('rxcount')}, sent {sent.get('txcount')}")
             raise AssertionError("\n".join(found)) from error
 
+    async def gets_music(self, call: Call) -> None:
+        """Wait until a call gets two seconds of music, from now on, and nobody is heard in them."""
+        deadline = time.monotonic() + PATIENCE
+        past = len((await call.ear()).sound)
+        while True:
+            await asyncio.sleep(0.1)
+            ear = await call.ear()
+            music = ear.sound[past:][-2 * ear.rate :]
+            heard = tones.heard(music, list(self.world.tones.values()))
+            # The melody has the tone of a party at times.
+            is_alone = all(tones.total(spans) < 1.0 for spans in heard.values())
+            if len(music) == 2 * ear.rate and is_alone and abs(music).mean() > 0.01:
+                return
+            assert time.monotonic() < deadline, f"heard: {heard}; {tones.described(music)}"
+
     async def _of_engine(self, what: str) -> Any:
         settings = self.installation.settings
         login = secrets.load(settings).ari

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.engine.setup import Setup
-from tests.engine.test_parking import gets_music, talk
+from tests.engine.test_parking import talk
 from tests.patience import PATIENCE
 from trunkline.demo.outside import Answer, Ignore
 
@@ -87,9 +87,9 @@ async def test_a_contact_that_was_parked_stays_parked(setup: Setup) -> None:
         await phone.transfer("*6821")
         await phone.ended()
         setup.anna.on_call(Ignore())  # it rings again
-        await gets_music(setup, call)
+        await setup.gets_music(call)
     assert not call.is_ended
-    await gets_music(setup, call)
+    await setup.gets_music(call)
     [living] = await setup.living()  # the phone that parked the contact may ring again already
     assert living["legs"][0]["state"] == "On hold", living
     taking = await setup.clara.dial("*6821")
@@ -151,7 +151,7 @@ async def test_parking_that_was_accepted_is_carried_out_by_the_next_switch(setup
     await phone.hangup()
     setup.anna.on_call(Ignore())
     await setup.installation.wait_restarted("switch", switch, timeout=60)
-    await gets_music(setup, call)
+    await setup.gets_music(call)
     taking = await setup.clara.dial("*6823")
     await call.hears(taking.tone)
     await call.hangup()

@@ -30,17 +30,6 @@ async def talk(setup: Setup) -> tuple[Call, Call]:
     return call, phone
 
 
-async def gets_music(setup: Setup, call: Call) -> None:
-    """The call is parked: its contact alone is in it, and gets music."""
-    await asyncio.sleep(3)
-    ear = await call.ear()
-    music = ear.sound[-2 * ear.rate :]
-    heard = tones.heard(music, list(setup.world.tones.values()))
-    # The melody has the tone of a party at times.
-    assert all(tones.total(spans) < 1.0 for spans in heard.values()), f"somebody is heard: {heard}"
-    assert abs(music).mean() > 0.01, "no music"
-
-
 async def sounds(call: Call, seconds: float) -> None:
     """The phone has played something that is no tone of a party, for so long at least."""
     assert tones.total(tones.sounding((await call.ear()).sound)) >= seconds, "no announcement"
@@ -69,7 +58,7 @@ async def test_a_blind_transfer_parks_and_a_colleague_takes(setup: Setup) -> Non
     call, phone = await talk(setup)
     await phone.transfer("*68")
     await phone.ended()
-    await gets_music(setup, call)
+    await setup.gets_music(call)
     await parked_call(setup)
     said = tones.total(tones.sounding((await phone.ear()).sound)) - tones.total(
         tones.heard((await phone.ear()).sound, [call.tone])[call.tone]
@@ -104,7 +93,7 @@ async def test_the_code_parks_whom_the_phone_has_on_hold(setup: Setup) -> None:
     code = await setup.boris.dial("*68")
     await asyncio.gather(phone.ended(), code.ended())
     await sounds(code, 1.0)
-    await gets_music(setup, call)
+    await setup.gets_music(call)
     taking = await setup.boris.dial("*6801")
     await call.hears(taking.tone)
     await taking.hears(call.tone)
@@ -139,8 +128,8 @@ async def test_a_killed_switch_keeps_who_is_parked(setup: Setup) -> None:
     setup.anna.on_call(Ignore())
     killed = setup.installation.kill("switch")
     await setup.installation.wait_restarted("switch", killed)
-    await gets_music(setup, call)
-    await gets_music(setup, other)
+    await setup.gets_music(call)
+    await setup.gets_music(other)
     taking = await setup.clara.dial("*6811")
     await call.hears(taking.tone)
     await taking.hears(call.tone)
@@ -175,7 +164,7 @@ async def test_a_slot_is_of_one_account(setup: Setup) -> None:
     taking = await neighbour.dial("*6801")
     await taking.ended()
     assert not taking.is_answered
-    await gets_music(setup, call)
+    await setup.gets_music(call)
     await parked_call(setup)
     await call.hangup()
 

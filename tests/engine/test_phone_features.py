@@ -30,11 +30,7 @@ async def test_a_phone_holds_and_the_contact_gets_music(setup: Setup) -> None:
     await phone.answered()
     await call.hears(phone.tone)
     await phone.hold()
-    await asyncio.sleep(4)
-    ear = await call.ear()
-    music = ear.sound[-2 * ear.rate :]
-    assert not tones.heard(music, [phone.tone])[phone.tone]
-    assert abs(music).mean() > 0.01, "no music"
+    await setup.gets_music(call)
     await phone.resume()
     await call.hears(phone.tone)
     await phone.hangup()
