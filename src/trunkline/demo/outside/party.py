@@ -274,7 +274,7 @@ class Call:
     async def hears(self, tone: float, seconds: float = 0.5, timeout: float = WAIT_TIMEOUT_SECONDS) -> None:
         """Wait until, from now on, a tone sounded for so long without a break; else :class:`TimeoutError`.
 
-        Asterisk writes received audio in blocks of half a second, so the result is delayed by up to that time.
+        Asterisk writes received audio in blocks of 32 KiB, so the result is delayed by up to two seconds.
         """
         past = len(tones.read_raw(self._file))
         deadline = time.monotonic() + timeout
