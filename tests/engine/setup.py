@@ -427,11 +427,15 @@ class Setup:
         return await self.engine_count("channels")
 
     async def nobody_left(self) -> None:
-        """Wait until the product's own Asterisk has neither channels nor bridges: a call ends there after its parties have
-        noticed."""
+        """Wait until the product's own Asterisk has neither channels nor bridges, and the switch no call: a call ends there
+        after its parties have noticed. Until then its employee is busy."""
         deadline = time.monotonic() + PATIENCE
-        while left := [*await self._of_engine("channels"), *await self._of_engine("bridges")]:
-            assert time.monotonic() < deadline, f"left in Asterisk: {left}"
+        while left := [
+            *await self._of_engine("channels"),
+            *await self._of_engine("bridges"),
+            *await self.living(),
+        ]:
+            assert time.monotonic() < deadline, f"left in Asterisk, or in the switch: {left}"
             await asyncio.sleep(0.05)
 
     async def engine_count(self, what: str) -> int:

@@ -50,12 +50,13 @@ async def numbers(whole_setup: Setup) -> AsyncIterator[dict[str, str]]:
 
 
 async def talks(setup: Setup, call: Call, name: str) -> None:
-    """The caller is connected to this employee; then the caller hangs up."""
+    """The caller is connected to this employee; then the caller hangs up, and the employee is free again."""
     phone = await getattr(setup, name).next_call()
     await phone.answered()
     await call.hears(phone.tone)
     await call.hangup()
     await asyncio.gather(call.ended(), phone.ended())
+    await setup.nobody_left()
 
 
 def all_answer(setup: Setup) -> None:
