@@ -10,16 +10,18 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 import pytest
+import pytest_asyncio
 
 from tests.attack import api_flood
 from tests.attack.web_role import Tenant, WebRole, web_role
+from tests.shared_database import Databases
 
-pytestmark = [pytest.mark.attack, pytest.mark.long]
+pytestmark = [pytest.mark.attack, pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 ASKED = 25
 """Requests of the neighbour during an attack."""
@@ -33,10 +35,21 @@ LONGEST = 160
 """The same, of each request: the first ones of an attack come all at once."""
 
 
-@pytest.fixture
-async def role(database: str, tmp_path: Path) -> AsyncIterator[WebRole]:
-    async with web_role(database, tmp_path) as opened:
-        yield opened
+@dataclass
+class Attacked:
+    """A web process, the tenant that is not to be delayed, and what its requests take while there is no attack."""
+
+    role: WebRole
+    neighbour: Tenant
+    quiet: float
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def attacked(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Attacked]:
+    with databases.lend() as dsn:
+        async with web_role(dsn, tmp_path_factory.mktemp("web")) as role:
+            neighbour = await role.tenant("Neighbour")
+            yield Attacked(role, neighbour, statistics.median(await _asked(role, neighbour)))
 
 
 def _message(token: str, method: str, **params: Any) -> bytes:
@@ -68,8 +81,8 @@ def _bodies(own: str) -> dict[str, tuple[bytes, int, str]]:
             200,
             "127.0.0.205",
         ),
-        "unknown method": (_message(own, "g" * 30_000), 100, "127.0.0.205"),
-        "unknown token, small": (_message(unknown, "get.employees"), 200, "127.0.0.205"),
+        "unknown method": (_message(own, "g" * 30_000), 100, "127.0.0.206"),
+        "unknown token, small": (_message(unknown, "get.employees"), 200, "127.0.0.207"),
     }
 
 
@@ -120,12 +133,13 @@ async def _asked(role: WebRole, neighbour: Tenant) -> list[float]:
 
 
 @pytest.mark.parametrize("name", _bodies(""))
-async def test_requests_that_are_refused_delay_no_other_tenant(role: WebRole, name: str) -> None:
-    attacker, neighbour = await role.tenant("Attacker"), await role.tenant("Neighbour")
+async def test_requests_that_are_refused_delay_no_other_tenant(attacked: Attacked, name: str) -> None:
+    """Each attack is by a tenant, or from an address, that was not refused anything before."""
+    role = attacked.role
+    attacker = await role.tenant("Attacker-with-" + name.replace(", ", "-").replace(" ", "-"))
     body, connections, source = _bodies(attacker.account.keys["data_api"])[name]
-    quiet = statistics.median(await _asked(role, neighbour))
     async with _flood(role, body, connections, source):
-        times = await _asked(role, neighbour)
-    assert statistics.median(times) < USUAL * quiet
-    assert max(times) < LONGEST * quiet
+        times = await _asked(role, attacked.neighbour)
+    assert statistics.median(times) < USUAL * attacked.quiet
+    assert max(times) < LONGEST * attacked.quiet
     assert await attacker.outcome("get.employees") == "ok"

@@ -57,14 +57,23 @@ async def kill_the_engine(rig: Rig, dice: random.Random) -> None:
         await rig.kill("switch")
 
 
-@pytest.mark.parametrize(
-    ("kill", "share"),
-    [(kill_the_switch, 0.6), (kill_any, 0.3), (kill_the_engine, 0.1)],
-    ids=["switch", "any", "asterisk"],
-)
+KINDS: dict[str, tuple[Kill, float]] = {
+    "switch": (kill_the_switch, 0.6),
+    "any": (kill_any, 0.3),
+    "asterisk": (kill_the_engine, 0.1),
+}
+"""What kills, and its share of the kills. Asterisk is last: calls that it cut are looked for among those of all kinds."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The long form has an installation for each kind. In the short form one has all kinds, in turn: its start takes longer
+    than so few kills."""
+    is_short = int(metafunc.config.getoption("--kills")) <= KILLS_OF_A_ROUND
+    metafunc.parametrize("kinds", [tuple(KINDS)] if is_short else [(kind,) for kind in KINDS], ids="-".join)
+
+
 async def test_no_call_is_lost_doubled_or_stuck(
-    kill: Kill,
-    share: float,
+    kinds: tuple[str, ...],
     kills: int,
     share_of_rate: float,
     drill_phones: ForeignPhones,
@@ -72,24 +81,27 @@ async def test_no_call_is_lost_doubled_or_stuck(
     kills_table: KillsTable,
 ) -> None:
     seed = random.randrange(1_000_000)
-    count = max(2, round(kills * share))
-    print(f"seed {seed}, {count} kills")
     dice = random.Random(seed)
+    counts = {kind: max(2, round(kills * KINDS[kind][1])) for kind in kinds}
+    print(f"seed {seed}, kills {counts}")
     async with Rig(drill_phones, tmp_path) as rig:
         # Each round is counted by itself, after the last one all calls together.
-        left = count
-        while left:
-            of_this_round = min(left, KILLS_OF_A_ROUND)
-            left -= of_this_round
-            await _round(rig, kill, of_this_round, dice, RATE * share_of_rate)
-            account = await rig.count(engine_killed=kill is kill_the_engine, of_this_round=left > 0)
-            print(
-                f"{time.strftime('%H:%M:%S')} {kill.__name__}: {rig.figures}; {account.figures}", flush=True
-            )
+        for kind, count in counts.items():
+            left = count
+            while left:
+                of_this_round = min(left, KILLS_OF_A_ROUND)
+                left -= of_this_round
+                await _round(rig, KINDS[kind][0], of_this_round, dice, RATE * share_of_rate)
+                account = await rig.count(engine_killed=kind == "asterisk", of_this_round=True)
+                print(f"{time.strftime('%H:%M:%S')} {kind}: {rig.figures}; {account.figures}", flush=True)
+                if account.faults:
+                    break
             if account.faults:
                 break
-        kills_table.add(kill.__name__.removeprefix("kill_").replace("_", " "), seed, rig, account)
-        assert len(rig.call_counts.completed) > count  # calls went on at all
+        if not account.faults:
+            account = await rig.count(engine_killed="asterisk" in counts)
+        kills_table.add(", ".join(kinds), seed, rig, account)
+        assert len(rig.call_counts.completed) > sum(counts.values())  # calls went on at all
         assert account.faults == {}, f"seed {seed}"
 
 
