@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
+import structlog
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
@@ -30,6 +31,9 @@ _numbers = itertools.count(1)
 
 # Until all is collected: nearly all of the objects made meanwhile stay, and to look through them takes a sixth of the time.
 gc.disable()
+
+# The default draws a frame with the variables of each level around a logged traceback, which takes a second.
+structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 # A busy machine is no fault of what is tested.
 settings.register_profile("trunkline", deadline=None, suppress_health_check=[HealthCheck.too_slow])

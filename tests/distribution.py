@@ -2,8 +2,10 @@
 
 Tests of one group run in one process, one after another: those that name a group (mark ``xdist_group``), because they share
 a running product, and those of a module that share what its fixtures of scope ``module`` set up. Where a product has more
-tests than one process should run (:data:`_BY_MODULE`), its modules are divided among processes that each have one. Groups
-and tests with real processes begin first, so that no process is left alone with a long one at the end. Calls last as long as
+tests than one process should run (:data:`_BY_MODULE`), its modules are divided among two processes that each have one; a
+further one takes part when it would have nothing else to do, because a start takes as long as many tests. Groups
+and tests with real processes begin first, the longest first, so that no process is left alone with a long one at the end: a
+test counts as :data:`_USUAL_SECONDS`, or as many as its mark ``long(seconds)`` gives. Calls last as long as
 they last and leave the processors free for most of it: four workers make calls, each further worker takes only tests without
 real processes, from the end. Those marked ``long`` are at that end, so that none is left for the last minute; without tests
 of calls they begin first. A worker with such a test computes at a lower priority, because the sound of calls needs the
@@ -39,12 +41,20 @@ _BY_MODULE = frozenset({"setup"})
 """Groups of which each module is a piece of work: each process has the product that they share, if it comes to one of them.
 In one piece, they would last longer than all that the other processes have to do."""
 
+_SHARED_PRODUCT = "whole_setup"
+"""Fixture of scope ``session``: the product of most tests with calls."""
+
+_HOLDERS = 2
+"""How many workers have that product, as long as the others have other tests with real processes."""
+
 _WORKERS_FOR_CALLS = 4
 """How many workers run tests with real processes: one of them needs a third of a processor, and waits for its calls else."""
 
 _LOW_PRIORITY = 10
 """Added to the nice value: such a process gets a tenth of the time of one that needs a processor, too."""
 
+_USUAL_SECONDS = 6
+"""That a test with real processes lasts, on the average."""
 
 _STALE_MAX = 50
 """Test modules without a compiled file from which they are compiled before the workers start."""
@@ -61,7 +71,9 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no type
         self._file = file
         self._groups: dict[str, str] = {}
         self._with_processes: frozenset[str] = frozenset()
-        self._computing: frozenset[Any] = frozenset()
+        self._computing: set[Any] = set()
+        self._with_product: frozenset[str] = frozenset()
+        self._holders: set[Any] = set()
 
     def schedule(self) -> None:
         if self.collection is None:
@@ -71,7 +83,8 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no type
             written = json.loads(self._file.read_text())
             self._groups = written["groups"]
             self._with_processes = frozenset(written["with_processes"])
-            self._computing = frozenset(self.nodes[_WORKERS_FOR_CALLS:])
+            self._with_product = frozenset(written["with_product"])
+            self._computing = set(self.nodes[_WORKERS_FOR_CALLS:])
         super().schedule()
 
     def _split_scope(self, nodeid: str) -> str:
@@ -80,12 +93,31 @@ class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # has no type
     def _assign_work_unit(self, node: Any) -> None:
         """A computing worker takes the last piece, or stops when that has real processes: no piece before it is for it."""
         if node not in self._computing:
+            self.workqueue.move_to_end(self._piece_for(node), last=False)
             super()._assign_work_unit(node)
-        elif self._with_processes.isdisjoint(next(reversed(self.workqueue.values()))):
+        elif not self._has_processes(next(reversed(self.workqueue))):
             self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
             super()._assign_work_unit(node)
         elif not node.shutting_down:
             node.shutdown()
+
+    def _has_processes(self, piece: str) -> bool:
+        return not self._with_processes.isdisjoint(self.workqueue[piece])
+
+    def _piece_for(self, node: Any) -> str:
+        """The next piece of a worker with real processes: of the shared product, if it is one of those that have it."""
+        for_holders: list[str] = [piece for piece in self.workqueue if piece in self._with_product]
+        if for_holders and (node in self._holders or len(self._holders) < _HOLDERS):
+            self._holders.add(node)
+            return for_holders[0]
+        other: str | None = next((piece for piece in self.workqueue if piece not in self._with_product), None)
+        if for_holders and (other is None or not self._has_processes(other)):
+            if other is None or len(for_holders) > len(self._holders):
+                self._holders.add(node)
+                return for_holders[0]
+            self._computing.add(node)  # the tests with calls that are left are for the holders
+        assert other is not None
+        return other
 
 
 class Controller:
@@ -188,14 +220,19 @@ def distribute(config: pytest.Config, items: list[pytest.Item]) -> None:
     if workerinput is None:
         return
     groups = {item.nodeid: group for item in items if (group := group_of(item))}
-    sizes = Counter(groups.values())
     with_calls = any(map(has_processes, items))
+    seconds: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("long")
+        seconds[groups.get(item.nodeid, item.nodeid)] += (
+            int(mark.args[0]) if mark and mark.args else _USUAL_SECONDS
+        )
 
     def begins(item: pytest.Item) -> tuple[int, int]:
-        group = groups.get(item.nodeid)
         if not has_processes(item):
             return ((3 if with_calls else 0) if item.get_closest_marker("long") else 2, 0)
-        return (0, -sizes[group]) if group else (1, 0)
+        group = groups.get(item.nodeid)
+        return (0, -seconds[group or item.nodeid])
 
     items.sort(key=begins)
     if with_calls:
@@ -204,7 +241,16 @@ def distribute(config: pytest.Config, items: list[pytest.Item]) -> None:
     # Workers write the same at the same time.
     new = file.with_name(f"{file.name}.{workerinput['workerid']}")
     with_processes = [item.nodeid for item in items if has_processes(item)]
-    new.write_text(json.dumps({"groups": groups, "with_processes": with_processes}))
+    with_product = sorted(
+        {
+            groups.get(item.nodeid, item.nodeid)
+            for item in items
+            if _SHARED_PRODUCT in getattr(item, "fixturenames", ())
+        }
+    )
+    new.write_text(
+        json.dumps({"groups": groups, "with_processes": with_processes, "with_product": with_product})
+    )
     new.replace(file)
 
 

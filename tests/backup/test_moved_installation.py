@@ -48,6 +48,7 @@ async def _talk(setup: Setup) -> tuple[Call, Call]:
 
 
 @pytest.mark.engine
+@pytest.mark.long(50)
 async def test_a_backup_during_a_call_makes_an_equal_installation_elsewhere(
     asterisk_install: AsteriskInstall, tmp_path: Path
 ) -> None:

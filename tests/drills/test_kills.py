@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.drill,
     pytest.mark.engine,
     pytest.mark.phones,
+    pytest.mark.long(200),
     pytest.mark.timeout(0),  # the test has a limit of its own, by the number of kills
 ]
 

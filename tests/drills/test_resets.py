@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.drill,
     pytest.mark.engine,
     pytest.mark.phones,
+    pytest.mark.long(70),
     pytest.mark.timeout(1800),
 ]
 

@@ -258,6 +258,7 @@ class Setup:
 
     async def _row(self, after: int, field: str, expected: int, timeout: float) -> dict[str, Any]:
         deadline = time.monotonic() + timeout
+        pause = 0.1
         while True:
             try:
                 rows = await self._sessions(after)
@@ -269,7 +270,9 @@ class Setup:
                 return rows[0]
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not in the report: {rows}\n{self.installation.log_tail(15)}")
-            await asyncio.sleep(0.1)
+            # A report takes processor time from the calls of other processes, and from the recording that is waited for.
+            await asyncio.sleep(pause)
+            pause = min(1.3 * pause, 0.5)
 
     async def legs(self, call_session_id: int) -> list[dict[str, Any]]:
         result = await self.installation.data_api(

@@ -25,7 +25,7 @@ from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.certificates import certificate_file
 from trunkline.speech.audio import decode
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.long(50), pytest.mark.timeout(300)]
 
 NUMBER = "97140000100"
 COMPANY = """

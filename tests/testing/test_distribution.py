@@ -66,6 +66,31 @@ import pytest
 def test_{name}(number):
     pass
 """
+_OF_PRODUCT = """
+import pytest, time
+
+@pytest.fixture(scope="session")
+def whole_setup():
+    pass
+
+@pytest.mark.engine
+@pytest.mark.xdist_group("setup")
+def test_{name}(whole_setup):
+    time.sleep(0.05)
+"""
+_OTHERS = """
+import pytest, time
+
+@pytest.mark.engine
+@pytest.mark.parametrize("number", range(20))
+def test_other(number):
+    time.sleep(0.1)
+
+@pytest.mark.engine
+@pytest.mark.long(100)
+def test_longest():
+    pass
+"""
 
 
 def _run(folder: Path, *arguments: str) -> list[list[str]]:
@@ -127,6 +152,19 @@ def test_only_four_workers_have_real_processes_and_the_fifth_takes_the_rest(tmp_
     assert any(worker == "gw4" for worker, _, _ in ran)
     begun = os.nice(0)
     assert {int(nice) for worker, _, nice in ran if worker == "gw4"} == {min(begun + 10, 19)}
+
+
+def test_two_workers_have_the_shared_product_and_others_begin_with_the_longest(tmp_path: Path) -> None:
+    _write(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    engine: real\n    long: long\n")
+    for name in "abcdef":
+        (tmp_path / f"test_{name}.py").write_text(_OF_PRODUCT.format(name=name))
+    (tmp_path / "test_others.py").write_text(_OTHERS)
+    ran = _run(tmp_path, "-n", "4")
+    assert len({name for _, name, _ in ran}) == len(ran) == 51
+    holders = {worker for worker, name, _ in ran if name in {f"test_{one}" for one in "abcdef"}}
+    assert holders <= {"gw0", "gw1"}
+    assert next(name for worker, name, _ in ran if worker == "gw2") == "test_longest"
 
 
 def test_long_tests_begin_early(tmp_path: Path) -> None:
