@@ -13,6 +13,9 @@ from tests.console.texts import FOLDER, texts
 from trunkline.console.languages import LANGUAGES, choose
 
 _VALUE = re.compile(r"%\((\w+)\)s")
+_RANGE = re.compile(r"\d[:-]\d")
+_ISOLATED = re.compile("\u2066[^\u2069]*\u2069")
+"""Text between LEFT-TO-RIGHT ISOLATE and POP DIRECTIONAL ISOLATE."""
 
 
 def _catalogue(code: str) -> Catalog:
@@ -36,6 +39,13 @@ def test_catalogues_are_complete(code: str) -> None:
     unused = [message.id for message in catalogue if message.id and _first(message.id) not in known]
     assert not wrong, "\n".join(wrong)
     assert not unused, unused
+
+
+def test_dates_and_times_are_not_reordered_in_right_to_left_text() -> None:
+    """Digits and hyphens between Arabic words: without an isolate 09:00-13:00 is shown from right to left."""
+    strings = [str(one.string) for one in _catalogue("ar") if one.id]
+    assert any(_RANGE.search(one) for one in strings)
+    assert [one for one in strings if _RANGE.search(_ISOLATED.sub("", one))] == []
 
 
 def _fits(text: str, translated: str) -> bool:
