@@ -26,6 +26,8 @@ pytestmark = [
     pytest.mark.xdist_group("third setup"),
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
+    # Begins early: the repair sends the calls that the product had before, some each second.
+    pytest.mark.long(250),
 ]
 
 ANNA = "97140000200"
