@@ -117,8 +117,8 @@ def call_scenarios(draw: st.DrawFn) -> CallScenario:
 
 
 @functools.cache
-def sample(count: int) -> list[CallScenario]:
-    """A fixed selection of so many scenarios: of many, those with the rarest features.
+def sample(count: int, tried: int = _TRIED) -> list[CallScenario]:
+    """A fixed selection of so many scenarios: of those that are tried, the ones with the rarest features.
 
     In every second one nobody picks up, once, until the time is over, which takes a while with real parties.
     """
@@ -126,7 +126,7 @@ def sample(count: int) -> list[CallScenario]:
 
     @hypothesis.seed(1)
     @hypothesis.settings(
-        max_examples=_TRIED,
+        max_examples=tried,
         database=None,
         phases=[hypothesis.Phase.generate],
         deadline=None,

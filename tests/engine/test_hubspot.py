@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(300),
     # Begins early: the repair sends the calls that the product had before, some each second.
-    pytest.mark.long(250),
+    pytest.mark.long(400),
 ]
 
 ANNA = "97140000200"

@@ -101,7 +101,7 @@ async def _minute_without_calls(setup: Setup) -> None:
     await asyncio.sleep(max(0.0, float(seconds or 0)))
 
 
-@pytest.mark.long(300)  # so its module is the first one of a process
+@pytest.mark.long(360)  # so its module is the first one of a process
 async def test_calls_of_an_account_per_minute(setup: Setup) -> None:
     """The first test of this module: it waits only where others have called before."""
     await _minute_without_calls(setup)
