@@ -457,8 +457,14 @@ class Setup:
             ]
             for one in await self._of_engine("channels"):
                 found.append(f"channel {one['id']}, {one['name']}, {one['state']}: {one['dialplan']}")
-                sent = await self._of_engine(f"channels/{quote(one['id'], safe='')}/rtp_statistics")
+                path = f"channels/{quote(one['id'], safe='')}/rtp_statistics"
+                status, body = await self._ask_engine(path)
+                sent = (
+                    json.loads(body) if status == 200 else {}
+                )  # 404: the channel has sent and received nothing
                 found.append(f"  packets received {sent.get('rxcount')}, sent {sent.get('txcount')}")
+            log = (self.folder / "outside" / "log" / "full").read_text(errors="replace")
+            found += [line for line in log.splitlines()[-100:] if "SRTP" in line][-3:]
             raise AssertionError("\n".join(found)) from error
 
     async def gets_music(self, call: Call) -> None:
@@ -477,13 +483,16 @@ class Setup:
             assert time.monotonic() < deadline, f"heard: {heard}; {tones.described(music)}"
 
     async def _of_engine(self, what: str) -> Any:
-        settings = self.installation.settings
-        login = secrets.load(settings).ari
-        status, body = await self.installation.get(
-            f"http://127.0.0.1:{settings.engine.ari_port}/ari/{what}?api_key={login.user}:{login.password}"
-        )
+        status, body = await self._ask_engine(what)
         assert status == 200, body
         return json.loads(body)
+
+    async def _ask_engine(self, what: str) -> tuple[int, bytes]:
+        settings = self.installation.settings
+        login = secrets.load(settings).ari
+        return await self.installation.get(
+            f"http://127.0.0.1:{settings.engine.ari_port}/ari/{what}?api_key={login.user}:{login.password}"
+        )
 
 
 async def wait_known(installation: Installation, account: Account, phone: Phone) -> None:
