@@ -19,8 +19,9 @@ from tests.reports.company import ACCOUNT
 from tests.uploads.customer import WAV, Customer, sends
 from tests.uploads.rig import call, settings_for, settled, working
 from trunkline.analysis.jobs import JOB, AnalysisListener, when_ready
+from trunkline.analysis.model import Task
 from trunkline.analysis.silero import SileroDetector
-from trunkline.analysis.work import Task, analyse
+from trunkline.analysis.work import analyse
 from trunkline.analysis.worker import CONCURRENCY, analysing
 from trunkline.core.clock import Instant
 from trunkline.core.ids import first_id_at

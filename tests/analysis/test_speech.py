@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from tests.analysis.sounds import NOISE, Scene, scene, talk_scene
 from trunkline.analysis import spans
-from trunkline.analysis.model import SAMPLE_RATE, Span
+from trunkline.analysis.model import SAMPLE_RATE, Span, Task
 from trunkline.analysis.service import ChildEngine
 from trunkline.analysis.silero import FRAME_SECONDS, SileroDetector
 from trunkline.analysis.transcriber import NullTranscriber, WhisperTranscriber
-from trunkline.analysis.work import Task, analyse
+from trunkline.analysis.work import analyse
 from trunkline.core.errors import InvalidInput, SetupError, Unavailable
 
 CLOSE = 0.3

@@ -19,7 +19,8 @@ from hypothesis.stateful import initialize, precondition, rule
 from tests.calls import company as c
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_call import LINES, AnyCall
-from trunkline.calls.session import CoachMode, Phase, Role
+from trunkline.calls.command_names import CoachMode
+from trunkline.calls.session import Phase, Role
 from trunkline.calls.states import Connecting, Controlled, Parked, Transferring
 from trunkline.core.errors import TrunklineError
 from trunkline.directory.model import Account

@@ -34,9 +34,10 @@ def main() -> int:
 
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:
+    from trunkline.analysis.model import Task
     from trunkline.analysis.silero import SileroDetector
     from trunkline.analysis.transcriber import transcriber_for
-    from trunkline.analysis.work import Task, analyse
+    from trunkline.analysis.work import analyse
     from trunkline.core.errors import TrunklineError
 
     task = Task(**{**asked, "sides": tuple(asked["sides"])})

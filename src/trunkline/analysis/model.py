@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SAMPLE_RATE = 8000
 """Of all sound that is analysed."""
@@ -61,3 +62,20 @@ class Source:
     bits: int | None
     bytes: int | None
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to analyse.
+
+    :param path: of the WAV.
+    :param sides: who is on which channel.
+    :param came_as: format of the original file, if the file at ``path`` was converted.
+    """
+
+    path: str
+    sides: tuple[str, str]
+    came_as: Mapping[str, Any] | None = None
+    transcribe: bool = False
+    whisper_model: str | None = None
+    language: str | None = None

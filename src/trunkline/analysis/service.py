@@ -17,8 +17,7 @@ from typing import Any, Protocol
 
 from psycopg.types.json import Jsonb
 
-from trunkline.analysis.model import Side, Status, TranscriptStatus
-from trunkline.analysis.work import Task
+from trunkline.analysis.model import Side, Status, Task, TranscriptStatus
 from trunkline.core.log import get_logger
 from trunkline.core.settings import AnalysisSettings, Settings
 from trunkline.db.pool import Connection, Database

@@ -7,7 +7,7 @@ in a process of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trunkline.analysis import spans
 from trunkline.analysis.decode import decode
-from trunkline.analysis.model import SAMPLE_RATE, Phrase, Side, Source, Span, TranscriptStatus
+from trunkline.analysis.model import SAMPLE_RATE, Phrase, Side, Source, Span, Task, TranscriptStatus
 from trunkline.analysis.requirements import requirements
 from trunkline.analysis.silero import FRAME_SECONDS, Detector
 from trunkline.analysis.sound import Sound, sound
@@ -24,22 +24,6 @@ from trunkline.analysis.summary import summary
 from trunkline.analysis.talk import Talk, talk
 from trunkline.analysis.transcriber import Transcriber
 from trunkline.core.errors import InvalidInput, TrunklineError, Unavailable
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """:param path: of the WAV.
-
-    :param sides: who is on which channel.
-    :param came_as: format of the original file, if the file at ``path`` was converted.
-    """
-
-    path: str
-    sides: tuple[str, str]
-    came_as: Mapping[str, Any] | None = None
-    transcribe: bool = False
-    whisper_model: str | None = None
-    language: str | None = None
 
 
 def analyse(task: Task, detector: Detector, transcriber: Transcriber | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from trunkline.billing.tariffs import plain
+from trunkline.billing.rates import plain
 from trunkline.core.log import get_logger
 from trunkline.core.retry import MAILS
 from trunkline.db.jobs import Jobs, RetryLater

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
+from typing import Any
 
 from trunkline.billing.kinds import DirectionType, type_of_number
 
@@ -49,6 +50,18 @@ class Rate:
             raise ValueError("steps are at least a second, free seconds at least none")
         if self.cost_per_minute < 0 or self.connection_fee < 0:
             raise ValueError("a price is not negative")
+
+
+def rate_of(row: Mapping[str, Any]) -> Rate:
+    """A rate from its row of ``tariff_rates``."""
+    return Rate(
+        row["cost_per_minute"],
+        row["connection_fee"],
+        row["first_step"],
+        row["step"],
+        row["free_seconds"],
+        DirectionType(row["direction_type"]) if row["direction_type"] else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +145,9 @@ def rate_leg(leg: LegFacts, prices: PriceList | None, country: str) -> Charge:
     return Charge(
         seconds, rate.cost_per_minute, fee, amount(rate, seconds), rate.direction_type or default_type, prefix
     )
+
+
+def plain(value: Decimal) -> str:
+    """An amount without needless zeros: ``0.3``, ``120``."""
+    text = f"{value:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text

@@ -14,8 +14,7 @@ from typing import Any
 import orjson
 from psycopg import AsyncConnection
 
-from trunkline.billing.rates import Charge, Direction, LegFacts, PriceList, rate_leg
-from trunkline.billing.tariffs import rate_of
+from trunkline.billing.rates import Charge, Direction, LegFacts, PriceList, rate_leg, rate_of
 from trunkline.core.clock import to_datetime
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger

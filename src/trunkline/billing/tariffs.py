@@ -11,8 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from trunkline.accounts import customers
-from trunkline.billing.kinds import DirectionType
-from trunkline.billing.rates import Rate
+from trunkline.billing.rates import Rate, plain, rate_of
 from trunkline.billing.tariff_file import ANY, PlanForm, PricesForm, TariffForm
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Connection, Database, Row
@@ -220,18 +219,6 @@ async def _present(connection: Connection, form: TariffForm, owner: int) -> dict
     }
 
 
-def rate_of(row: Mapping[str, Any]) -> Rate:
-    """A rate from its row of ``tariff_rates``."""
-    return Rate(
-        row["cost_per_minute"],
-        row["connection_fee"],
-        row["first_step"],
-        row["step"],
-        row["free_seconds"],
-        DirectionType(row["direction_type"]) if row["direction_type"] else None,
-    )
-
-
 def _difference(present: Facts, wanted: Facts) -> list[str]:
     lines = []
     for name in sorted({*present, *wanted}):
@@ -269,12 +256,6 @@ def _rate_text(rate: Rate) -> str:
     if rate.direction_type:
         parts.append(rate.direction_type)
     return ", ".join(parts)
-
-
-def plain(value: Decimal) -> str:
-    """An amount without needless zeros: ``0.3``, ``120``."""
-    text = f"{value:f}"
-    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
 async def _all(connection: Connection, statement: str, params: Any) -> list[Row]:

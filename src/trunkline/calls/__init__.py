@@ -9,9 +9,10 @@
 ``states``            what a call is doing: one state object, whose class determines which flow decides
 ``evolution``         how each event changes a session (``evolve``)
 ``effects``           what the switch does for a rule, and what a failure of it means
-``commands``          the commands on a live call
+``commands``          the commands on a live call; ``command_names`` is what other processes need of commands
 ``finish_reasons``    why a leg or a session ended: the wire's names, and how they follow from the engine's causes
 ``summary``           the figures of a finished session; ``durations`` has its six durations; pure
+``country``           the country of a number; pure
 ``live_view``         a live session in the form of ``list.calls``; pure
 ``flows``             the rules of each kind of call; pure
 ``records``           events and history rows in PostgreSQL

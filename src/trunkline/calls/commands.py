@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trunkline.calls import rules
+from trunkline.calls.command_names import CoachMode
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, PlayIntoTalk, SendKeys, StopPlayIntoTalk
 from trunkline.calls.flows import coaching, consultation, phone_transfer, recording
@@ -16,7 +17,7 @@ from trunkline.calls.flows.inputs import Hold, MakeCall, Park, Restore, RunScena
 from trunkline.calls.flows.number_plan import ToParking, destination
 from trunkline.calls.flows.start_requests import message_files
 from trunkline.calls.flows.third_party import third_party
-from trunkline.calls.session import CoachMode, Leg, Session
+from trunkline.calls.session import Leg, Session
 from trunkline.core.errors import InvalidInput, InvalidState, NotCarriedOut, NotFound, PermissionDenied
 from trunkline.directory.model import CallQueue, CallRecording
 from trunkline.events.catalogue import EventType

@@ -95,17 +95,6 @@ class Role(StrEnum):
     COACH = "coach"
 
 
-class CoachMode(StrEnum):
-    """The parties that get the coach's audio; the coach gets that of both in every mode."""
-
-    LISTEN = "listen"
-    """Nobody."""
-    WHISPER = "whisper"
-    """The operator."""
-    BARGE = "barge"
-    """Operator and contact: a third party of their talk."""
-
-
 class IllegalTransitionError(AssertionError):
     """A bug in the rules: a state that the tables do not allow."""
 

@@ -11,9 +11,10 @@ import click
 
 from trunkline.accounts.administration import Administration
 from trunkline.billing import tariffs
+from trunkline.billing.rates import plain
 from trunkline.billing.statement import Statement, statement
 from trunkline.billing.tariff_file import read_tariffs
-from trunkline.billing.tariffs import EVERYBODY, plain
+from trunkline.billing.tariffs import EVERYBODY
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.confirmation import is_confirmed
 from trunkline.cli.database import print_json, with_database

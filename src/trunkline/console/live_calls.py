@@ -20,7 +20,7 @@ from trunkline.accounts.permissions import READ_REPORTS, WATCH_CALLS
 from trunkline.apis.jsonrpc.errors import RpcError
 from trunkline.apis.service.request_context import SwitchPort
 from trunkline.apis.service.workloads import Workload
-from trunkline.calls.session import CoachMode
+from trunkline.calls.command_names import CoachMode
 from trunkline.console.calls import may_see_calls
 from trunkline.console.languages import translatable
 from trunkline.console.live_source import LiveSource

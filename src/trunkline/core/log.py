@@ -7,12 +7,31 @@ import atexit
 import logging
 import sys
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import orjson
-import structlog
+
+
+@contextmanager
+def _hidden(library: str) -> Iterator[None]:
+    """An import of this library fails in the block, unless it is loaded already."""
+    is_hidden = library not in sys.modules
+    if is_hidden:
+        sys.modules[library] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if is_hidden:
+            del sys.modules[library]
+
+
+# structlog loads rich where it is installed, as with the tools of developers: 50 ms of processor time of each process, for
+# tracebacks that are formatted otherwise here.
+with _hidden("rich"):
+    import structlog
 
 _SECRET_KEYS = frozenset(
     {"password", "secret", "token", "access_token", "api_key", "authorization", "ha1", "key"}

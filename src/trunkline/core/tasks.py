@@ -14,11 +14,12 @@ import os
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Self
-
-import structlog
+from typing import TYPE_CHECKING, Any, Self
 
 from trunkline.core.log import get_logger
+
+if TYPE_CHECKING:
+    import structlog
 
 EXIT_CODE = 70
 """Exit code of a process that ends because a core task failed (``EX_SOFTWARE`` of sysexits.h)."""

@@ -14,14 +14,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
-
-import av
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, BinaryIO
 
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import Event, EventType
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# As in trunkline.speech.audio the libraries of sound are imported where they are used: the worker imports this module at its
+# start, and needs them for the first recording.
 
 SAMPLE_RATE = 8000
 SAMPLE_BYTES = 2
@@ -120,6 +123,8 @@ def mix(sources: Sequence[Source], channels: int, chunk: int = _CHUNK) -> Iterat
 
     Parties on one side are added, held within 16 bits. Missing sound is silence; the end is the longest file's.
     """
+    import numpy as np
+
     position = 0
     while True:
         mixed = np.zeros((chunk, channels), dtype=np.int32)
@@ -181,6 +186,8 @@ class _Mp3:
     """An MP3 being written."""
 
     def __init__(self, path: Path, channels: int, bit_rate: int) -> None:
+        import av
+
         self._container = av.open(str(path), "w", format="mp3")
         self._stream = self._container.add_stream("libmp3lame", rate=SAMPLE_RATE)
         self._layout = "stereo" if channels == 2 else "mono"
@@ -200,6 +207,9 @@ class _Mp3:
             self._container.close()
 
     def write(self, chunk: NDArray[np.int16]) -> None:
+        import av
+        import numpy as np
+
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(chunk.T), format="s16p", layout=self._layout)
         frame.sample_rate = SAMPLE_RATE
         frame.pts = self._position

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from psycopg.types.json import Jsonb
 
-from trunkline.calls.records.history import country_of
+from trunkline.calls.country import country_of
 from trunkline.core.ids import EPOCH_MS, UPLOAD_NODE, first_id_at, uploaded_id
 from trunkline.db.pool import Connection
 from trunkline.uploads import people, rules

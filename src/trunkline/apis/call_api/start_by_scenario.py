@@ -10,7 +10,7 @@ from trunkline.apis.call_api import common, errors, starting
 from trunkline.apis.call_api.components import BASE, INFORMER, SCENARIO
 from trunkline.apis.jsonrpc import Form, Param, Params, ParamType
 from trunkline.apis.jsonrpc.derive import override
-from trunkline.calls.flows.start_requests import INFORMER_RING_SECONDS
+from trunkline.calls.command_names import INFORMER_RING_SECONDS
 
 _SCENARIO_CALL_PARAMS = starting.start_params(
     "start.scenario_call",

@@ -24,7 +24,7 @@ from trunkline.apis.jsonrpc import (
 from trunkline.apis.jsonrpc.declare import Handler
 from trunkline.apis.jsonrpc.derive import Override, envelope_for, fields_for, override, params_for
 from trunkline.apis.service.repeated_changes import request_hash
-from trunkline.calls.flows import start_requests
+from trunkline.calls.command_names import check_options
 from trunkline.contract import params_of
 from trunkline.core.errors import (
     DatabaseUnavailable,
@@ -114,7 +114,7 @@ def check(request: RequestContext, params: Params) -> None:
 
     :raises TrunklineError: ``invalid_parameters_combination``, ``component_disabled``.
     """
-    start_requests.check_options(params)
+    check_options(params)
     if (
         params["virtual_phone_usage_rule"] != "fixed"
         and NUMBER_MANAGEMENT.name not in request.caller.components

@@ -29,7 +29,7 @@ from trunkline.apis.call_center.declaration import (
 from trunkline.apis.call_center.rights import check_permission, user_of
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
-from trunkline.calls.flows.number_plan import CHECK_IN
+from trunkline.calls.command_names import CHECK_IN
 from trunkline.calls.switch.queue_commands import AgentCommands
 from trunkline.core.call_uuids import identifier_of, uuid_of
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, Refused

@@ -7,6 +7,7 @@ The first command redirects both channels into Stasis. From then on the switch c
 
 from __future__ import annotations
 
+from trunkline.calls.command_names import CoachMode
 from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
 from trunkline.calls.effects import Hangup, Join, Leave, Music, OriginateLeg, PlayFiles, StopPlay, TakeControl
 from trunkline.calls.finish_reasons import NO_ANSWER, Side, hung_up
@@ -37,7 +38,7 @@ from trunkline.calls.flows.inputs import (
 from trunkline.calls.flows.scenario_position import caller_of
 from trunkline.calls.flows.table import Table, invalid_state, pairs, row
 from trunkline.calls.flows.third_party import third_party
-from trunkline.calls.session import CoachMode, Leg, Role, Session
+from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.states import (
     AFTER_OPERATION,
     Announcing,

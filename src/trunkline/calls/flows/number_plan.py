@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import phonenumbers
 
+from trunkline.calls.command_names import CHECK_IN
 from trunkline.core.phone import normalise, with_extension
 from trunkline.core.phone import split_number as split
 from trunkline.directory.model import Account, CallQueue, Employee, Group, SipLine
@@ -119,9 +120,6 @@ SETTINGS = {
     "*93": ToSetting(Setting.FORWARD_NO_ANSWER, is_on=False),
 }
 """Codes that are dialled alone."""
-
-CHECK_IN = "***"
-"""Checks an agent in at the device that dials it, with the digits that the Call Center API has given."""
 
 FORWARDS = {
     "*72": Setting.FORWARD_ALWAYS,

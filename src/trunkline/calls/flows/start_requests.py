@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from trunkline.calls.command_names import INFORMER_RING_SECONDS, check_options
 from trunkline.calls.context import CallContext
 from trunkline.calls.flows.click_to_call import StartCall
 from trunkline.calls.flows.number_plan import ToEmployee, ToOutside, destination
@@ -20,26 +21,6 @@ from trunkline.events.reasons import Reason
 from trunkline.routing.directions import refused_direction
 
 Params = Mapping[str, Any]
-
-INFORMER_RING_SECONDS = 30
-
-
-def check_options(params: Params) -> None:
-    """Rules between options of a call with two parties.
-
-    :raises InvalidInput: ``invalid_parameters_combination``.
-    """
-    if (
-        params.get("early_switching")
-        and params.get("switch_at_once")
-        and params.get("first_call") != "contact"
-    ):
-        raise InvalidInput(
-            "early_switching and switch_at_once exclude each other when the operator's side is called first: send one",
-            mnemonic="invalid_parameters_combination",
-            field="early_switching",
-            value=True,
-        )
 
 
 def start_employee_call(account: Account, params: Params) -> StartCall:

@@ -6,14 +6,13 @@ of an older version than the one in the table is not written.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-import phonenumbers
 from psycopg import AsyncConnection
 
+from trunkline.calls.country import country_of
 from trunkline.calls.durations import whole_seconds
 from trunkline.calls.session import Leg, QueueStay, Session
 from trunkline.calls.summary import employees, finished, firsts_and_lasts
@@ -356,19 +355,6 @@ def _queue(session: Session, stay: QueueStay) -> dict[str, Any]:
         "outcome": outcome,
         "exit_key": stay.key,
     }
-
-
-@functools.lru_cache(maxsize=10_000)
-def country_of(phone_number: str | None) -> str | None:
-    """ISO 3166 alpha-2 of an E.164 number; None when it has none."""
-    if not phone_number:
-        return None
-    try:
-        parsed = phonenumbers.parse(f"+{phone_number}", None)
-    except phonenumbers.NumberParseException:
-        return None
-    code = phonenumbers.region_code_for_number(parsed)
-    return str(code) if code else None
 
 
 def _operator_number(session: Session) -> str | None:

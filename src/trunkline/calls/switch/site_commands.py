@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from trunkline.calls.command_names import SITE_STATE
 from trunkline.calls.flows import site_calls
 from trunkline.calls.flows.site_calls import BrowserCall
 from trunkline.calls.session import Phase
@@ -14,20 +15,11 @@ from trunkline.calls.switch.browser_tickets import SECONDS
 if TYPE_CHECKING:
     from trunkline.calls.switch.switch import Switch
 
-SITE_STATE = "site_state"
-"""``site_id``, ``at`` (Unix seconds, None: now): see :func:`~trunkline.calls.flows.site_calls.shown_state`."""
-ANNOUNCE_CALL = "announce_browser_call"
-"""``site_id``, ``visit``, ``visitor_name``: ``{"ticket", "seconds"}`` of a call of a browser that comes next."""
-START_CALLBACK = "start_site_callback"
-"""See :func:`~trunkline.calls.flows.site_calls.start_site_callback`."""
-
-SITE_COMMANDS = frozenset({SITE_STATE, ANNOUNCE_CALL})
-
 
 def execute_site_command(
     switch: Switch, account_id: int, name: str, params: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Execute a command of :data:`SITE_COMMANDS`.
+    """Execute a command of :data:`~trunkline.calls.command_names.SITE_COMMANDS`.
 
     :raises TrunklineError: as :func:`~trunkline.calls.flows.site_calls.check_browser_call`.
     """

@@ -252,7 +252,7 @@ BOTH: tuple[Literal["in", "out"], ...] = ("in", "out")
 
 
 class Item(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True, hide_input_in_errors=True)
 
     def default_name(self, key: str) -> str:
         """Name of an item that is written without one."""

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from zxcvbn import zxcvbn
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
-
 from trunkline.directory.lines.digest import Ha1, ha1
+
+# zxcvbn with its lists of words is imported where a password is estimated: most processes that import this module never do.
 
 STRENGTH_MIN = 12.0
 """Decimal logarithm of the guesses that a password must withstand: 10^12 guesses take 20 years at 1500 a second."""
@@ -56,6 +55,8 @@ def strength(password: str, login: str, extensions: Iterable[str] = ()) -> Stren
 
     :param extensions: of the employees who have the line.
     """
+    from zxcvbn import zxcvbn
+
     known = [login, *extensions]
     estimated = zxcvbn(password[:_ESTIMATED], user_inputs=["trunkline", *known])
     guesses = float(estimated["guesses_log10"])
@@ -87,6 +88,8 @@ def weakness_of_digest(login: str, digest: Ha1, extensions: Iterable[str] = ()) 
 
     Takes some 60 ms. None does not mean that the password is strong.
     """
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
     extensions = list(extensions)
     for password in _made_of([login, *extensions]):
         if _fits(login, digest, password):
