@@ -24,7 +24,7 @@ from trunkline.apis.jsonrpc import Api, Method, Services
 from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.jsonrpc.service_spec import ServiceSpec
 from trunkline.apis.service.request_log import MemoryRequestLog
-from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.command_names import CHECK
 from trunkline.core.errors import (
     AuthenticationFailed,
     LimitExceeded,

@@ -16,11 +16,11 @@ from tests.calls.restarted_node import FakeWriter
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_consultation import DORA, contact, phase_of, talk
 from tests.calls.test_effect_failures import FailingEngine
+from trunkline.calls.command_names import CHECK
 from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.flows.channel_quota import free_channels, reserved
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor
-from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.errors import LimitExceeded, NotFound

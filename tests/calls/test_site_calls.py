@@ -11,7 +11,7 @@ import pytest
 from tests.attack.test_added_legs import NOW, Rig, rig
 from tests.calls import company as c
 from tests.calls.company import company
-from trunkline.calls.command_names import ANNOUNCE_CALL, START_CALLBACK, SITE_STATE
+from trunkline.calls.command_names import ANNOUNCE_CALL, SITE_STATE, START_CALLBACK
 from trunkline.core.engine_values import EndpointName
 from trunkline.core.errors import LimitExceeded, NotFound
 from trunkline.directory.model import Account, Site

@@ -126,7 +126,7 @@ def test_a_role_whose_core_task_fails_exits_with_its_code_and_a_log_line(tmp_pat
     program = """
 import asyncio, sys, types
 from trunkline.core.tasks import core_task
-from trunkline.roles import __main__ as roles
+from trunkline.roles import process as roles
 
 async def broken():
     raise RuntimeError("unable to perform operation; the handler is closed")

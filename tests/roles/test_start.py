@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
-import uvloop
 
-from trunkline.core import log
-from trunkline.roles import __main__ as entry
+from trunkline.roles import health as health_module
+from trunkline.roles import process
+from trunkline.roles.health import Health, StartPhases
 from trunkline.runtime.instance import SUPERVISED
 
-_LIBRARIES_OF_SOUND = {"numpy", "av", "onnxruntime"}
+_SOUND = ("numpy", "av", "onnxruntime")
+_RULES_OF_CALLS = ("trunkline.calls.rules", "trunkline.calls.session", "trunkline.calls.flows.inbound")
+_NOT_AT_START = {
+    "switch": (*_SOUND, "trunkline.directory.forms", "trunkline.directory.files", "zxcvbn", "yaml", "jinja2"),
+    "web": ("av", "onnxruntime", *_RULES_OF_CALLS, "zxcvbn"),
+    "worker": (*_SOUND, *_RULES_OF_CALLS, "trunkline.directory.files", "zxcvbn", "jinja2"),
+}
+"""What a role does not need before its first work, and what takes long to load: a killed process is needed again now."""
 
 
-def test_the_switch_does_not_load_the_libraries_of_sound() -> None:
-    code = "import json, sys, trunkline.roles.switch; print(json.dumps(list(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=100)
-    assert not _LIBRARIES_OF_SOUND & set(json.loads(loaded.stdout))
+@pytest.mark.parametrize("role", _NOT_AT_START)
+def test_a_role_loads_only_what_its_start_needs(role: str) -> None:
+    code = f"import json, sys, trunkline.roles.{role}; print(json.dumps(list(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=100)
+    loaded = set(json.loads(run.stdout))
+    assert f"trunkline.roles.{role}" in loaded
+    assert not loaded & {*_NOT_AT_START[role], "rich"}
 
 
 _FIRST_READINESS = """
@@ -50,21 +58,23 @@ def test_the_first_readiness_logs_the_phases_of_the_start_once() -> None:
 
 
 @pytest.mark.parametrize(("role", "niceness"), [("switch", []), ("web", []), ("worker", [10])])
-def test_the_worker_has_a_low_priority_when_it_has_loaded(
+def test_the_worker_has_a_low_priority_when_its_start_is_over(
     role: str, niceness: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy machine it took minutes to load, and everything waited for it."""
-    happened: list[object] = []
-
-    def run(coroutine: Coroutine[Any, Any, None]) -> None:
-        coroutine.close()
-        happened.append("runs")
-
+    """On a busy machine the start took minutes, and everything waited for it."""
+    lowered: list[int] = []
     monkeypatch.setenv(SUPERVISED, "1")
-    monkeypatch.setattr(sys, "argv", ["trunkline.roles", role])
-    monkeypatch.setattr(log, "configure", lambda *_, **__: None)
-    monkeypatch.setattr(entry, "_load", lambda _: happened.append("loaded"))
-    monkeypatch.setattr(entry, "lower_priority", happened.append)
-    monkeypatch.setattr(uvloop, "run", run)
-    entry.main()
-    assert happened == ["loaded", *niceness, "runs"]
+    monkeypatch.setattr(health_module, "lower_priority", lowered.append)
+    health = Health(
+        role,
+        is_watched=False,
+        phases=StartPhases(0.0),
+        was_standby=False,
+        niceness=process.niceness_of(role),
+    )
+    assert lowered == []
+    health.ready()
+    health.ready()
+    assert lowered == niceness
+    monkeypatch.delenv(SUPERVISED)
+    assert process.niceness_of(role) == 0

@@ -12,8 +12,8 @@ import pytest
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.settings import Settings
 from trunkline.roles import common
-from trunkline.roles.__main__ import _run
 from trunkline.roles.health import Health, StartPhases
+from trunkline.roles.process import _run
 from trunkline.runtime.postgres import EmbeddedPostgres
 
 

@@ -34,6 +34,7 @@ def test_it_runs_and_has_what_the_product_needs(asterisk_install: AsteriskInstal
     assert any(asterisk_install.has_module(name) for name in ("codec_opus_open_source", "codec_opus"))
     assert (asterisk_install.data_dir / "documentation" / "core-en_US.xml").exists()
     assert (asterisk_install.data_dir / "rest-api" / "resources.json").exists()
+    assert asterisk_install.data_dir.parent == Settings().runtime.absolute() / "asterisk-data"
 
 
 def test_a_private_copy_may_be_moved(asterisk_install: AsteriskInstall, tmp_path: Path) -> None:

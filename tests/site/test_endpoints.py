@@ -23,8 +23,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.accounts.service import Accounts
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.web import build_app
-from trunkline.calls.command_names import ANNOUNCE_CALL, START_CALLBACK, SITE_STATE
-from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.command_names import ANNOUNCE_CALL, CHECK, SITE_STATE, START_CALLBACK
 from trunkline.core.errors import (
     DatabaseUnavailable,
     InvalidInput,

@@ -11,6 +11,10 @@ from typing import Any
 
 from trunkline.core.errors import InvalidInput
 
+CHECK = "check_command"
+"""Command that does nothing: refuses what the command in ``params["command"]`` would refuse with these parameters now. It is
+sent before slow or paid work for a command."""
+
 # --- websites whose visitors may call
 
 SITE_STATE = "site_state"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.cli.accounts import json_option
 from trunkline.cli.database import print_json
 from trunkline.cli.settings import load_settings
 from trunkline.cli.switch import ask_switch
 from trunkline.cli.table import print_table
 from trunkline.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from trunkline.calls.switch.rpc_client import SwitchClient
 
 Bans = list[dict[str, Any]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import importlib.util
 import os
@@ -83,6 +84,9 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command = getattr(importlib.import_module(COMMANDS[cmd_name][0]), cmd_name)
+        if not gc.isenabled():  # see trunkline.cli.entry
+            gc.freeze()
+            gc.enable()
         if not isinstance(command, click.Command):
             raise TypeError(f"{cmd_name} of {COMMANDS[cmd_name][0]} is not a command")
         return with_json(command, (cmd_name,))

@@ -10,7 +10,7 @@ import click
 from pydantic import ValidationError
 
 from trunkline.accounts.administration import Administration
-from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.command_names import CHECK
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings

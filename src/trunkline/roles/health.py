@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator
 
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
+from trunkline.runtime.priority import lower_priority
 
 ALIVE_SECONDS = 3.0
 """Seconds between two ``alive`` reports. ``trunkline status`` shows a role that makes none for several of them."""
@@ -57,13 +58,18 @@ class Health:
     :param is_watched: a supervisor reads the reports.
     :param phases: of the start, which the first report of readiness ends.
     :param was_standby: the process had loaded its program before it was started.
+    :param niceness: of the process from the end of its start. Not before: at a low priority a start takes minutes on a busy
+        machine, and what the process does waits for it after a restart.
     """
 
-    def __init__(self, role: str, *, is_watched: bool, phases: StartPhases, was_standby: bool) -> None:
+    def __init__(
+        self, role: str, *, is_watched: bool, phases: StartPhases, was_standby: bool, niceness: int = 0
+    ) -> None:
         self.phases = phases
         self.was_standby = was_standby
         self._role = role
         self._is_watched = is_watched
+        self._niceness = niceness
         self.was_ready = False
         """Whether it could once: its start is over."""
         self.is_ready = False
@@ -81,6 +87,8 @@ class Health:
             gc.freeze()
             self.phases.done("readiness")
             self.phases.log(was_standby=self.was_standby)
+            if self._niceness:
+                lower_priority(self._niceness)
         _print({"ready": self._role})
 
     def not_ready(self, reason: str) -> None:

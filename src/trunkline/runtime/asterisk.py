@@ -19,13 +19,14 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from trunkline.core.errors import SetupError
 from trunkline.core.settings import Settings
 from trunkline.runtime import asterisk_correction, asterisk_pin, debian
+from trunkline.runtime.asterisk_documentation import ensure_short_data, short_data
 from trunkline.runtime.progress import Progress, Step, silent
 
 MINIMUM_MAJOR = 20
@@ -72,8 +73,8 @@ class AsteriskInstall:
 
     :ivar prefix: argv up to and including the program.
     :ivar modules_dir: for ``astmoddir``.
-    :ivar data_dir: for ``astdatadir``; holds ``documentation`` (without which PJSIP and ARI do not load),
-        ``rest-api`` and ``static-http``. Not to be written to.
+    :ivar data_dir: for ``astdatadir``; holds ``documentation`` (without which PJSIP and ARI do not load; a short one, see
+        :mod:`.asterisk_documentation`), ``rest-api`` and ``static-http``. Not to be written to.
     :ivar version: ``22.10.1``.
     """
 
@@ -107,6 +108,14 @@ def locate(settings: Settings) -> AsteriskInstall | None:
     ``settings.engine.asterisk`` decides: ``auto`` (an installed one, else the private copy), ``private``, or
     the path of a program.
     """
+    found = _locate(settings)
+    if found is None:
+        return None
+    return replace(found, data_dir=short_data(found.data_dir, settings.runtime))
+
+
+def _locate(settings: Settings) -> AsteriskInstall | None:
+    """As :func:`locate`, with its own data folder."""
     choice = settings.engine.asterisk
     if choice not in ("auto", "private"):
         chosen = _installed(Path(choice))
@@ -129,15 +138,21 @@ def ensure(settings: Settings, progress: Progress = silent) -> AsteriskInstall:
     After an interruption the next call continues; concurrent calls are safe. :class:`SetupError` describes what
     is missing and the remedy.
     """
-    if (found := locate(settings)) and not _may_need_correction(found, settings):
+    found = _ensure(settings, progress)
+    ensure_short_data(found.data_dir, settings.runtime)
+    return replace(found, data_dir=short_data(found.data_dir, settings.runtime))
+
+
+def _ensure(settings: Settings, progress: Progress) -> AsteriskInstall:
+    if (found := _locate(settings)) and not _may_need_correction(found, settings):
         return found
     settings.runtime.mkdir(parents=True, exist_ok=True)
     with _locked(settings.runtime / "asterisk.lock", progress):
-        if found := locate(settings):
+        if found := _locate(settings):
             _correct_once(settings.runtime / "asterisk")
             return found
         _fetch(settings, progress)
-    found = locate(settings)
+    found = _locate(settings)
     if found is None:
         raise SetupError(
             f"Asterisk was unpacked but is not usable; delete {settings.runtime} and run this again"

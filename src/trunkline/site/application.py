@@ -33,8 +33,8 @@ from trunkline.apis.body import BodyError, BodyNotStored, read_body
 from trunkline.apis.request_share import CHECK
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.sip_websocket import sip_websocket_url
-from trunkline.calls.command_names import ANNOUNCE_CALL, START_CALLBACK, SITE_STATE
-from trunkline.calls.switch.rpc_client import CHECK as CHECK_COMMAND
+from trunkline.calls.command_names import ANNOUNCE_CALL, SITE_STATE, START_CALLBACK
+from trunkline.calls.command_names import CHECK as CHECK_COMMAND
 from trunkline.core.errors import (
     InvalidInput,
     LimitExceeded,

@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 
 from trunkline.apis.service.request_context import SwitchPort
-from trunkline.calls.command_names import START_CALLBACK, SITE_STATE
+from trunkline.calls.command_names import SITE_STATE, START_CALLBACK
 from trunkline.core.errors import (
     DatabaseUnavailable,
     InvalidState,

@@ -10,7 +10,7 @@ from tests.apis.call_api.requests import ANSWERS, COMMANDS, CONTACT, NUMBER, REQ
 from tests.apis.support import ApisOnFakes, mnemonic
 from trunkline.apis.catalogue import CALL_API
 from trunkline.apis.jsonrpc import Api
-from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.command_names import CHECK
 from trunkline.contract import load_facts
 from trunkline.core.errors import InvalidInput, LimitExceeded, Unavailable
 

@@ -13,7 +13,7 @@ from tests.apis.data_api.client import CIPHER, DataApiClient
 from tests.apis.support import SETTINGS
 from tests.reports.company import ACCOUNT, OTHER_ACCOUNT
 from trunkline.apis.service.request_context import Services
-from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.command_names import CHECK
 from trunkline.core.errors import InUse, InvalidInput, LimitExceeded, NotFound
 from trunkline.core.settings import NumberSettings
 from trunkline.directory.numbers import ownership, verification

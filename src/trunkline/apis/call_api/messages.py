@@ -11,7 +11,7 @@ from typing import Any
 
 from trunkline.apis.call_api import common
 from trunkline.apis.jsonrpc import Params, RequestContext
-from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.command_names import CHECK
 from trunkline.core.errors import InvalidInput, LimitExceeded
 
 NAMES = ("contact_message", "employee_message", "operator_message", "to_message")

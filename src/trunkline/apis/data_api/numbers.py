@@ -23,7 +23,7 @@ from trunkline.apis.jsonrpc import (
     Result,
 )
 from trunkline.apis.jsonrpc.derive import contract_method, override
-from trunkline.calls.switch.rpc_client import CHECK
+from trunkline.calls.command_names import CHECK
 from trunkline.db.query import Page
 from trunkline.directory.numbers import changes, listing, private, verification
 from trunkline.directory.numbers.changes import Chosen

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from trunkline.calls import commands, rules
-from trunkline.calls.command_names import START_CALLBACK, SITE_COMMANDS
+from trunkline.calls.command_names import CHECK, SITE_COMMANDS, START_CALLBACK
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Effect, OriginateLeg
 from trunkline.calls.flows import site_calls, start_requests, talk_options
@@ -30,7 +30,6 @@ from trunkline.calls.switch.channel_admission import ChannelAdmission
 from trunkline.calls.switch.executor import EffectExecutor, EffectOutcome
 from trunkline.calls.switch.number_chooser import NumberChooser
 from trunkline.calls.switch.queue_commands import QUEUE_COMMANDS, WRITE_TIMEOUT_SECONDS, execute_queue_command
-from trunkline.calls.switch.rpc_client import CHECK
 from trunkline.calls.switch.site_commands import execute_site_command
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel

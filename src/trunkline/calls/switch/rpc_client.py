@@ -18,6 +18,7 @@ import aiohttp
 import orjson
 import psycopg
 
+from trunkline.calls.command_names import CHECK
 from trunkline.core import errors
 from trunkline.core.errors import (
     DatabaseUnavailable,
@@ -42,10 +43,6 @@ _log = get_logger("calls")
 
 _RESULT = b'{"result":'
 """How the switch's answer begins unless it is an error."""
-
-CHECK = "check_command"
-"""Command that does nothing: refuses what the command in ``params["command"]`` would refuse with these parameters now. It is
-sent before slow or paid work for a command."""
 
 _NOT_SENT = (
     aiohttp.ClientConnectorError,
