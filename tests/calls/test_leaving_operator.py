@@ -95,8 +95,8 @@ class MomentEngine:
     async def close_bridge(self, bridge: Bridge) -> None:
         pass
 
-    async def join(self, bridge: Bridge, channel: Channel) -> None:
-        await self._do(Join(channel, bridge))
+    async def join(self, bridge: Bridge, channel: Channel, ends_with: Channel | None = None) -> None:
+        await self._do(Join(channel, bridge, ends_with))
 
     async def leave(self, bridge: Bridge, channel: Channel) -> None:
         await self._do(Leave(channel, bridge))

@@ -11,6 +11,7 @@ import pytest
 
 from tests.engine.setup import AWAY_WAIT, Setup
 from tests.engine.test_calls_in import ANNA, NOTIFICATIONS_OF_A_TALK
+from tests.engine.test_parking import talk
 from trunkline.demo.installation import ApiError
 from trunkline.demo.outside import Answer
 
@@ -90,6 +91,25 @@ async def test_a_call_that_ends_while_no_switch_runs(setup: Setup) -> None:
     await setup.prove_recording(row, call, phone)
     assert row["finish_reason"] == "caller_disconnects"
     await setup.reported(row["id"], NOTIFICATIONS_OF_A_TALK)
+
+
+@pytest.mark.durability
+async def test_a_talk_after_a_transfer_ends_with_its_contact_while_no_switch_runs(setup: Setup) -> None:
+    before = await setup.last_id()
+    call, phone = await talk(setup)
+    setup.boris.on_call(Answer())
+    await phone.transfer("202")
+    third = await setup.boris.next_call()
+    await phone.ended()
+    await call.hears(third.tone)
+    async with _no_switch(setup):
+        await call.hangup()
+        await third.ended()
+    await _until_switch_answers(setup)
+    row = await setup.row(before, recorded=True, timeout=40)
+    assert row["finish_reason"] == "caller_disconnects"
+    assert [one["employee_full_name"] for one in row["employees"]] == ["Berg Anna", "Lund Boris"]
+    await setup.nobody_left()
 
 
 async def test_a_call_that_comes_while_no_switch_runs(setup: Setup) -> None:

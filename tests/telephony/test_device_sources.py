@@ -35,7 +35,7 @@ def device(uri: str, endpoint: str = "1001") -> Contact:
 )
 def test_a_device_counts_when_a_request_came_from_its_address(remote: str, uri: str) -> None:
     sources = DeviceSources()
-    source = remote_source(remote)
+    source = remote_source("1001", remote)
     assert source is not None
     assert not sources.has(device(uri))
     assert sources.add("1001", source)
@@ -68,10 +68,18 @@ def test_sources_are_stored_and_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "IPV4/UDP/203.0.113.5", "IPV4/UDP/carrier.example/5060", "203.0.113.5:5060"]
+    ("endpoint", "text"),
+    [
+        ("1001", ""),
+        ("1001", "IPV4/UDP/203.0.113.5"),
+        ("1001", "IPV4/UDP/carrier.example/5060"),
+        ("1001", "203.0.113.5:5060"),
+        ("web-1001", "IPV4/UDP/203.0.113.5/5060"),
+        ("web-1001", "IPV4/TLS/203.0.113.5/5060"),
+    ],
 )
-def test_what_is_no_source(text: str) -> None:
-    assert remote_source(text) is None
+def test_what_is_no_source(endpoint: str, text: str) -> None:
+    assert remote_source(endpoint, text) is None
 
 
 def test_the_source_of_a_registered_device_is_not_forgotten_for_others() -> None:

@@ -34,6 +34,7 @@ from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
     Answered,
     Arrived,
+    Bridge,
     Connect,
     ConnectFinished,
     Ended,
@@ -99,6 +100,25 @@ async def test_call_ends_while_the_switch_is_dead(setup: TelephonySetup) -> None
     sound = read_raw(setup.pbx.config.paths.spool / "31" / f"{arrival.channel}.sln")
     joined = await setup.signals.wait(Joined, lambda one: one.channel == arrival.channel)
     assert len(sound) / 8000 == pytest.approx(ends[arrival.channel].at - joined.at, abs=0.3)
+
+
+@pytest.mark.durability
+async def test_a_talk_in_a_bridge_of_the_switch_ends_with_the_contact_while_no_switch_runs(
+    setup: TelephonySetup,
+) -> None:
+    call, taken, arrival = await talk(setup, "33")
+    started = await setup.signals.wait(TargetStarted)
+    bridge = Bridge("talk-33")
+    await setup.engine.take_control([arrival.channel, started.channel])
+    await setup.engine.open_bridge(bridge)
+    await setup.engine.join(bridge, started.channel, arrival.channel)
+    await setup.engine.join(bridge, arrival.channel)
+    await setup.signals.wait(Joined, lambda one: one.channel == arrival.channel and one.bridge == bridge)
+    await call.hears(taken.tone)
+    await setup.engine.__aexit__(None, None, None)
+    await asyncio.sleep(0.3)  # Asterisk needs a moment to notice
+    await call.hangup()
+    await taken.ended()
 
 
 async def test_live_call_is_found_again(setup: TelephonySetup) -> None:

@@ -168,11 +168,15 @@ class StopMusic:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Put a channel into a bridge of the switch, which is created if it does not exist."""
+    """Put a channel into a bridge of the switch, which is created if it does not exist.
+
+    :ivar ends_with: the other party, with whose hang-up Asterisk ends this one when no switch runs then.
+    """
 
     policy: ClassVar = Policy(required=True, refused=Compensation.RESTORE, resumed=True)
     channel: Channel
     bridge: Bridge
+    ends_with: Channel | None = None
 
 
 @dataclass(frozen=True, slots=True)

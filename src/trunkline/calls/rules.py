@@ -355,7 +355,7 @@ def _control_is_late(decision: Decision, effect: TakeControl) -> None:
     for channel in effect.channels:
         leg = session.leg_of(channel)
         if leg is not None and leg.alive and leg.is_redirected and leg.bridge is None:
-            decision.do(Join(channel, consultation.talk_bridge(session)))
+            decision.do(consultation.into_talk(session, leg))
 
 
 def _not_reached(decision: Decision, channel: Channel, error: EngineError) -> None:

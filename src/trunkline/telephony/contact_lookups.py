@@ -96,7 +96,8 @@ class ContactLookups:
 
     def on_authenticated(self, message: AmiMessage) -> None:
         """Handle a ``SuccessfulAuth`` event: a request came from this address with the password of the line."""
-        endpoint, source = message.get("AccountID"), remote_source(message.get("RemoteAddress"))
+        endpoint = message.get("AccountID")
+        source = remote_source(endpoint, message.get("RemoteAddress"))
         if message.get("Service") != "PJSIP" or source is None or endpoint.startswith("trunk-"):
             return
         registered = map(source_of, self.registrations.of(endpoint))

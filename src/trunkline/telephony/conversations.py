@@ -21,7 +21,7 @@ from trunkline.telephony.ari_events import (
     StasisStart,
 )
 from trunkline.telephony.config import EnginePaths
-from trunkline.telephony.config.dialplan import CONTROLLED, KEPT_UNTIL, music_class
+from trunkline.telephony.config.dialplan import ALONE, CONTROLLED, KEPT_UNTIL, music_class
 from trunkline.telephony.engine_commands import EngineCommands, failure_of
 from trunkline.telephony.hold_music import HoldMusic
 from trunkline.telephony.port import Bridge, Channel, Supervision
@@ -186,12 +186,25 @@ class Conversations(EngineCommands):
     async def close_bridge(self, bridge: Bridge) -> None:
         await self._command("DELETE", f"/bridges/{segment(bridge)}")
 
-    async def join(self, bridge: Bridge, channel: Channel) -> None:
+    async def join(self, bridge: Bridge, channel: Channel, ends_with: Channel | None = None) -> None:
         await self.stop_music(channel)
+        if ends_with is not None:
+            self._spawn(
+                self._end_with(self._real(ends_with), f"{ALONE},left,1({self._real(channel)})"), "talk-ends"
+            )
         path = f"/bridges/{segment(bridge)}/addChannel"
         await self._command("POST", path, {"channel": self._real(channel)})
 
+    async def _end_with(self, contact: str, handler: str) -> None:
+        """What the hang-up of a contact does; empty: nothing. Runs concurrently: without it the talk ends with a switch."""
+        name = "CHANNEL(hangup_handler_wipe)"
+        try:
+            await self._act("Setvar", {"Channel": contact, "Variable": name, "Value": handler})
+        except EngineError as error:
+            self._log.debug("end_with_contact_not_set", channel=contact, reason=str(error))
+
     async def leave(self, bridge: Bridge, channel: Channel) -> None:
+        self._spawn(self._end_with(self._real(channel), ""), "talk-goes-on")
         path = f"/bridges/{segment(bridge)}/removeChannel"
         await self._command("POST", path, {"channel": self._real(channel)})
 

@@ -11,11 +11,13 @@ import ipaddress
 import re
 from collections.abc import Collection
 
+from trunkline.telephony.config.pjsip import BROWSER_PREFIX
 from trunkline.telephony.registrations import Contact
 
 MAX_SOURCES = 32
 """Sources that are kept of one endpoint; the one that was not used for the longest time goes first."""
-_REMOTE = re.compile(r"IPV[46]/[A-Z]+/([0-9A-Fa-f.:]+)/([0-9]{1,5})")
+_REMOTE = re.compile(r"IPV[46]/([A-Z]+)/([0-9A-Fa-f.:]+)/([0-9]{1,5})")
+_OF_BROWSERS = ("WS", "WSS")
 
 Source = tuple[str, int]
 """IP address and port."""
@@ -68,10 +70,13 @@ def source_of(contact: Contact) -> Source:
     return _normal(contact.ip), contact.port
 
 
-def remote_source(address: str) -> Source | None:
-    """The source in a security event (``IPV4/UDP/203.0.113.5/5060``); None when it is not one."""
+def remote_source(endpoint: str, address: str) -> Source | None:
+    """The source in a security event (``IPV4/UDP/203.0.113.5/5060``); None when it is not one, or none of this endpoint: its
+    browser credential proves a device only over WebSocket."""
     match = _REMOTE.fullmatch(address)
-    return (_normal(match[1]), int(match[2])) if match else None
+    if match is None or (endpoint.startswith(BROWSER_PREFIX) and match[1] not in _OF_BROWSERS):
+        return None
+    return _normal(match[2]), int(match[3])
 
 
 def _normal(host: str) -> str:

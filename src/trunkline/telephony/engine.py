@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -108,9 +108,39 @@ _FAILURES_MAX, _FAILURES_SECONDS = 20, 0.01
 _TRIM_SECONDS = 60.0
 _LOG_SECONDS = 0.5
 """How long after an event its line is in Asterisk's log, at most."""
-_LATE_ANSWER_SECONDS = 0.5
+_LATE_ANSWER_SECONDS = 0.05
 """The response to an answer takes milliseconds; after this time the CEL log is read for when it was."""
 _NOT_FOUND = 404
+
+
+class _LateAnswers:
+    """Reads the CEL log for answers whose responses were late: one reading at a time, for all that wait, because on a busy
+    machine many are.
+
+    :param read: when channels were answered from a time on; blocks.
+    """
+
+    def __init__(self, read: Callable[[Instant], dict[str, Instant]]) -> None:
+        self._read = read
+        self._reading = asyncio.Lock()
+        self._waiting: list[tuple[Instant, asyncio.Future[dict[str, Instant]]]] = []
+
+    async def of(self, since: Instant) -> dict[str, Instant]:
+        """First answers from this time on, and maybe some before, by channel."""
+        found: asyncio.Future[dict[str, Instant]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((since, found))
+        async with self._reading:
+            if not found.done():
+                waiting, self._waiting = self._waiting, []
+                try:
+                    answers = await asyncio.to_thread(self._read, min(one for one, _ in waiting))
+                except BaseException:
+                    self._waiting += waiting  # the next of them reads
+                    raise
+                for _, one in waiting:
+                    if not one.done():
+                        one.set_result(answers)
+        return await found
 
 
 class AsteriskEngine(Conversations):
@@ -146,6 +176,7 @@ class AsteriskEngine(Conversations):
         )
         """Failed logins. A flood of them delays neither the responses to actions nor other events, and waits in Asterisk."""
         self._signals: asyncio.Queue[Signal] = asyncio.Queue()
+        self._late_answers = _LateAnswers(self._answers_since)
         self._readiness = Readiness(address, self._bad, self._is_ready_shown)
         self._up: EngineUp | None = None
         """The last one, while the connection is open."""
@@ -388,9 +419,12 @@ class AsteriskEngine(Conversations):
         """When a channel was answered, if the response came late: Asterisk was slow, or this process was stopped."""
         if now - sent_at < _LATE_ANSWER_SECONDS:
             return None
-        entries = await asyncio.to_thread(self._read_cel_log, sent_at)
-        answers = (one.at for one in entries if one.event == "ANSWER" and one.channel == real)
-        return next((at for at in answers if at < now), None)
+        at = (await self._late_answers.of(sent_at)).get(real)
+        return at if at is not None and at < now else None
+
+    def _answers_since(self, since: Instant) -> dict[str, Instant]:
+        entries = self._read_cel_log(since)
+        return {one.channel: one.at for one in reversed(entries) if one.event == "ANSWER"}
 
     async def _is_answered(self, channel: Channel) -> bool:
         try:

@@ -601,8 +601,11 @@ class Engine(Protocol):
     async def close_bridge(self, bridge: Bridge) -> None:
         """Channels in it remain live and controlled."""
 
-    async def join(self, bridge: Bridge, channel: Channel) -> None:
-        """Put a channel into a bridge (out of the one it was in); stops its music. :class:`Joined` follows."""
+    async def join(self, bridge: Bridge, channel: Channel, ends_with: Channel | None = None) -> None:
+        """Put a channel into a bridge (out of the one it was in); stops its music. :class:`Joined` follows.
+
+        :param ends_with: another channel: when it is hung up in the bridge while no switch runs, this one is.
+        """
 
     async def leave(self, bridge: Bridge, channel: Channel) -> None: ...
 

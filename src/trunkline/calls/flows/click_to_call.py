@@ -27,7 +27,7 @@ from typing import Any
 
 from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision, is_own_channel
-from trunkline.calls.effects import Hangup, Join, Music, SendKeys
+from trunkline.calls.effects import Hangup, Music, SendKeys
 from trunkline.calls.finish_reasons import ANSWERED_ELSEWHERE, Side
 from trunkline.calls.flows import consultation, dialing, engine_connect, inbound
 from trunkline.calls.flows.inputs import (
@@ -366,7 +366,7 @@ def _meet_if_ready(decision: Decision, leg: Leg, partner: Leg) -> bool:
     for one in (leg, partner):
         consultation.stop_playback(decision, one)
     for one in (leg, partner):
-        decision.do(Join(one.channel, consultation.talk_bridge(session)))
+        decision.do(consultation.into_talk(session, one))
     return True
 
 

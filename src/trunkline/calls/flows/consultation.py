@@ -78,6 +78,15 @@ def talk_bridge(session: Session) -> Bridge:
     return Bridge(f"talk-{session.call_session_id}")
 
 
+def into_talk(session: Session, leg: Leg) -> Join:
+    """A party joins the talk with the contact, which ends with the contact also while no switch runs."""
+    contact = session.contact
+    is_led = contact is not None and leg is not contact and leg.role is not Role.COACH
+    return Join(
+        leg.channel, talk_bridge(session), contact.channel if contact is not None and is_led else None
+    )
+
+
 def consult_bridge(session: Session) -> Bridge:
     return Bridge(f"consult-{session.call_session_id}")
 
@@ -231,7 +240,7 @@ def take_late(decision: Decision, flow_input: PartyTaken) -> None:
         session.connect = None
         decision.emit(EventType.CALL_TAKEN, late=True)
     leg.bridge = None
-    decision.do(Join(leg.channel, talk_bridge(session)))
+    decision.do(into_talk(session, leg))
 
 
 def end_for_failed_join(decision: Decision, _given: JoinFailed) -> None:
@@ -274,7 +283,7 @@ def join_talk(decision: Decision, leg: Leg) -> None:
     session = decision.session
     if not isinstance(session.state, Controlled):
         take_talk(decision)
-    decision.do(Join(leg.channel, talk_bridge(session)))
+    decision.do(into_talk(session, leg))
 
 
 def rejoin(decision: Decision) -> None:
@@ -414,7 +423,7 @@ def _resume_talk(decision: Decision, controlled: frozenset[Channel]) -> None:
     for leg in (*parties, *barging):
         if leg.bridge != talk_bridge(session):
             leg.bridge = None
-            decision.do(Join(leg.channel, talk_bridge(session)))
+            decision.do(into_talk(session, leg))
 
 
 def _resume_third(decision: Decision, operator: Leg | None) -> None:
@@ -454,7 +463,7 @@ def take_talk(decision: Decision) -> None:
     decision.do(TakeControl(tuple(leg.channel for leg in parties)))
     for leg in parties:
         leg.bridge = None  # later signals of the old bridge have no meaning
-        decision.do(Join(leg.channel, talk_bridge(session)))
+        decision.do(into_talk(session, leg))
 
 
 def part(decision: Decision, contact: Leg, operator: Leg) -> None:
@@ -478,7 +487,7 @@ def connect(decision: Decision, contact: Leg, other: Leg) -> None:
     for leg in (contact, other):
         stop_playback(decision, leg)
     for leg in (contact, other):
-        decision.do(Join(leg.channel, talk_bridge(decision.session)))
+        decision.do(into_talk(decision.session, leg))
 
 
 def _third_ready(decision: Decision, third: Leg) -> None:

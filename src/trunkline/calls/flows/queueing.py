@@ -11,7 +11,7 @@ call stays :class:`~trunkline.calls.states.InQueue`: an agent who hangs up befor
 from __future__ import annotations
 
 from trunkline.calls.decision import Decision, QueueFact
-from trunkline.calls.effects import Hangup, Join, Leave, Music, StopMusic
+from trunkline.calls.effects import Hangup, Leave, Music, StopMusic
 from trunkline.calls.finish_reasons import (
     ANSWERED_ELSEWHERE,
     NO_ANSWER,
@@ -332,9 +332,8 @@ def _join(decision: Decision, agent: Leg) -> None:
         return
     session.record_wanted = True  # the settings decide when the talk begins
     consultation.stop_playback(decision, contact)
-    bridge = consultation.talk_bridge(session)
-    decision.do(Join(agent.channel, bridge))
-    decision.do(Join(contact.channel, bridge))
+    for leg in (agent, contact):
+        decision.do(consultation.into_talk(session, leg))
 
 
 def is_recorded(decision: Decision) -> bool:

@@ -341,9 +341,9 @@ class EffectExecutor:
                 await engine.start_music(channel, None if file is None else _value(MediaPath, file))
             case StopMusic(channel):
                 await engine.stop_music(channel)
-            case Join(channel, bridge):
+            case Join(channel, bridge, ends_with):
                 await engine.open_bridge(bridge)
-                await engine.join(bridge, channel)
+                await engine.join(bridge, channel, ends_with)
             case Leave(channel, bridge):
                 await engine.leave(bridge, channel)
             case SendKeys(channel, keys):

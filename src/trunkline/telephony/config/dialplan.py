@@ -42,6 +42,10 @@ RECORD_CALLEE = "tl-record"
 LEFT = "tl-left"
 """Where a party is after the other one hung up, while phones may transfer calls: a phone may ask for a transfer and hang up
 at once, and the switch takes control of whom it left. The switch hangs up those that nobody asked to transfer."""
+ALONE = "tl-alone"
+"""What the hang-up of a contact does whom the switch has joined with another party (the argument: its channel), while no
+switch runs: it ends the other party, which would wait in silence for a switch. The contact has it while it is in the bridge
+of the talk."""
 _LEFT_SECONDS = 0.5
 """After this the party is hung up also without the switch."""
 KEPT_UNTIL = "TL_KEPT_UNTIL"
@@ -198,6 +202,11 @@ exten => taken,1,{_PARTICIPANTS}
  same => n(again),Stasis({APP},taken)
 {waiting("again")}
 ; The channel takes the place of one that rings. What follows is reached only when that did not happen.
+[{ALONE}]
+exten => left,1,GotoIf({_IS_READY}?over)
+ same => n,ChannelRedirect(${{ARG1}},tl-nowhere,h,1)
+ same => n(over),Return()
+
 [{PICK_UP}]
 exten => ringing,1,{_PARTICIPANTS}
  same => n,PickupChan(${{FILTER({_FILE},${{TL_PICKED}})}})
