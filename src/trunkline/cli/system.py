@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import click
 
-from trunkline import engine
 from trunkline.cli.database import with_database
 from trunkline.cli.settings import load_settings
 from trunkline.cli.status_summary import summary, works
@@ -138,6 +137,9 @@ def _with_progress(work: Callable[[PrintedProgress], _T]) -> _T:
 
 
 def _parts(settings: Settings, install: AsteriskInstall) -> Parts:
+    # Not at import: `status` starts no Asterisk.
+    from trunkline import engine
+
     def migrate(dsn: str) -> None:
         from trunkline.db.migrate import upgrade
 

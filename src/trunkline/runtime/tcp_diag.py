@@ -6,6 +6,7 @@ One question instead of a system call for each connection. Needs no rights.
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import socket
 import struct
@@ -20,6 +21,10 @@ _INFO = 2
 """``INET_DIAG_INFO``: the attribute with ``struct tcp_info``."""
 _BYTES_RECEIVED = 128
 """Offset of ``tcpi_bytes_received`` in ``tcp_info`` (Linux 4.1 or newer)."""
+_REQ_BYTECODE = 1
+"""``INET_DIAG_REQ_BYTECODE``: the attribute with the filter that the kernel applies."""
+_JUMP, _PORT_FROM, _PORT_TO = 1, 2, 3
+"""Instructions of the filter: ``INET_DIAG_BC_JMP``, ``_S_GE`` and ``_S_LE`` (the local port is at least, at most)."""
 _HEADER, _MESSAGE = 16, 72
 _TIMEOUT = 5.0
 
@@ -59,6 +64,8 @@ def connections(
 def _dump(family: int, ports: Collection[int]) -> Iterator[Connection]:
     request = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), _ESTABLISHED)
     request += struct.pack("!HH16x16x", 0, 0) + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)
+    # Without it, the kernel describes all connections of the machine, ten times a second.
+    request += _port_filter(frozenset(ports))
     header = struct.pack("=IHHII", _HEADER + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
     with socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG
@@ -83,6 +90,28 @@ def _dump(family: int, ports: Collection[int]) -> Iterator[Connection]:
                     if found is not None:
                         yield found
                 offset += (length + 3) & ~3
+
+
+@functools.cache
+def _port_filter(ports: frozenset[int]) -> bytes:
+    """The attribute by which the kernel reports connections to these local ports only; empty for no ports.
+
+    An instruction has the distance to the next one when it applies, and when it does not; a connection is reported when the
+    instructions end exactly behind the last one.
+    """
+    comparisons, alternative = 2 * 8, 2 * 8 + 4
+    size = len(ports) * alternative - 4
+    code = b""
+    for number, port in enumerate(sorted(ports), 1):
+        is_last = number == len(ports)
+        rest = size - len(code)
+        # Behind the end by one instruction: not reported.
+        otherwise = rest + 4 if is_last else alternative
+        code += struct.pack("=BBHBBH", _PORT_FROM, 8, otherwise, 0, 0, port)
+        code += struct.pack("=BBHBBH", _PORT_TO, 8, otherwise - 8, 0, 0, port)
+        if not is_last:
+            code += struct.pack("=BBH", _JUMP, 4, rest - comparisons)
+    return struct.pack("=HH", 4 + len(code), _REQ_BYTECODE) + code if ports else b""
 
 
 def _connection(message: bytes) -> Connection | None:
