@@ -100,7 +100,7 @@ async def test_handshakes_that_stop_halfway_leave_room_to_others(pbx: Pbx, tmp_p
             writer.write(_half_handshake(trust))
             halves.append((reader, writer))
             if number % 10 == 9:
-                await asyncio.sleep(0.05)  # the queue of the port has room for them
+                await asyncio.sleep(0.05)  # the queue of the port takes them all
         try:
             async with asyncio.timeout(60):
                 while sum(not (reader.at_eof() or reader.exception()) for reader, _ in halves) > most:
