@@ -57,9 +57,17 @@ def test_it_is_counted_and_logged_with_the_remedy() -> None:
 def test_others_are_not_concerned() -> None:
     setup = Setup()
     setup.request(ELSEWHERE)
-    setup.change(is_active=False)
-    setup.now += 6
-    assert [line["event"] for line in setup.request(CARRIER)] == ["sip_sender_unknown"]
+    assert setup.carriers.status() == []
+
+
+def test_a_trunk_that_is_switched_off_is_named() -> None:
+    """By the address of its host, and by one that it lists."""
+    setup = Setup()
+    setup.change(is_active=False, addresses=(ELSEWHERE,))
+    for ip in (CARRIER, ELSEWHERE):
+        [line] = setup.request(ip)
+        assert (line["event"], line["trunk"], line["ip"]) == ("trunk_inactive", "Carrier", ip)
+        assert line["remedy"].endswith("active: true")
     assert setup.carriers.status() == []
 
 

@@ -36,11 +36,14 @@ def reported(events: list[Event]) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def with_events(*facts: tuple[EventType, dict[str, Any]], direction: str = "in") -> list[Event]:
+def with_events(
+    *facts: tuple[EventType, dict[str, Any]], direction: str = "in", is_internal: bool = False
+) -> list[Event]:
     started = (
         EventType.SESSION_STARTED,
         {
             "direction": direction,
+            "is_internal": is_internal,
             "source": "va",
             "virtual_phone_number": "971500000010",
             "contact_phone_number": "12025550110",
@@ -120,6 +123,20 @@ def test_a_call_out_is_answered_by_the_contact() -> None:
     assert names == ["call_start", "out_call_session", "employee_answer", "call_answer"]
     assert reported(events)[-1][1]["employee_id"] == 5
     assert reported(events)[-1][1]["called_phone_number"] == "12025550110"
+
+
+def test_an_internal_call_is_answered_by_the_colleague() -> None:
+    events = with_events(
+        leg(1, "employee", side="operator", employee_id=5),
+        (EventType.LEG_ANSWERED, {"leg_id": 1, "role": "employee"}),
+        leg(2, "employee", side="contact", employee_id=6),
+        leg(3, "employee", side="contact", employee_id=7),
+        (EventType.LEG_ANSWERED, {"leg_id": 3, "role": "employee"}),
+        direction="out",
+        is_internal=True,
+    )
+    names = [name for name, _ in reported(events)]
+    assert names == ["call_start", "out_call_session", "employee_answer", "employee_answer", "call_answer"]
 
 
 def test_after_a_transfer_the_new_employee_has_the_call() -> None:

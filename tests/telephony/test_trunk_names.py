@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import socket
 from dataclasses import replace
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.telephony.conftest import Pbx, TelephonySetup
 from trunkline.core.engine_values import CallTag, EndpointName
 from trunkline.core.errors import EffectRefused
@@ -69,6 +71,30 @@ async def test_it_registers_and_calls_leave_through_it(setup: TelephonySetup) ->
     await call.hangup()
     ended = await setup.signals.wait(Ended, lambda one: one.channel == CALL)
     assert ended.by_party
+
+
+async def test_another_password_is_tried_at_once(setup: TelephonySetup) -> None:
+    """Not at the next attempt, which is a minute later (``forbidden_retry_interval``)."""
+    ports = setup.pbx.world_ports
+    await setup.world.carrier_login("corrected", "secret")
+    log = setup.pbx.config.paths.root / "console"
+    trunk = functools.partial(
+        TrunkConfig.of,
+        "9",
+        TrunkMode.REGISTER,
+        ports.carrier_address,
+        ports.carrier,
+        username="corrected",
+    )
+    for password, state in (
+        ("wrong", RegistrationState.REFUSED),
+        ("secret", RegistrationState.REGISTERED),
+        ("wrong again", RegistrationState.REFUSED),
+    ):
+        await configured(setup, trunk(password=password))
+        async with asyncio.timeout(PATIENCE):
+            while [one.state for one in await setup.engine.registrations_at_carriers(log)] != [state]:
+                await asyncio.sleep(0.2)
 
 
 @pytest.mark.parametrize("transport", [TrunkTransport.UDP, TrunkTransport.TCP])

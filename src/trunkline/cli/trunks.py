@@ -22,7 +22,7 @@ from trunkline.reports.call_explanation import DECLINED, NETWORK_CAUSES
 
 _COLUMNS = """
 select trunk.account_id, trunk.trunk_id, key, name, host, port, transport,
-    is_active and mode = 'register' as registers, last.at as last_call_time, last.result as last_call, last.cause
+    is_active, is_active and mode = 'register' as registers, last.at as last_call_time, last.result as last_call, last.cause
 from trunks trunk left join lateral (
     select leg.finish_time as at, leg.release_cause_code as cause, case
         when ended.data ? 'no_response' then 'no response'
@@ -159,9 +159,10 @@ def _status() -> dict[str, Any]:
 
 
 def _with_state(row: dict[str, Any], state: dict[str, Any] | None) -> dict[str, Any]:
-    """A trunk without registration has the state ``no registration``; one that Asterisk has not loaded, ``not loaded``."""
-    if state is None:
-        name = "not loaded" if row["registers"] else "no registration"
+    """The state of a trunk that is switched off is ``inactive``, of one without registration ``no registration``, and of one
+    that Asterisk has not loaded ``not loaded``."""
+    if state is None or not row["is_active"]:
+        name = "inactive" if not row["is_active"] else "not loaded" if row["registers"] else "no registration"
         return {**row, "server": None, "state": name, "code": None, "reason": ""}
     return {**row, **{name: state[name] for name in ("server", "state", "code", "reason")}}
 

@@ -237,8 +237,7 @@ def _answers(event: Event, facts: CallFacts) -> list[Mnemonic]:
     if leg is None:
         return []
     found = [Mnemonic.EMPLOYEE_ANSWER] if leg.role == "employee" else []
-    called = "employee" if facts.session.get("direction") == "in" else "contact"
-    if leg.role == called and facts.answered_legs(called) == [leg]:
+    if [one for one in facts.called_legs() if one.answered_at is not None] == [leg]:
         found.append(Mnemonic.CALL_ANSWER)
     return found
 

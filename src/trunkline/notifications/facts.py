@@ -70,6 +70,14 @@ class CallFacts:
         """Legs of this role that were answered, in no order."""
         return [leg for leg in self.legs.values() if leg.role == role and leg.answered_at is not None]
 
+    def called_legs(self) -> list[Leg]:
+        """Legs of the called side: employees of an incoming call, the contact of an outgoing one, and colleagues of an
+        internal one."""
+        if self.session.get("is_internal"):
+            return [leg for leg in self.legs.values() if leg.role == "employee" and leg.side == "contact"]
+        role = "employee" if self.session.get("direction") == "in" else "contact"
+        return [leg for leg in self.legs.values() if leg.role == role]
+
     def employee_ids(self) -> list[int]:
         """Employees who took part or were called, each once, in the order of their first leg."""
         ids = (leg.employee_id for leg in self.legs.values() if leg.role == "employee")

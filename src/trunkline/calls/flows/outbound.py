@@ -247,7 +247,7 @@ def _to_outside(
         return Reason.MAX_OUT_CALL_REACHED
     trunk = dialing.outgoing_trunk(context, where.number, number, leg.sip_line_id)
     if isinstance(trunk, Reason):
-        return Reason.INCORRECT_CONFIG if trunk is Reason.SIP_TRUNK_IS_LOCKED else trunk
+        return trunk
     dial_target = dialing.contact_dial_target(
         decision, trunk, where.number, number.phone_number, keys=where.keys
     )

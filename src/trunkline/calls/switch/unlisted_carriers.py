@@ -141,6 +141,20 @@ class UnlistedCarriers:
             return
         self._lines.append(request.at)
         counted.logged_at = request.at
+        inactive = self._inactive_trunk_at(request.ip)
+        if inactive is not None:
+            account, trunk = inactive
+            _log.info(
+                "trunk_inactive",
+                account_id=account.account_id,
+                trunk_id=trunk.trunk_id,
+                trunk=trunk.name,
+                ip=request.ip,
+                requests=counted.requests,
+                reason="SIP 401: the trunk with this address is switched off",
+                remedy="if its calls are wanted, switch the trunk on: active: true",
+            )
+            return
         _log.info(
             "sip_sender_unknown",
             ip=request.ip,
@@ -148,6 +162,14 @@ class UnlistedCarriers:
             reason="SIP 401: it names no line, and no trunk has this address",
             remedy=f"if it is a carrier of yours, add it to the trunk: addresses: [{request.ip}]; else nothing",
         )
+
+    def _inactive_trunk_at(self, ip: str) -> tuple[Account, Trunk] | None:
+        """One that is switched off and has or lists the address. Only for what is logged: it examines all trunks."""
+        for account in self._directory().accounts.values():
+            for trunk in account.trunks.values():
+                if not trunk.is_active and (_is_listed(trunk, ip) or ip in self._servers(trunk)):
+                    return account, trunk
+        return None
 
     def _trunks_at(self, ip: str) -> list[tuple[Account, Trunk]]:
         """Anybody may send such requests at any rate, so the trunks are not searched for each."""

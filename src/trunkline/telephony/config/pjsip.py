@@ -7,6 +7,7 @@ optional SRTP against DTLS, ICE and bundling). So it is two endpoints: ``<login>
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections.abc import Iterable, Sequence
 
@@ -275,8 +276,16 @@ def trunks(configs: Sequence[TrunkConfig]) -> str:
     return "\n".join(_trunk(config) for config in sorted(configs, key=lambda one: one.id))
 
 
+def _auth_name(config: TrunkConfig) -> str:
+    """Another one for other credentials: Asterisk registers anew when the registration itself differs, not when the object
+    that it names does, and would go on with the outcome of the old password until the next attempt."""
+    credentials = f"{config.username}\0{config.password}" if config.username else ""
+    return f"{config.name}-{hashlib.sha256(credentials.encode()).hexdigest()[:6]}"
+
+
 def _trunk(config: TrunkConfig) -> str:
     name = config.name
+    auth = _auth_name(config)
     suffix = "" if config.transport is TrunkTransport.UDP else f"\\;transport={config.transport.value}"
     host = config.host.in_uri
     server = f"sip:{host}:{config.port}{suffix}"
@@ -289,7 +298,7 @@ def _trunk(config: TrunkConfig) -> str:
         f"allow = {','.join(config.codecs)}\nfrom_domain = {host}\nsend_pai = yes\n"
     )
     if config.username:
-        endpoint += f"outbound_auth = {name}\n"
+        endpoint += f"outbound_auth = {auth}\n"
     if config.transport is TrunkTransport.TLS:
         endpoint += "media_encryption = sdes\n"
     text = ""
@@ -297,7 +306,7 @@ def _trunk(config: TrunkConfig) -> str:
         text = f"[{name}](tl-trunk)\naors = {name}\n{endpoint}{proxy}\n"
         text += f"[{name}]\ntype = aor\ncontact = {server}\n{proxy}"
     if config.username:
-        text += f"\n[{name}]\ntype = auth\nauth_type = digest\nusername = {config.username.in_file}\n"
+        text += f"\n[{auth}]\ntype = auth\nauth_type = digest\nusername = {config.username.in_file}\n"
         text += f"password = {config.password.in_file}\n"
     if config.addresses:
         by_address = config.address_name
@@ -310,7 +319,7 @@ def _trunk(config: TrunkConfig) -> str:
         client = f"sip:{user}@{host}:{config.port}{suffix}"
         text += (
             f"\n[{name}]\ntype = registration\ntransport = transport-{config.transport.value}\n"
-            f"outbound_auth = {name}\nserver_uri = {server}\nclient_uri = {client}\n"
+            f"outbound_auth = {auth}\nserver_uri = {server}\nclient_uri = {client}\n"
             f"contact_user = {user}\nexpiration = 300\nretry_interval = 10\n"
             "forbidden_retry_interval = 60\nfatal_retry_interval = 60\nmax_retries = 4294967295\n"
             f"auth_rejection_permanent = no\nline = yes\nendpoint = {name}\n{proxy}"
