@@ -193,7 +193,12 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
             " call_media_refused in the log of the switch"
         )
     if bans := (switch.get("login_bans") or {}).get("in_force"):
-        yield f"{bans} bans for wrong passwords of SIP lines are in force: trunkline ban list"
+        which = (
+            "1 ban for wrong passwords of SIP lines is"
+            if bans == 1
+            else f"{bans} bans for wrong passwords of SIP lines are"
+        )
+        yield f"{which} in force: trunkline ban list"
 
 
 def _row_remedy(reason: str) -> str:
