@@ -20,7 +20,7 @@ from trunkline.reports.causes import CAUSE_DESCRIPTIONS
 BASE = {"call_session_id": 1, "finish_reason": "caller_number_problems"}
 TRUNK = {
     "trunk_name": "carrier", "trunk_mode": "register", "cause": 34, "data": {}, "seconds": 1.0, "is_internal": False,
-    "leg_reasons": ["caller_number_problems"], "vanished_is_operator": None, "leg_causes": [34],
+    "leg_reasons": ["caller_number_problems"], "vanished_is_operator": None, "leg_causes": [34], "message_seconds": None,
 }  # fmt: skip
 NO_TRUNK = {**dict.fromkeys(TRUNK), "vanished_is_operator": None, "leg_causes": None}
 WAS_REFUSED = (
@@ -121,6 +121,12 @@ def test_a_call_that_ended_with_asterisk() -> None:
     assert explained({**row, "ended_with_engine": True})["explanation"].startswith("Asterisk ended")
     of_its_own = explained({**row, "ended_with_engine": False})["explanation"]
     assert of_its_own == "The call failed for a reason inside the system"
+
+
+@pytest.mark.parametrize("reason", ["no_operation", "caller_disconnects"])
+def test_a_voice_message_is_what_became_of_the_call(reason: str) -> None:
+    row = {**BASE, **NO_TRUNK, "finish_reason": reason, "message_seconds": 5.7}
+    assert explained(row)["explanation"] == "The customer left a voice message of 6 s"
 
 
 @pytest.mark.parametrize(("is_operator", "side"), [(True, "employee"), (False, "customer")])

@@ -20,6 +20,10 @@ select session.call_session_id, start_time, direction, contact_phone_number, vir
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.finish_reason = 'internal_error' and leg.release_cause_code = 38
     ) as ended_with_engine, (
+        select max((event.data->>'seconds')::float8) from call_events event
+        where event.account_id = session.account_id and event.call_session_id = session.call_session_id
+            and event.type = 'voice_mail_left' and event.data->>'is_empty' = 'false' and not event.data ? 'refused'
+    ) as message_seconds, (
         select leg.is_operator from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.release_cause_code = %(media_lost)s and leg.answer_time is not null
@@ -106,6 +110,7 @@ _MORE = (
     "data",
     "seconds",
     "ended_with_engine",
+    "message_seconds",
     "vanished_is_operator",
     "leg_causes",
 )
@@ -140,6 +145,8 @@ def explained(row: Mapping[str, Any]) -> dict[str, Any]:
         text = _ENDED_WITH_ENGINE
     if row["vanished_is_operator"] is not None and reason in _VANISHED:
         text = _vanished(row)
+    if row["message_seconds"] is not None:
+        text = f"The customer left a voice message of {max(1, round(row['message_seconds']))} s"
     if row["trunk_name"] is not None:
         text += f"; trunk {row['trunk_name']}{_trunk(row)}"
     elif reason not in _HUNG_UP:

@@ -286,6 +286,14 @@ async def test_example_of_set_pause(floor: Rest) -> None:
     await ok(rest, f"setPause?id=0&user_id={user}")
     assert (await rest.get(f"/api/user/{user}"))["pause_id"] == 0
     assert statuses(rest) == [(user, "On Break", str(pause)), (user, "Available", None)]
+    await ok(rest, f"setPause?id={pause}&user_id={user}")
+    available = await rest.db.fetch_one(
+        "select status_id from employee_statuses where mnemonic = 'available'"
+    )
+    assert available is not None
+    await ok(rest, f"setPause?id={available['status_id']}&user_id={user}")
+    assert (await rest.get(f"/api/user/{user}"))["pause_id"] == 0
+    assert statuses(rest) == [(user, "On Break", str(pause)), (user, "Available", None)]
     assert (await rest.ask("GET", f"{AGENT}/setPause?id=987654&user_id={user}")).status == 404
     assert statuses(rest) == []
 

@@ -37,6 +37,7 @@ from trunkline.core.phone import normalise
 from trunkline.directory.agents.check_ins import check_in, check_out, new_code
 from trunkline.directory.agents.listing import agents_by_external_id
 from trunkline.directory.employees.changes import EmployeePatch, end_break, update_employee
+from trunkline.directory.employees.statuses import is_available_status
 from trunkline.directory.model import EmployeeStatus
 from trunkline.directory.users.listing import read_user
 from trunkline.queues.states import AgentStatus
@@ -249,6 +250,8 @@ async def _check_out(request: RequestContext, args: Arguments) -> None:
 
 async def _set_pause(request: RequestContext, args: Arguments) -> None:
     employee_id, pause_id = await _user(request, args), args.query["id"]
+    if await is_available_status(request.services.db, request.account_id, pause_id):
+        pause_id = 0  # the same, by the id that ``get.statuses`` has for it
     columns = {"status_id": pause_id} if pause_id else {"status": EmployeeStatus.AVAILABLE.value}
     patch = EmployeePatch(columns=columns)
     if not pause_id:  # first, because it is refused for an agent who is logged out
@@ -358,7 +361,11 @@ OPERATIONS = (
         "setPause",
         "Sets the agent on a break, or makes it available again.",
         _set_pause,
-        identifier("id", "Status of the employee during the break; 0: available.", required=True),
+        identifier(
+            "id",
+            "Status of the employee during the break; 0 or the status available: it ends.",
+            required=True,
+        ),
     ),
     _of_agent(
         "wrapup",

@@ -204,7 +204,7 @@ class LoginGuard:
                     "login_banned",
                     **_shown(ban),
                     consequence="requests of the address, line or both are refused until the time in `until`",
-                    remedy="if it is a phone of yours, correct its password and lift the ban: trunkline ban lift",
+                    remedy=f"if it is a phone of yours, correct its password and lift the ban: {_lift(ban)}",
                 )
                 self._publish(ban)
             for guessing in guessed:
@@ -401,6 +401,12 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _lift(ban: Ban) -> str:
+    """The command that lifts a ban."""
+    scope = (f" --ip {ban.ip}" if ban.ip else "") + (f" --line {ban.line}" if ban.line else "")
+    return f"trunkline ban lift{scope}"
 
 
 def _shown(ban: Ban) -> dict[str, Any]:

@@ -7,8 +7,10 @@ employee's status (``employee_status_changes``).
 from __future__ import annotations
 
 from trunkline.contract.columns import FieldSql, field, listed, optional_field
+from trunkline.db.pool import Database
 from trunkline.db.query import Listing
 from trunkline.directory.employees.listing import GROUPS_OF_EMPLOYEE
+from trunkline.directory.model import EmployeeStatus
 
 _DIRECTIONS = ("in", "out")
 _PROTOCOLS = ("PSTN", "SIP", "SIP_TRUNK", "FMC")
@@ -85,3 +87,12 @@ STATISTICS = _statistics("employee_stat", "s.mnemonic", " and s.mnemonic is not 
 
 STATISTICS_BY_ID = _statistics("employee_stat_by_id", "s.status_id::text")
 """Seconds by the id of each status, also of deleted ones."""
+
+
+async def is_available_status(db: Database, account_id: int, status_id: int) -> bool:
+    """Whether a status is the one in which employees take calls."""
+    row = await db.fetch_one(
+        "select mnemonic from employee_statuses where account_id in (0, %s) and status_id = %s",
+        (account_id, status_id),
+    )
+    return row is not None and row["mnemonic"] == EmployeeStatus.AVAILABLE.value
