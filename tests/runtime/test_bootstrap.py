@@ -74,6 +74,18 @@ def test_it_installs_what_is_locked_and_then_leaves_the_network_alone(checkout: 
     assert len(checkout.calls) == 1
 
 
+def test_an_environment_that_was_moved_is_made_again(checkout: _Checkout) -> None:
+    checkout.run()
+    left = checkout.top / ".venv" / "of the old place"
+    left.touch()
+    checkout.top = checkout.top.rename(checkout.top.with_name("moved"))
+    assert checkout.run().returncode == 0
+    assert len(checkout.calls) == 2
+    assert not (checkout.top / ".venv" / left.name).exists()
+    assert checkout.run().returncode == 0
+    assert len(checkout.calls) == 2
+
+
 def test_a_changed_lock_is_followed(checkout: _Checkout) -> None:
     checkout.run()
     (checkout.top / "uv.lock").write_text("two")
