@@ -376,8 +376,9 @@ class Setup:
             # One interval, unless the speaker's own phone broke it: the audio never broke.
             assert len(heard[speaker.party]) <= sent.parts[speaker], f"{listener.party} hears {heard}; {sent}"
             first, last = heard[speaker.party][0], heard[speaker.party][-1]
-            assert first.start == pytest.approx(max(begin, speaker.speaks_from), abs=precision), sent
-            assert last.end == pytest.approx(end, abs=precision), sent
+            # Twice: what is heard first waits for a mixer and a bridge, of which each comes late on a busy machine.
+            assert first.start == pytest.approx(max(begin, speaker.speaks_from), abs=2 * precision), sent
+            assert last.end == pytest.approx(end, abs=2 * precision), sent
         assert row["talk_duration"] == pytest.approx(end - begin, abs=0.5 + PRECISION)
         assert row["clean_talk_duration"] == row["talk_duration"]
         assert not row["is_lost"]

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.engine.setup import Setup
+from tests.patience import PATIENCE
 from trunkline.demo.outside import Answer
 
 pytestmark = [
@@ -45,17 +46,23 @@ async def test_a_locked_account(setup: Setup) -> None:
     account = str(setup.account.account_id)
     await setup.installation.run("account", "disable", account)
     try:
-        async with asyncio.timeout(20):
-            while True:  # until the switch has taken the change
-                customer = await setup.customer()
-                customer.on_call(Answer(after=0.2, hang_up_after=0.2))
-                phone = await setup.anna.dial(customer.name)
-                await phone.ended()
-                if not customer.calls:
-                    break
+        await _until_calls(setup, are_permitted=False)
         assert await talk_to(setup, "112") == ANNAS_NUMBER
     finally:
         await setup.installation.run("account", "enable", account)
+        await _until_calls(setup, are_permitted=True)
+
+
+async def _until_calls(setup: Setup, *, are_permitted: bool) -> None:
+    """Wait until the switch has taken the change of the account."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            customer = await setup.customer()
+            customer.on_call(Answer(after=0.2, hang_up_after=0.2))
+            phone = await setup.anna.dial(customer.name)
+            await phone.ended()
+            if bool(customer.calls) == are_permitted:
+                return
 
 
 async def test_a_satellite_number_is_refused(setup: Setup) -> None:
