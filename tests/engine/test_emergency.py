@@ -51,6 +51,7 @@ async def test_a_locked_account(setup: Setup) -> None:
     finally:
         await setup.installation.run("account", "enable", account)
         await _until_calls(setup, are_permitted=True)
+        await setup.settled()
 
 
 async def _until_calls(setup: Setup, *, are_permitted: bool) -> None:
