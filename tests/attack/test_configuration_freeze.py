@@ -150,12 +150,14 @@ def test_a_trunk_is_read_back_as_it_is_or_refused(username: str, password: str, 
         trunk = register(username, password, host)
     except BadEngineValue:
         return
+    other = register()
     plain, found = (
-        parsed(rendered(EngineDirectory(trunks=[register()]))),
+        parsed(rendered(EngineDirectory(trunks=[other]))),
         parsed(rendered(EngineDirectory(trunks=[trunk]))),
     )
+    renamed = {other.auth_name: trunk.auth_name}
     assert [(name, sorted({key for key, _ in values})) for name, values in found] == [
-        (name, sorted({key for key, _ in values})) for name, values in plain
+        (renamed.get(name, name), sorted({key for key, _ in values})) for name, values in plain
     ]
     values = [pair for _, pairs in found for pair in pairs]
     assert ("username", username) in values
@@ -304,10 +306,11 @@ def test_two_accounts_never_have_objects_of_one_name() -> None:
     one = EngineDirectory(trunks=[register()])
     assert files.put("1", one) == frozenset()
     assert files.put("2", one) == {"trunk-7"}
-    assert sum("[trunk-7]" in text for name, text in files.all_files().items() if "auths" in name) == 1
+    auth = f"[{register().auth_name}]"
+    assert sum(auth in text for name, text in files.all_files().items() if "auths" in name) == 1
     files.remove("1")
     assert files.put("2", one) == frozenset()
-    assert "[trunk-7]" in files.all_files()["accounts/2-auths.conf"]
+    assert auth in files.all_files()["accounts/2-auths.conf"]
 
 
 def test_a_change_renders_its_account_only() -> None:
@@ -316,7 +319,10 @@ def test_a_change_renders_its_account_only() -> None:
         files.put(str(number), EngineDirectory(trunks=[replace(register(), id=TrunkId(str(number)))]))
     files.written(files.unwritten())
     files.put("7", EngineDirectory(trunks=[replace(register(password="new"), id=TrunkId("7"))]))
-    assert set(files.unwritten()) == {"accounts/7-auths.conf", "pjsip_auths.conf"}
+    kinds = ("auths", "endpoints", "peers")  # what names the credentials differs, too: auth_name
+    assert set(files.unwritten()) == {f"accounts/7-{one}.conf" for one in kinds} | {
+        f"pjsip_{one}.conf" for one in kinds
+    }
 
 
 class FakeEngine:

@@ -149,7 +149,7 @@ async def test_odd_logins_arrive_in_asterisk_as_they_are(pbx: Pbx, tmp_path: Pat
         engine.set_account("7", Directory(trunks=trunks))
         await engine.apply()
         for trunk in trunks:
-            auth = await attributes(engine, "auth", trunk.name)
+            auth = await attributes(engine, "auth", trunk.auth_name)
             assert (auth["username"], auth["password"]) == (trunk.username, trunk.password)
             assert trunk.username is not None
             registration = await attributes(engine, "registration", trunk.name)

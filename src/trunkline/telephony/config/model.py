@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import wave
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -371,6 +372,16 @@ class TrunkConfig:
     def is_reachable(self) -> bool:
         """Whether Asterisk can send requests to it without resolving a name."""
         return self.server is not None or is_address(self.host)
+
+    @property
+    def auth_name(self) -> str:
+        """Of the object with the credentials: another one for other credentials.
+
+        Asterisk registers anew when the registration itself differs, not when an object that it names does, and would keep
+        the outcome of the old password.
+        """
+        credentials = f"{self.username}\0{self.password}"
+        return f"{self.name}-{hashlib.sha256(credentials.encode()).hexdigest()[:6]}"
 
     @property
     def address_name(self) -> str:

@@ -7,7 +7,6 @@ optional SRTP against DTLS, ICE and bundling). So it is two endpoints: ``<login>
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from collections.abc import Iterable, Sequence
 
@@ -276,16 +275,9 @@ def trunks(configs: Sequence[TrunkConfig]) -> str:
     return "\n".join(_trunk(config) for config in sorted(configs, key=lambda one: one.id))
 
 
-def _auth_name(config: TrunkConfig) -> str:
-    """Another one for other credentials: Asterisk registers anew when the registration itself differs, not when the object
-    that it names does, and would go on with the outcome of the old password until the next attempt."""
-    credentials = f"{config.username}\0{config.password}" if config.username else ""
-    return f"{config.name}-{hashlib.sha256(credentials.encode()).hexdigest()[:6]}"
-
-
 def _trunk(config: TrunkConfig) -> str:
     name = config.name
-    auth = _auth_name(config)
+    auth = config.auth_name
     suffix = "" if config.transport is TrunkTransport.UDP else f"\\;transport={config.transport.value}"
     host = config.host.in_uri
     server = f"sip:{host}:{config.port}{suffix}"
