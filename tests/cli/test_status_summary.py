@@ -103,7 +103,7 @@ def test_a_spool_that_cannot_be_written() -> None:
         {"switch": {"signal_path": {"state": "silent", "reason": "ami"}}},
         {"switch": {"configuration": {"error": "not loaded"}}},
         {"supervisor": "stopped", "pid": 71},
-        {"media_ports": {"first": 20000, "last": 20099, "pairs": 50, "free": 1}},
+        {"media_ports": {"first": 20000, "last": 20099, "pairs": 50, "free": 1, "given_to_programs": 0}},
     ],
 )
 def test_an_installation_of_which_a_part_does_not_work(changes: dict[str, Any]) -> None:
@@ -117,6 +117,7 @@ def test_an_installation_of_which_a_part_does_not_work(changes: dict[str, Any]) 
     "changes",
     [
         {"disk": {"level": "alarm", "free_bytes": 8000}},
+        {"media_ports": {"first": 20000, "last": 20099, "pairs": 50, "free": 50, "given_to_programs": 100}},
         {"switch": switch(login_bans={"in_force": 3})},
         {"switch": switch(dead_letters=2, events_alarm="2 events could not be stored", unwritten_events=0)},
     ],

@@ -13,6 +13,7 @@ import pytest
 
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings, SipSettings, WebSettings
+from trunkline.runtime import ports
 from trunkline.runtime.ports import (
     Port,
     Transport,
@@ -21,6 +22,7 @@ from trunkline.runtime.ports import (
     is_open,
     media_ports,
     media_ports_in_use,
+    ports_given_to_programs,
     ports_of,
     program_name,
     published_media_ports,
@@ -121,6 +123,20 @@ def test_media_ports_of_another_running_instance_are_reported(tmp_path: Path) ->
             other.kill()
 
 
+def test_media_ports_that_the_kernel_gives_to_programs_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which ports these are is a setting of the kernel, so it is replaced here."""
+    monkeypatch.setattr(
+        ports, "_given_to_programs", lambda: (range(41_000, 42_000), frozenset({41_010, 50_000}))
+    )
+    assert ports_given_to_programs(40_000, 40_999) == 0
+    assert ports_given_to_programs(40_900, 41_099) == 99
+    assert ports_given_to_programs(40_000, 50_000) == 999
+    with media_ports(Settings(sip=SipSettings(rtp_port_first=40_900, rtp_port_last=41_099))) as sentences:
+        [sentence] = [one for one in sentences if "the kernel gives" in one]
+    assert "sysctl -w net.ipv4.ip_local_reserved_ports=40900-41099" in sentence
+    assert ports_given_to_programs(*(free_media_ports()[at] for at in (0, -1))) == 0
+
+
 def test_free_media_ports_overlap_those_of_nobody() -> None:
     """Neither what was given before, here and in another process, nor what a running instance has published."""
     program = "from trunkline.runtime.ports import free_media_ports as f; print(f()[0], flush=True); input()"
@@ -160,6 +176,7 @@ def test_media_ports_that_another_program_uses_are_not_free() -> None:
             "last": last,
             "pairs": (last - first + 1) // 2,
             "free": before["free"],
+            "given_to_programs": 0,
         }
         one.bind(("127.0.0.1", first))
         other.bind(("::1", first + 3))

@@ -135,6 +135,13 @@ def _media_ports(media: Mapping[str, Any]) -> Iterator[str]:
             " new calls get SIP 488: end programs that use ports of the range (ss -uanp), or set a larger range in"
             " sip.rtp_port_first and sip.rtp_port_last and restart"
         )
+    if media and media["given_to_programs"]:
+        yield (
+            f"the kernel gives {media['given_to_programs']} of the media ports {media['first']} to {media['last']} to any"
+            " program, so a call can have no sound or be noise: reserve them (sysctl -w"
+            f" net.ipv4.ip_local_reserved_ports={media['first']}-{media['last']}), or set others in sip.rtp_port_first and"
+            " sip.rtp_port_last and restart"
+        )
 
 
 def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:

@@ -99,9 +99,9 @@ def check_free(ports: Iterable[Port]) -> None:
 def media_ports(settings: Settings) -> Iterator[list[str]]:
     """Publish the range of media ports on this machine for the time of the block.
 
-    Yields a sentence for each running instance whose range overlaps. Ports of a range are opened only during calls, so
-    that :func:`check_free` cannot find them; the name of a socket in the abstract namespace, which the kernel removes with
-    the process, has the range.
+    Yields a sentence for each running instance whose range overlaps, and one when the kernel gives ports of the range to
+    other programs. Ports of a range are opened only during calls, so that :func:`check_free` cannot find them; the name of
+    a socket in the abstract namespace, which the kernel removes with the process, has the range.
     """
     first, last = settings.sip.rtp_port_first, settings.sip.rtp_port_last
     overlaps = [
@@ -110,6 +110,14 @@ def media_ports(settings: Settings) -> Iterator[list[str]]:
         for other_first, other_last, pid in _published_ranges()
         if other_first <= last and first <= other_last and pid != os.getpid()
     ]
+    if ports_given_to_programs(first, last):
+        given, _ = _given_to_programs()
+        overlaps.append(
+            f"media ports {first} to {last} overlap those that the kernel gives to any program ({given[0]} to {given[-1]}):"
+            " a call of which another program has a port can have no sound or be noise; set sip.rtp_port_first and"
+            " sip.rtp_port_last to others, or reserve them: sysctl -w"
+            f" net.ipv4.ip_local_reserved_ports={first}-{last}"
+        )
     with published_media_ports(first, last):
         yield overlaps
 
@@ -129,6 +137,32 @@ def _published_ranges() -> list[tuple[int, int, int]]:
         rf" @{_MEDIA_NAME}(\d+)-(\d+)-(\d+)$", Path("/proc/net/unix").read_text(), re.MULTILINE
     )
     return [(int(first), int(last), int(pid)) for first, last, pid in found]
+
+
+def ports_given_to_programs(first: int, last: int) -> int:
+    """How many of these ports the kernel may give to any program that asks for some port.
+
+    Asterisk takes a free even port for RTP and the next one for RTCP. When another program has that one, the call has no
+    RTCP, and Asterisk silently omits SRTP, which it has offered already: both parties get noise.
+    """
+    given, reserved = _given_to_programs()
+    both = range(max(first, given.start), min(last + 1, given.stop))
+    return len(both) - sum(1 for number in reserved if number in both)
+
+
+def _given_to_programs() -> tuple[range, frozenset[int]]:
+    """The ports that the kernel gives to programs which ask for some port, and those of them which it does not."""
+    folder = Path("/proc/sys/net/ipv4")
+    try:
+        first, last = (folder / "ip_local_port_range").read_text().split()
+        text = (folder / "ip_local_reserved_ports").read_text().strip()
+    except OSError:
+        return range(0), frozenset()
+    reserved: set[int] = set()
+    for part in filter(None, text.split(",")):
+        begin, _, end = part.partition("-")
+        reserved.update(range(int(begin), int(end or begin) + 1))
+    return range(int(first), int(last) + 1), frozenset(reserved)
 
 
 def is_open(port: Port) -> bool:
@@ -166,8 +200,8 @@ def _bind(transport: Transport, address: str, number: int) -> socket.socket:
 
 def media_ports_in_use(pid: int) -> dict[str, int] | None:
     """The media ports of the instance whose supervisor has this pid: ``{"first": 20000, "last": 20999, "pairs": 500,
-    "free": 498}``. Each channel needs a pair, RTP and RTCP; a pair is free when no program has a socket on one of its ports.
-    None: no such instance.
+    "free": 498, "given_to_programs": 0}``. Each channel needs a pair, RTP and RTCP; a pair is free when no program has a
+    socket on one of its ports. ``given_to_programs``: :func:`ports_given_to_programs`. None: no such instance.
     """
     found = next(((first, last) for first, last, owner in _published_ranges() if owner == pid), None)
     if found is None:
@@ -176,7 +210,13 @@ def media_ports_in_use(pid: int) -> dict[str, int] | None:
     begins = range(first + first % 2, last, 2)
     used = {number // 2 for number in _udp_ports()}
     free = sum(1 for number in begins if number // 2 not in used)
-    return {"first": first, "last": last, "pairs": len(begins), "free": free}
+    return {
+        "first": first,
+        "last": last,
+        "pairs": len(begins),
+        "free": free,
+        "given_to_programs": ports_given_to_programs(first, last),
+    }
 
 
 def _udp_ports() -> set[int]:
@@ -301,16 +341,18 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-_MEDIA_FIRST, _MEDIA_LAST, _MEDIA_BLOCK = 40_000, 64_000, 600
-_MEDIA_RESERVED = 4
-"""Blocks that a process keeps reserved: what it starts publishes its range only when it runs. There are 40 for all."""
+_MEDIA_FIRST, _MEDIA_LAST, _MEDIA_BLOCK = 20_000, 65_400, 600
+_MEDIA_RESERVED = 3
+"""Blocks that a process keeps reserved: what it starts publishes its range only when it runs. With the usual settings of the
+kernel there are 28 for all that it does not give to programs, 20 beside an instance with the default settings."""
 
 _media_lock = threading.Lock()
 _media_reserved: deque[socket.socket] = deque()
 
 
 def free_media_ports() -> range:
-    """600 ports for media that no running instance and no other process has.
+    """600 ports for media that no running instance and no other process has; if possible, none that the kernel gives to any
+    program (:func:`ports_given_to_programs`).
 
     Sound that a killed instance still gets from its peers must not arrive in a call of another one, so ranges do not
     overlap, though their ports are opened only during calls.
@@ -319,6 +361,7 @@ def free_media_ports() -> range:
     """
     starts = list(range(_MEDIA_FIRST, _MEDIA_LAST - _MEDIA_BLOCK, _MEDIA_BLOCK))
     random.shuffle(starts)
+    starts.sort(key=lambda start: ports_given_to_programs(start, start + _MEDIA_BLOCK - 1) > 0)
     published = _published_ranges()
     with _media_lock:
         for start in starts:
