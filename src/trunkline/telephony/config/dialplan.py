@@ -47,7 +47,8 @@ ALONE = "tl-alone"
 switch runs: it ends the other party, which would wait in silence for a switch. The contact has it while it is in the bridge
 of the talk."""
 _LEFT_SECONDS = 0.5
-"""After this the party is hung up also without the switch."""
+"""After this the party is hung up although a switch is there, which has had time to take control of it. While none is, the
+party waits for the next one: the request of the phone may be one that the last switch had and could not carry out."""
 KEPT_UNTIL = "TL_KEPT_UNTIL"
 """Variable of a party, Unix seconds: a phone has asked to transfer it. If it is left before this, it waits for a switch."""
 # The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a separate step:
@@ -129,10 +130,16 @@ def base(config: EngineConfig) -> str:
             return f' same => n,GotoIf($["${{DIALSTATUS}}" = "ANSWER" & "{returns}" != "g"]?{LEFT},left,1)\n'
 
         after_short, after_plain = after("${CUT(EXTEN,~,5)}"), after("${TL_OPTS:-1}")
+        kept = f"GotoIf($[0${{{KEPT_UNTIL}}} > ${{EPOCH}}]?{CONTROLLED},taken,1)"
         left = f"""[{LEFT}]
 exten => left,1,{_PARTICIPANTS}
+ same => n(again),Wait({_LEFT_SECONDS})
+ same => n,{kept}
+ same => n,Set(TL_LEFT=$[0${{TL_LEFT}} + 1])
+ same => n,GotoIf($[${{TL_LEFT}} < {tries} & {_IS_READY} = 0]?again)
+; A switch that has become ready meanwhile carries out what its recovery found.
  same => n,Wait({_LEFT_SECONDS})
- same => n,GotoIf($[0${{{KEPT_UNTIL}}} > ${{EPOCH}}]?{CONTROLLED},taken,1)
+ same => n,{kept}
  same => n,Hangup(${{IF($[0${{HANGUPCAUSE}} > 0]?${{HANGUPCAUSE}}:16)}})
 
 """
