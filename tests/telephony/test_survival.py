@@ -9,6 +9,7 @@ import ssl
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.full_disk import FullDiskGuard
 from trunkline.runtime.instance import set_disk_full
 from trunkline.runtime.secrets import Login
+from trunkline.telephony.ari import AriError
 from trunkline.telephony.config import Directory
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
@@ -332,7 +334,9 @@ async def test_a_refreshed_registration_ends_later_and_an_expired_one_is_removed
         await pbx.stop()
 
 
-async def test_greeting_keys_and_voicemail(setup: TelephonySetup, tmp_path: Path) -> None:
+async def test_greeting_keys_and_voicemail(
+    setup: TelephonySetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     greeting = tmp_path / "greeting"
     write_wav(greeting.with_suffix(".wav"), sine(1500, 1.0))
     customer = await setup.world.customer(CUSTOMER)
@@ -350,6 +354,20 @@ async def test_greeting_keys_and_voicemail(setup: TelephonySetup, tmp_path: Path
     await setup.engine.play_files(channel, "p2", [str(greeting)])
     await setup.engine.stop_play(channel, "p2")
     await setup.signals.wait(PlayFinished, lambda one: one.play_id == "p2")
+    await setup.engine.play_files(channel, "p3", [str(greeting)])
+    with monkeypatch.context() as patched:
+        # The response of Asterisk for some microseconds after it has announced that it plays.
+        request, refused = setup.engine._ari.request, []
+
+        async def not_yet(method: str, *arguments: Any) -> Any:
+            if method == "DELETE" and len(refused) < 3:
+                refused.append(arguments)
+                raise AriError(500, "Could not stop playback")
+            return await request(method, *arguments)
+
+        patched.setattr(setup.engine._ari, "request", not_yet)
+        await setup.engine.stop_play(channel, "p3")
+    await setup.signals.wait(PlayFinished, lambda one: one.play_id == "p3")
     await call.send_keys("5")
     assert (await setup.signals.wait(KeyPressed)).key == "5"
     path = tmp_path / "deep" / "message.wav"

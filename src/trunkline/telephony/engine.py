@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import EndpointName, SipLogin
-from trunkline.core.errors import ChannelGone, EffectTimedOut, EngineError
+from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.telephony import ami_framing, cel_log
@@ -100,6 +100,10 @@ _LINKED = "CHANNEL(linkedid)"
 _HEARTBEAT = "TrunklineHeartbeat"
 _ARI, _AMI = "the call interface (ARI)", "the manager interface (AMI)"
 _AMI_UP_TIMEOUT_SECONDS = 10.0
+_NOT_STOPPED = "Could not stop playback"
+"""What Asterisk responds when the playback is neither waiting nor can be controlled: it begins, or plays no file."""
+_STOP_TRIES = 10
+_STOP_RETRY_SECONDS = 0.02
 CONNECT_SECONDS = 30.0
 """How long Asterisk may take for the commands of a connect. No response in time ends the call, because its targets may
 ring: so this is as long as a caller waits, and a busy machine after a large recovery loses no call by it."""
@@ -452,7 +456,17 @@ class AsteriskEngine(Conversations):
         await self._on(channel, "POST", f"/play/{segment(play_id)}", {"media": media})
 
     async def stop_play(self, channel: Channel, play_id: str) -> None:
-        await self._command("DELETE", f"/playbacks/{segment(play_id)}")
+        path = f"/playbacks/{segment(play_id)}"
+        for _ in range(_STOP_TRIES):
+            try:
+                await self._command("DELETE", path)
+                return
+            except EffectRefused as refused:
+                # Asterisk announces that it plays, and accepts a moment later that it stops.
+                if _NOT_STOPPED not in str(refused):
+                    raise
+                await asyncio.sleep(_STOP_RETRY_SECONDS)
+        await self._command("DELETE", path)
 
     async def record_message(
         self,
