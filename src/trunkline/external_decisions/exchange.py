@@ -138,14 +138,21 @@ class DecisionExchange:
     async def _request(self, account_id: int, data: Mapping[str, Any]) -> _Response:
         asked = asyncio.run_coroutine_threadsafe(self._exchange(account_id, data), self._loop)
         try:
-            return await asyncio.wrap_future(asked)
+            outcome = await asyncio.wrap_future(asked)
         except asyncio.CancelledError:
             asked.cancel()
             raise
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    async def _exchange(self, account_id: int, data: Mapping[str, Any]) -> _Response:
-        with requests_of(account_id):
-            return await self._response(data)
+    async def _exchange(self, account_id: int, data: Mapping[str, Any]) -> _Response | Failed | TimeoutError:
+        """A value in each case: who asked may have stopped waiting, and asyncio logs each exception that nobody takes."""
+        try:
+            with requests_of(account_id):
+                return await self._response(data)
+        except (Failed, TimeoutError) as error:
+            return error
 
     async def _response(self, data: Mapping[str, Any]) -> _Response:
         try:
