@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import pytest
 
-from tests.directory.conftest import Administrator, new_account
+from tests.directory.conftest import Administrator, new_account, until
 from trunkline.calls.context import TrunkRegistration
 from trunkline.calls.switch.presence import Presence
 from trunkline.core.errors import DirectoryFileError, InvalidInput, NotFound
@@ -248,8 +248,7 @@ async def test_a_name_that_changes_is_taken_out(admin: Administrator, snapshot: 
     snapshot.subscribe(lambda directory, _: identified.update(directory))
     identified.subscribe(lambda: called.append("changed"))
     await admin.apply("trunks: {c: {host: sip.carrier.example}}")
-    while not any(account.trunks for account in snapshot.current.accounts.values()):
-        await snapshot._refresh(None)
+    await until(lambda: any(account.trunks for account in snapshot.current.accounts.values()))
     await identified.refresh()
     [trunk_id] = identified.current.addresses
     assert identified.current.addresses == {trunk_id: ("203.0.113.1",)}
@@ -281,8 +280,7 @@ async def test_requests_go_to_one_address_of_a_name_while_it_has_it(
     identified = TrunkIdentification(snapshot, OWN, resolver=resolver, clock=lambda: now[0])
     snapshot.subscribe(lambda directory, _: identified.update(directory))
     await admin.apply("trunks: {c: {host: sip.carrier.example}, d: {host: 203.0.113.9}}")
-    while not any(account.trunks for account in snapshot.current.accounts.values()):
-        await snapshot._refresh(None)
+    await until(lambda: any(account.trunks for account in snapshot.current.accounts.values()))
     for found, expected in (
         (["203.0.113.2", "203.0.113.1"], "203.0.113.2"),
         (["203.0.113.1", "203.0.113.2", "203.0.113.3"], "203.0.113.2"),
@@ -321,8 +319,7 @@ async def test_another_address_is_used_when_the_server_does_not_respond(
     snapshot.subscribe(lambda directory, _: identified.update(directory))
     identified.subscribe(lambda: changes.append(sorted(identified.current.servers.values())))
     await admin.apply("trunks: {c: {host: sip.carrier.example}, d: {host: sip.carrier.example}}")
-    while not any(account.trunks for account in snapshot.current.accounts.values()):
-        await snapshot._refresh(None)
+    await until(lambda: any(account.trunks for account in snapshot.current.accounts.values()))
     await identified.refresh()
     [first, other] = sorted(identified.current.servers)
 

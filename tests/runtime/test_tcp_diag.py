@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import socket
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -13,14 +14,17 @@ from trunkline.runtime import tcp_diag
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 2, 3, 4])
-def test_the_kernel_reports_connections_to_the_ports_only(wanted: int) -> None:
+def test_the_kernel_reports_connections_to_the_ports_only(
+    wanted: int, free_ports: Callable[[int], list[int]]
+) -> None:
+    """Ports that the kernel gives to nobody: another program may be connected from the same port of another address."""
     with contextlib.ExitStack() as stack:
         expected: dict[int, Counter[str]] = {}
-        for number, address in enumerate(("127.0.0.1", "127.0.0.1", "127.0.0.1", "::1"), 1):
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            server = stack.enter_context(socket.create_server((address, 0), family=family))
-            host, port = server.getsockname()[:2]
-            expected[port] = Counter({address: number})
+        hosts = ("127.0.0.1", "127.0.0.1", "127.0.0.1", "::1")
+        for number, (host, port) in enumerate(zip(hosts, free_ports(len(hosts)), strict=True), 1):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            server = stack.enter_context(socket.create_server((host, port), family=family))
+            expected[port] = Counter({host: number})
             for _ in range(number):
                 stack.enter_context(socket.create_connection((host, port)))
                 stack.enter_context(server.accept()[0])

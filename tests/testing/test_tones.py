@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.demo import tones
+from trunkline.demo.outside.world import speakers_of
 from trunkline.demo.tones import Ear, Interval, Sound
 
 TONES = [1000.0, 1130.0, 1260.0, 1390.0, 1520.0]
@@ -126,3 +127,17 @@ def test_the_matrix_shows_who_heard_whom_and_when() -> None:
 
 def test_an_interval_moves_to_the_wall_clock() -> None:
     assert Interval(1.0, 2.5).shifted(1000.0) == Interval(1001.0, 1002.5)
+
+
+def test_a_device_whose_name_another_had_is_recognized_by_its_own_tone() -> None:
+    """The customer has the tone that the second tablet got later; the third tablet is not on the call."""
+    parties = [
+        ("customer", 1120.0),
+        ("tablet", 1230.0),
+        ("tablet", 1120.0),
+        ("desk", 1340.0),
+        ("tablet", 1450.0),
+    ]
+    of_call = [("desk", 1340.0), ("tablet", 1120.0)]
+    assert speakers_of(parties, of_call)["tablet"] == 1120.0
+    assert speakers_of(parties, [])["tablet"] == 1450.0

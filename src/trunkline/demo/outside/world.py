@@ -47,6 +47,23 @@ _NO_SUCH_NUMBER = 1
 _CODECS = ("alaw", "ulaw")
 
 
+def speakers_of(
+    parties: Iterable[tuple[str, float]], of_calls: Iterable[tuple[str, float]]
+) -> dict[str, float]:
+    """The tone by which each party is recognized; pure.
+
+    A tone that was given twice, and a name that several devices had, are those of the calls in question.
+
+    :param parties: name and tone of all, in the order in which they were added.
+    :param of_calls: name and tone of those who are on the calls.
+    """
+    names = {tone: name for name, tone in parties}
+    for name, tone in of_calls:
+        names.pop(tone, None)  # so that it comes last
+        names[tone] = name
+    return {name: tone for tone, name in names.items()}
+
+
 @cache
 def _sound_of(tone: float) -> bytes:
     return tones.to_pcm(tones.sine(tone, _TONE_SECONDS))
@@ -267,10 +284,9 @@ class OutsideWorld:
     async def hears(self, calls: Iterable[Call] | None = None) -> dict[str, dict[str, list[Interval]]]:
         """The audio paths between parties with their times (Unix seconds), of these calls or of all."""
         wanted = list(calls) if calls is not None else list(self._calls.values())
-        speaking = {party.tone: party.name for party in self.parties}
-        # Where tones had to be given twice, those who are on these calls are meant.
-        speaking |= {call.tone: call.party for call in wanted}
-        speakers = {name: tone for tone, name in speaking.items()}
+        speakers = speakers_of(
+            [(party.name, party.tone) for party in self.parties], [(call.party, call.tone) for call in wanted]
+        )
         return tones.hears_matrix([await call.ear() for call in wanted], speakers)
 
     def timeline(self) -> list[Moment]:
