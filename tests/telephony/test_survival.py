@@ -357,7 +357,8 @@ async def test_greeting_keys_and_voicemail(
     await setup.engine.play_files(channel, "p3", [str(greeting)])
     with monkeypatch.context() as patched:
         # The response of Asterisk for some microseconds after it has announced that it plays.
-        request, refused = setup.engine._ari.request, []
+        request = setup.engine._ari.request
+        refused: list[Any] = []
 
         async def not_yet(method: str, *arguments: Any) -> Any:
             if method == "DELETE" and len(refused) < 3:
