@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.directory.model import Schedule
@@ -21,6 +21,7 @@ from trunkline.directory.model.hours import (
     interval_from_json,
     is_open,
     minutes,
+    opens_at,
     rule_from_json,
     weekend_of,
 )
@@ -245,3 +246,37 @@ def test_a_date_with_hours_of_its_own_goes_before_rules(local: datetime) -> None
 )
 def test_which_days_a_kind_takes(kind: DayKind, chosen: list[int], expected: bool) -> None:
     assert are_days(kind, chosen) is expected
+
+
+near = st.integers(-1, 3)
+rules_near = st.builds(
+    Rule,
+    st.just(DayKind.DAYS_OF_WEEK),
+    st.lists(st.integers(0, 6), min_size=1, unique=True).map(tuple),
+    st.lists(st.tuples(st.integers(0, 700), st.integers(701, 1440)), max_size=2).map(tuple),
+)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(intervals, max_size=2),
+    st.lists(st.tuples(near, st.none() | intervals), max_size=3),
+    st.lists(rules_near, max_size=2),
+    local_times,
+)
+def test_it_opens_in_the_first_minute_in_which_it_is_open(
+    items: list[Interval], dates: list[tuple[int, Interval | None]], rules: list[Rule], local: datetime
+) -> None:
+    """Compared with a look at each minute of two days."""
+    exceptions = [Exceptional(local.date() + timedelta(days=ahead), hours) for ahead, hours in dates]
+    full = local.replace(second=0, microsecond=0)
+    later = (full + timedelta(minutes=number) for number in range(1, 2 * 1440 + 1))
+    expected = next(
+        (
+            one
+            for one in (local, *later)
+            if is_open(items, exceptions, one, rules) and one < local + timedelta(days=2)
+        ),
+        None,
+    )
+    assert opens_at(items, exceptions, local, rules, days=2) == expected

@@ -43,7 +43,7 @@ from trunkline.runtime.postgres import EmbeddedPostgres
 from trunkline.site import requests
 from trunkline.site.application import Site
 from trunkline.site.requests import CallbackStarter, prune
-from trunkline.site.visit_limits import VISITS_OF_ADDRESS
+from trunkline.site.visit_limits import CALLS_OF_ADDRESS, CHANGES_OF_ADDRESS, VISITS_OF_ADDRESS
 
 ORIGIN = "https://shop.example.com"
 OPEN = {"is_open": True, "opens_at": None, "has_phone": True, "has_callback": True}
@@ -406,6 +406,33 @@ async def test_a_call_that_the_switch_refuses_is_refused_and_not_counted_for_the
         assert (await shop.send("call", {})).status == status
     reasons = [(one["state"], one["reason"]) for one in await shop.rows()]
     assert reasons == [("refused", "outside_working_hours"), ("refused", "internal_error")]
+
+
+async def test_requests_that_are_refused_have_a_limit(shop: Shop) -> None:
+    """They leave no row, and each asks the switch."""
+    shop.switch.answers[SITE_STATE] = {**OPEN, "is_open": False}
+    for _ in range(CALLS_OF_ADDRESS.burst):
+        assert await shop.request_callback() == (3, "outside_working_hours")
+    asked = len(shop.switch.commands)
+    assert await shop.request_callback() == (4, "calls_per_address")
+    assert (await shop.send("call", {})).status == 429
+    assert len(shop.switch.commands) == asked
+    visit = (await (await shop.send("visit", {})).json())["visit"]
+    for _ in range(CHANGES_OF_ADDRESS.burst):
+        shop.site._limits.change(shop.site_id, "127.0.0.1")
+    for what in ("property/set", "property", "property/delete", "visitor"):
+        body = {"visit": visit, "name": "a", "value": "b"}
+        assert (await shop.send(what, body)).status == 429, what
+
+
+async def test_the_second_request_of_a_number_has_the_time_of_the_first(shop: Shop) -> None:
+    times = [datetime.now(UTC) + timedelta(hours=hours) for hours in (2, 5)]
+    answers = []
+    for at in times:
+        body = {"phone": f"+{NUMBER}", "delayed_call_time": int(at.timestamp() * 1000)}
+        answers.append((await (await shop.send("callback", body)).json())["result"]["call_time"])
+    assert answers[0] == answers[1]
+    assert datetime.fromisoformat(answers[0]) == pytest.approx(times[0], abs=timedelta(milliseconds=1))
 
 
 @pytest.mark.parametrize(

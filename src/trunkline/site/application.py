@@ -102,6 +102,11 @@ class PageRequest:
     key: str
     """Of tokens of visits."""
 
+    @property
+    def sender(self) -> tuple[int, str]:
+        """Whom limits concern: the website, and the network of the visitor."""
+        return self.site.site_id, network_of(self.address)
+
     def ids(self, body: bodies.Body) -> VisitIds | None:
         return ids_of(self.key, self.site.site_id, body.visit)
 
@@ -208,8 +213,7 @@ class Site:
     async def _visit(self, page_request: PageRequest) -> Mapping[str, Any]:
         body, site = bodies.read(bodies.VisitBody, page_request.content), page_request.site
         agent = page_request.request.headers.get("User-Agent", "")
-        network = network_of(page_request.address)
-        self._limits.page(site.site_id, network)
+        self._limits.page(*page_request.sender)
         command = self._services.switch.command(site.account_id, SITE_STATE, {"site_id": site.site_id})
         try:
             state = await command
@@ -222,7 +226,7 @@ class Site:
             body,
             address=page_request.address,
             agent=agent,
-            may_begin=lambda: self._limits.visit(site.site_id, network),
+            may_begin=lambda: self._limits.visit(*page_request.sender),
         )
         return {
             "success": True,
@@ -236,6 +240,7 @@ class Site:
 
     async def _visitor(self, page_request: PageRequest) -> Mapping[str, Any]:
         body = bodies.read(bodies.VisitorBody, page_request.content)
+        self._limits.change(*page_request.sender)
         kept = await visits.add_visitor_info(
             page_request.db, page_request.site, page_request.visit(body), body
         )
@@ -243,11 +248,13 @@ class Site:
 
     async def _property(self, page_request: PageRequest) -> Mapping[str, Any]:
         body = bodies.read(bodies.PropertyBody, page_request.content)
+        self._limits.change(*page_request.sender)
         found = await visits.properties_of(page_request.db, page_request.site, page_request.visit(body))
         return {"success": True, "has": body.name in found, "value": found.get(body.name)}
 
     async def _set_property(self, page_request: PageRequest) -> Mapping[str, Any]:
         body = bodies.read(bodies.PropertyBody, page_request.content)
+        self._limits.change(*page_request.sender)
         await visits.set_property(
             page_request.db, page_request.site, page_request.visit(body), body.name, body.value
         )
@@ -255,6 +262,7 @@ class Site:
 
     async def _delete_property(self, page_request: PageRequest) -> Mapping[str, Any]:
         body = bodies.read(bodies.PropertyBody, page_request.content)
+        self._limits.change(*page_request.sender)
         await visits.delete_property(page_request.db, page_request.site, page_request.visit(body), body.name)
         return {"success": True}
 
@@ -263,6 +271,7 @@ class Site:
     async def _call(self, page_request: PageRequest) -> Mapping[str, Any]:
         """What the browser needs for one call: where, as whom, and what to dial."""
         body, site = bodies.read(bodies.PhoneBody, page_request.content), page_request.site
+        self._limits.call(*page_request.sender)
         server = sip_websocket_url(self._services.settings.sip.wss_port, page_request.request.url.host)
         ids = page_request.ids(body)
         credential = await site_credential(page_request.db, site.account_id, site.site_id)
@@ -271,8 +280,7 @@ class Site:
         call_request = CallRequest(
             Kind.PHONE, network_of(page_request.address), ids, body.url, name=body.name
         )
-        site_call_id = await requests.accept(page_request.db, site, call_request)
-        assert site_call_id is not None
+        site_call_id = (await requests.accept(page_request.db, site, call_request)).site_call_id
         visit, name = await visits.visit_of_call(
             page_request.db, site.account_id, site.site_id, ids, body.url
         )
@@ -311,6 +319,7 @@ class Site:
     async def _request_callback(self, page_request: PageRequest, body: bodies.CallbackBody) -> str | None:
         """When the visitor is called back, ISO 8601; None: now."""
         site, ids = page_request.site, page_request.ids(body)
+        self._limits.call(*page_request.sender)
         params = {"site_id": site.site_id, "contact": body.phone, "group_id": body.group_id}
         command = {"command": START_CALLBACK, **params}
         await self._services.switch.command(site.account_id, CHECK_COMMAND, command)
@@ -334,10 +343,11 @@ class Site:
             body.group_id,
             body.name,
         )
-        await requests.accept(page_request.db, site, call_request)
-        if due_at is None:
-            self.callbacks.wake()
-        return None if due_at is None else due_at.isoformat()
+        accepted = await requests.accept(page_request.db, site, call_request)
+        if accepted.due_at > datetime.now(UTC):
+            return accepted.due_at.isoformat()
+        self.callbacks.wake()
+        return None
 
 
 def agreed_time(milliseconds: int | None, now: datetime) -> datetime | None:

@@ -79,11 +79,20 @@ class CallRequest:
     name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """:ivar due_at: of a callback: when it is made; of one to a number that has an open one already, the time of that."""
+
+    site_call_id: int
+    due_at: datetime
+
+
 _LOCK = "select from sites where account_id = %s and site_id = %s for no key update"
 
 # A number and an address are counted over all websites of the account.
 _COUNTS = """
-select count(*) filter (where site_id = %(site_id)s and requested_at > now() - interval '1 minute') as in_minute,
+select count(*) filter (where site_id = %(site_id)s and requested_at > now() - interval '1 minute'
+        and not (kind = 'phone' and state = 'refused')) as in_minute,
     count(*) filter (where network = %(network)s and requested_at > now() - interval '1 hour'
         and not (kind = 'phone' and state = 'refused')) as of_address,
     count(*) filter (where phone_number = %(number)s) as of_number,
@@ -92,6 +101,8 @@ select count(*) filter (where site_id = %(site_id)s and requested_at > now() - i
 from site_calls where account_id = %(account_id)s
     and (requested_at > now() - interval '24 hours' or state in ('waiting', 'starting'))
 """
+
+_DUE_AT = "select due_at from site_calls where account_id = %s and site_call_id = %s"
 
 # The id of the row is the external id of the call. One row at a time: one that is taken is begun at once, so a row that is
 # taken for STALLED_SECONDS is not one that only waits for those before it.
@@ -124,8 +135,8 @@ def external_id(site_call_id: int) -> str:
     return f"site-call {site_call_id}"
 
 
-async def accept(db: Database, site: Website, call_request: CallRequest) -> int | None:
-    """Count and keep a request; its id. None: a callback to this number is open already, and is the answer to this one.
+async def accept(db: Database, site: Website, call_request: CallRequest) -> Accepted:
+    """Count and keep a request. A callback to a number that has an open one already is that one.
 
     :raises LimitExceeded: mnemonic ``calls_per_minute``, ``calls_per_address``, ``calls_per_number`` or ``calls_waiting``.
     """
@@ -140,9 +151,12 @@ async def accept(db: Database, site: Website, call_request: CallRequest) -> int 
         counts = await (await connection.execute(_COUNTS, params)).fetchone()
         assert counts is not None
         check_limits(site, counts, call_request.kind)
-        if call_request.number is not None and counts["open_id"] is not None:
-            return None
-        return await _add(connection, site, call_request)
+        site_call_id = counts["open_id"] if call_request.number is not None else None
+        if site_call_id is None:
+            site_call_id = await _add(connection, site, call_request)
+        row = await (await connection.execute(_DUE_AT, (site.account_id, site_call_id))).fetchone()
+        assert row is not None
+        return Accepted(site_call_id, row["due_at"])
 
 
 def check_limits(site: Website, counts: Mapping[str, Any], kind: Kind) -> None:

@@ -1,7 +1,8 @@
-"""How many pages and visits one address, and one website, may make known.
+"""How many pages, visits, changes and calls one address, and one website, may send requests for.
 
-Each visit is a row, and each further page writes that row again, for anybody who asks. In memory of a web process: with
-several processes the limits are so many times higher.
+Each visit is a row, each further page or property writes that row again, and each request for a call asks the switch, for
+anybody who asks. In memory of a web process: with several processes the limits are so many times higher. Calls that are
+accepted are counted in the database besides, by the limits of the website (:mod:`.requests`).
 """
 
 from __future__ import annotations
@@ -19,18 +20,23 @@ _KEPT_MAX = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """:ivar burst: requests at once.
+    """:ivar mnemonic: of the error.
+    :ivar burst: requests at once.
     :ivar per_hour: so many come back in an hour.
     """
 
+    mnemonic: str
     burst: int
     per_hour: int
 
 
-PAGES_OF_ADDRESS = Rate(300, 1200)
-VISITS_OF_ADDRESS = Rate(60, 300)
+PAGES_OF_ADDRESS = Rate("pages_per_address", 300, 1200)
+VISITS_OF_ADDRESS = Rate("visits_per_address", 60, 300)
 """A company or a mobile network may be behind one address."""
-VISITS_OF_SITE = Rate(2000, 20_000)
+VISITS_OF_SITE = Rate("visits_per_site", 2000, 20_000)
+CHANGES_OF_ADDRESS = Rate("changes_per_address", 300, 1200)
+CALLS_OF_ADDRESS = Rate("calls_per_address", 20, 120)
+CALLS_OF_SITE = Rate("calls_per_minute", 200, 2000)
 
 
 class VisitLimits:
@@ -48,17 +54,32 @@ class VisitLimits:
 
         :raises LimitExceeded: mnemonic ``pages_per_address``.
         """
-        self._take(PAGES_OF_ADDRESS, (site_id, network), "pages_per_address")
+        self._take(PAGES_OF_ADDRESS, (site_id, network))
 
     def visit(self, site_id: int, network: str) -> None:
         """A visit begins.
 
         :raises LimitExceeded: mnemonic ``visits_per_address`` or ``visits_per_site``.
         """
-        self._take(VISITS_OF_ADDRESS, (site_id, network), "visits_per_address")
-        self._take(VISITS_OF_SITE, (site_id, ""), "visits_per_site")
+        self._take(VISITS_OF_ADDRESS, (site_id, network))
+        self._take(VISITS_OF_SITE, (site_id, ""))
 
-    def _take(self, rate: Rate, key: tuple[int, str], mnemonic: str) -> None:
+    def change(self, site_id: int, network: str) -> None:
+        """A property or the contact of a visitor is read or written.
+
+        :raises LimitExceeded: mnemonic ``changes_per_address``.
+        """
+        self._take(CHANGES_OF_ADDRESS, (site_id, network))
+
+    def call(self, site_id: int, network: str) -> None:
+        """A call or a callback is asked for, whatever becomes of it.
+
+        :raises LimitExceeded: mnemonic ``calls_per_address`` or ``calls_per_minute``.
+        """
+        self._take(CALLS_OF_ADDRESS, (site_id, network))
+        self._take(CALLS_OF_SITE, (site_id, ""))
+
+    def _take(self, rate: Rate, key: tuple[int, str]) -> None:
         kept = self._left.setdefault(rate, OrderedDict())
         now = self._clock()
         left, since = kept.get(key, (float(rate.burst), now))
@@ -68,4 +89,4 @@ class VisitLimits:
         if len(kept) > _KEPT_MAX:
             kept.popitem(last=False)
         if left < 1:
-            raise LimitExceeded("Too many pages were opened: try again later.", mnemonic=mnemonic)
+            raise LimitExceeded("Too many requests: try again later.", mnemonic=rate.mnemonic)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from trunkline.calls.context import CallContext
@@ -38,7 +38,6 @@ NO_SCENARIO = "scenario_not_specified"
 CLOSED = "outside_working_hours"
 
 _DAYS_SEARCHED = 14
-_STEP = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +78,8 @@ def shown_state(account: Account, site: Site, local: datetime) -> dict[str, Any]
 
 
 def next_opening(account: Account, site: Site, local: datetime) -> datetime | None:
-    """When the website opens next, in the account's zone; None: not within two weeks.
-
-    Searched in quarters of an hour, then to the minute.
-    """
-    at = local.replace(second=0, microsecond=0)
-    zone, end = local.tzinfo, local + timedelta(days=_DAYS_SEARCHED)
-    while at < end:
-        if account.is_open(site.schedule_id, at):
-            while account.is_open(site.schedule_id, at - timedelta(minutes=1)) and at > local:
-                at -= timedelta(minutes=1)
-            return max(at, local).replace(tzinfo=zone)
-        at += _STEP
-    return None
+    """When the website is open from now on, in the account's zone; None: not within two weeks."""
+    return account.opens_at(site.schedule_id, local, days=_DAYS_SEARCHED)
 
 
 def check_browser_call(account: Account, site_id: int, local: datetime, live: int) -> Site:

@@ -124,6 +124,11 @@ class Account:
         schedule = self.schedules.get(schedule_id) if schedule_id is not None else None
         return schedule is None or schedule.is_open(local)
 
+    def opens_at(self, schedule_id: int | None, local: datetime, *, days: int) -> datetime | None:
+        """When :meth:`is_open` holds for the first time from this time on; None: not within so many days."""
+        schedule = self.schedules.get(schedule_id) if schedule_id is not None else None
+        return local if schedule is None else schedule.opens_at(local, days=days)
+
     def with_numbers(
         self, contacts: Mapping[str, Contact | None], blacklisted: Mapping[str, bool]
     ) -> Account:

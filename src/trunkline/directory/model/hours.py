@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Any
@@ -75,9 +75,10 @@ class Rule:
     def is_open(self, local: datetime) -> bool:
         minute = local.hour * 60 + local.minute
         in_time = not self.times or any(start <= minute < end for start, end in self.times)
-        return in_time and self._has(local.date())
+        return in_time and self.has(local.date())
 
-    def _has(self, day: date) -> bool:
+    def has(self, day: date) -> bool:
+        """Whether the day is one of the rule."""
         if (self.first and day < self.first) or (self.last and day > self.last):
             return False
         match self.kind:
@@ -114,6 +115,47 @@ def is_open(
         return True
     yesterday = today - timedelta(days=1)
     return any(minute < end - MINUTES_A_DAY for _, end in _spans(intervals, exceptions, yesterday))
+
+
+def opens_at(
+    intervals: Sequence[Interval],
+    exceptions: Sequence[Exceptional],
+    local: datetime,
+    rules: Sequence[Rule] = (),
+    *,
+    days: int,
+) -> datetime | None:
+    """When it is open for the first time from ``local`` on, by :func:`is_open`; None: not within so many days.
+
+    The cost is that of one look at each rule for each day, whatever the hours are.
+
+    :return: ``local`` itself, or the full minute at which it opens, with the zone of ``local``.
+    """
+    today, minute = local.date(), local.hour * 60 + local.minute
+    by_date: dict[date, list[Exceptional]] = {}
+    for exception in exceptions:
+        if timedelta(days=-1) <= exception.date - today <= timedelta(days=days):
+            by_date.setdefault(exception.date, []).append(exception)
+    for ahead in range(days + 1):
+        day = today + timedelta(days=ahead)
+        special, before = by_date.get(day, []), by_date.get(day - timedelta(days=1), [])
+        spans = _spans(intervals, special, day)
+        if not special:
+            for rule in rules:
+                if rule.has(day):
+                    spans += rule.times or [(0, MINUTES_A_DAY)]
+            spans += [
+                (0, end - MINUTES_A_DAY)
+                for _, end in _spans(intervals, before, day - timedelta(days=1))
+                if end > MINUTES_A_DAY
+            ]
+        since = minute if ahead == 0 else 0
+        starts = [max(start, since) for start, end in spans if since < min(end, MINUTES_A_DAY)]
+        if starts:
+            at = datetime.combine(day, time(*divmod(min(starts), 60)), local.tzinfo)
+            found = max(at, local) if ahead == 0 else at
+            return found if found < local + timedelta(days=days) else None
+    return None
 
 
 def _spans(

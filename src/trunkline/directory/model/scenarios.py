@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from trunkline.directory.model.hours import Exceptional, Interval, is_open
+from trunkline.directory.model.hours import Exceptional, Interval, is_open, opens_at
 from trunkline.directory.model.hours import Rule as DayRule
 
 
@@ -188,6 +188,10 @@ class Schedule:
     def is_open(self, local: datetime) -> bool:
         """Whether the schedule is open at this wall-clock time of the account's zone."""
         return is_open(self.intervals, self.exceptions, local, self.rules)
+
+    def opens_at(self, local: datetime, *, days: int) -> datetime | None:
+        """When the schedule is open for the first time from this time on; None: not within so many days."""
+        return opens_at(self.intervals, self.exceptions, local, self.rules, days=days)
 
 
 @dataclass(frozen=True, slots=True)

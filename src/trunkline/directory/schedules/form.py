@@ -14,7 +14,16 @@ from trunkline.directory.exclusive import SCHEDULE_NAME
 from trunkline.directory.forms.entity import Elsewhere, Entity, Json, ReadContext
 from trunkline.directory.forms.fields import DAYS, Days, Item, TimeOfDay
 from trunkline.directory.model.hours import DayKind, minutes
-from trunkline.directory.schedules.rules import MAX_DAYS, check_dates, check_days, check_times
+from trunkline.directory.schedules.rules import (
+    MAX_DAYS,
+    MAX_EXCEPTIONS,
+    MAX_INTERVALS,
+    MAX_RULES,
+    MAX_TIMES,
+    check_dates,
+    check_days,
+    check_times,
+)
 
 if TYPE_CHECKING:
     from trunkline.directory.forms.write_context import WriteContext
@@ -64,7 +73,7 @@ class DayRuleForm(Item):
 
     type: DayKind
     days: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=MAX_DAYS)]
-    times: tuple[TimesForm, ...] = ()
+    times: Annotated[tuple[TimesForm, ...], Field(max_length=MAX_TIMES)] = ()
     first: date | None = None
     last: date | None = None
     anchor: date | None = None
@@ -79,9 +88,9 @@ class DayRuleForm(Item):
 
 class ScheduleForm(Item):
     name: Annotated[str, SCHEDULE_NAME] = ""
-    open: Annotated[tuple[IntervalForm, ...], Elsewhere()] = ()
-    exceptions: Annotated[tuple[ExceptionForm, ...], Elsewhere()] = ()
-    rules: Annotated[tuple[DayRuleForm, ...], Json()] = ()
+    open: Annotated[tuple[IntervalForm, ...], Field(max_length=MAX_INTERVALS), Elsewhere()] = ()
+    exceptions: Annotated[tuple[ExceptionForm, ...], Field(max_length=MAX_EXCEPTIONS), Elsewhere()] = ()
+    rules: Annotated[tuple[DayRuleForm, ...], Field(max_length=MAX_RULES), Json()] = ()
 
 
 def _read(_context: ReadContext, row: Row) -> Mapping[str, Any]:

@@ -10,6 +10,11 @@ from trunkline.directory.model.hours import DayKind, are_days
 MAX_RULES = 100
 MAX_DAYS = 31
 """Of one rule."""
+MAX_TIMES = 50
+"""Of one rule."""
+MAX_INTERVALS = 100
+MAX_EXCEPTIONS = 1000
+"""All are looked at for each call."""
 
 
 def check_days(kind: DayKind, days: Sequence[int]) -> None:
