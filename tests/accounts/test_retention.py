@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -23,6 +24,7 @@ from trunkline.db.partitions import Month
 from trunkline.db.pool import Database
 from trunkline.directory.media.spoken_retention import remove_spoken_texts
 from trunkline.recordings import retention as recordings
+from trunkline.roles import worker
 from trunkline.roles.worker import remove_old
 from trunkline.uploads import sessions
 
@@ -119,6 +121,33 @@ async def test_a_break_between_row_and_files_is_taken_up(
         [row] = await db.fetch_all("select status, wav_path from recordings")
     assert row == {"status": "removed", "wav_path": None}
     assert _files(settings) == set()
+
+
+async def test_a_file_that_cannot_be_deleted_delays_no_other_and_ends_no_worker(
+    database: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "BATCH", 1)
+    monkeypatch.setattr(worker, "HOUSEKEEPING_PERIOD", 0.01)
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    async with await Database.open(database) as db:
+        await _accounts(db)
+        stuck, *others = [await _call(db, settings, SHORT, 40 + number) for number in range(3)]
+        file = settings.recordings_dir / f"{stuck}.wav"
+        file.unlink()
+        file.mkdir()  # also root cannot unlink it
+        await set_days(db, SHORT, DataKind.RECORDINGS, 30)
+        housekeeping = asyncio.create_task(worker._housekeeping(db, settings))
+        async with asyncio.timeout(20):
+            while _files(settings) - {file.name, f"{stuck}.mp3"}:
+                await asyncio.sleep(0.02)
+            file.rmdir()
+            while _files(settings):
+                await asyncio.sleep(0.02)
+        assert not housekeeping.done()
+        housekeeping.cancel()
+        await asyncio.gather(housekeeping, return_exceptions=True)
+        rows = await db.fetch_all("select wav_path, mp3_path from recordings")
+    assert rows == [{"wav_path": None, "mp3_path": None}] * len([stuck, *others])
 
 
 @pytest.mark.durability

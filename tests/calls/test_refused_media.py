@@ -85,8 +85,8 @@ async def test_they_are_counted_and_logged_once_a_minute(
         with contextlib.suppress(asyncio.CancelledError):
             await reading
     assert refused.status() == [
-        {"kind": "line", "name": login, "cause": "srtp", "count": 4},
-        {"kind": "trunk", "name": trunk.name, "cause": "srtp", "count": 1},
+        {"account_id": account.account_id, "kind": "line", "name": login, "cause": "srtp", "count": 4},
+        {"account_id": account.account_id, "kind": "trunk", "name": trunk.name, "cause": "srtp", "count": 1},
     ]
     lines = [one for one in logs if one["event"] == "call_media_refused"]
     assert [(one.get("line"), one.get("trunk"), one["calls"]) for one in lines] == [
@@ -117,7 +117,13 @@ def test_no_common_codec_of_a_line_and_of_a_trunk(tmp_path: Path) -> None:
         (login, None, "srtp"),
     ]
     assert "G.711" in logs[0]["remedy"]
-    assert {"kind": "trunk", "name": trunk.name, "cause": "codec", "count": 2} in refused.status()
+    assert {
+        "account_id": account.account_id,
+        "kind": "trunk",
+        "name": trunk.name,
+        "cause": "codec",
+        "count": 2,
+    } in refused.status()
 
 
 async def _until(condition: Any) -> None:

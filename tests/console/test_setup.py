@@ -420,7 +420,7 @@ async def test_a_trunk_with_its_state_and_a_test_call(office: Office) -> None:
     assert "a long secret" not in kept.text
     assert "A test call needs a number on this trunk." in kept.words
     trunk_id = int(path.rpartition("/")[2])
-    state = {"trunk_id": trunk_id, "state": "rejected", "code": 403, "reason": "wrong password", "server": ""}
+    state = {"trunk_id": trunk_id, "state": "refused", "code": 403, "reason": "wrong password", "server": ""}
     office.switch.answers["status"] = {"registrations_at_carriers": [state]}
     await make(browser, "numbers", trunk="carrier")
     page = await browser.get(path)
@@ -436,3 +436,15 @@ async def test_a_trunk_with_its_state_and_a_test_call(office: Office) -> None:
     assert (account_id, name) == (office.account_id, "start_employee_call")
     other = await browser.post(f"{path}/test", {**token, "contact": "+1", "number": "12025550111"})
     assert other.status == 403
+
+
+async def test_a_number_that_is_there_is_not_made_again(office: Office) -> None:
+    """A new number with the digits of another one replaced its trunk, name and rules."""
+    admin = await office.browser("captain")
+    for name, host in (("one", "192.0.2.10"), ("two", "192.0.2.11")):
+        await make(admin, "trunks", name=name, host=host)
+    await make(admin, "numbers", trunk="one", name="Office")
+    again = await make(admin, "numbers", trunk="two", name="Mistake")
+    assert "Another one has this already." in again.words
+    rows = await office.db.fetch_all("select name from virtual_numbers")
+    assert rows == [{"name": "Office"}]

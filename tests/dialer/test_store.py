@@ -206,6 +206,28 @@ async def test_an_agreed_time_opens_the_lead_again_and_comes_first(company: Comp
     assert found["abandoned"]["share_24_hours"] == 0
 
 
+async def test_a_time_that_is_agreed_during_the_talk_is_kept_until_its_end(company: Company) -> None:
+    one = await company.campaign()
+    now = time.time()
+    claimed = await store.claim(company.db, one, PHONES[0], 1, NODE)
+    assert claimed is not None
+    for after in (500, 600):  # agreed again, the last counts
+        await store.agree_callback(
+            company.db, company.account_id, one.campaign_id, PHONES[0], Instant(now + after)
+        )
+    assert [row["outcome"] for row in await store.open_attempts(company.db, NODE) if row.get("outcome")] == []
+    for _ in range(2):
+        result = store.Result(DialOutcome.ANSWERED, Instant(now + 60), Instant(now + 1), Instant(now + 1))
+        await store.finish(company.db, company.account_id, claimed.attempt_id, result)
+    [last] = await store.last_attempts(company.db, one, 1)
+    assert last["outcome"] == "callback"
+    assert PHONES[0] not in [
+        lead.phone for lead in await store.due_leads(company.db, one, Instant(now + 599), 100)
+    ]
+    first = (await store.due_leads(company.db, one, Instant(now + 601), 100))[0]
+    assert (first.phone, first.is_callback) == (PHONES[0], True)
+
+
 async def test_leads_of_closed_hours_do_not_hide_the_others(company: Company) -> None:
     """Numbers of New York come first in the order, and would fill the limit."""
     one = await company.campaign()

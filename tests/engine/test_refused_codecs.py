@@ -57,9 +57,14 @@ async def test_a_phone_that_offers_an_unusable_codec_only(setup: Setup) -> None:
         status = await asyncio.to_thread(
             ask_switch, setup.installation.settings, lambda client: client.status()
         )
-        assert {"kind": "line", "name": LINE, "cause": "codec", "count": 1} in status[
-            "calls_with_refused_media"
-        ]
+        found = {
+            "account_id": setup.account.account_id,
+            "kind": "line",
+            "name": LINE,
+            "cause": "codec",
+            "count": 1,
+        }
+        assert found in status["calls_with_refused_media"]
     finally:
         await phone.unregister()
 

@@ -105,6 +105,21 @@ async def test_what_one_listener_cannot_bear_is_put_aside_for_it_alone(rig: Rig)
     assert len(await heard(rig)) == 2 * len(events)
 
 
+async def test_failures_that_nobody_here_handles_delay_no_others(rig: Rig) -> None:
+    """Of a listener that was removed, or a type of a newer version."""
+    for number, (listener, kind) in enumerate(
+        [("gone", "talk_started"), ("well", "of_a_newer_version"), ("well", "talk_started")]
+    ):
+        await rig.db.execute(
+            """insert into event_failures
+                   (account_id, listener, stream, seq, type, occurred_at, data, error, next_attempt_at)
+               values (%s, %s, %s, 1, %s, now(), '{}', 'x', now())""",
+            (rig.account_id, listener, f"call:{number + 1}", kind),
+        )
+    assert await retry_failures(rig.db, [Notebook("well")], limit=2) == 1
+    assert [one[0] for one in await heard(rig)] == ["call:3"]
+
+
 @pytest.mark.parametrize(
     "fault", ["alter table heard rename to mislaid", "set local role pg_monitor"], ids=["table", "permission"]
 )

@@ -520,10 +520,11 @@ async def finish(db: Database, account_id: int, attempt_id: int, result: Result)
     """Record the end of an attempt, and what follows for the lead. A second end of one attempt changes nothing."""
     async with db.connection() as connection:
         cursor = await connection.execute(
-            "update dial_attempts set outcome = %(outcome)s, ended_at = %(ended_at)s, answered_at = %(answered_at)s,"
+            "update dial_attempts set outcome = case when %(outcome)s = 'answered' and next_at is not null"
+            " then 'callback' else %(outcome)s end, ended_at = %(ended_at)s, answered_at = %(answered_at)s,"
             " connected_at = %(connected_at)s, employee_id = %(employee_id)s, cause = %(cause)s"
             " where account_id = %(account_id)s and attempt_id = %(attempt_id)s and outcome is null"
-            " returning campaign_id, phone",
+            " returning campaign_id, phone, outcome",
             {
                 "account_id": account_id,
                 "attempt_id": attempt_id,
@@ -537,7 +538,8 @@ async def finish(db: Database, account_id: int, attempt_id: int, result: Result)
         )
         made = await cursor.fetchone()
         if made is not None:
-            await _progress(connection, account_id, made["campaign_id"], made["phone"], result.outcome)
+            outcome = DialOutcome(made["outcome"])
+            await _progress(connection, account_id, made["campaign_id"], made["phone"], outcome)
 
 
 async def _progress(
@@ -581,16 +583,20 @@ async def _progress(
 
 
 async def agree_callback(db: Database, account_id: int, campaign_id: int, phone: str, at: Instant) -> None:
-    """The person of the last talk has agreed to be called again at a time; the lead comes before all others then.
+    """The person of the present or last talk has agreed to be called again at a time; the lead comes before all others then.
+
+    During the talk the attempt keeps the time, and its end makes a callback of it.
 
     :raises InvalidInput: the number is none.
-    :raises NotFound: no talk of this campaign with this number has ended.
+    :raises NotFound: this campaign had no talk with this number.
     """
     async with db.connection() as connection:
         cursor = await connection.execute(
-            "update dial_attempts a set outcome = 'callback', next_at = %(at)s where a.account_id = %(account_id)s"
+            "update dial_attempts a set outcome = case when a.outcome is not null then 'callback' end, next_at = %(at)s"
+            " where a.account_id = %(account_id)s"
             " and a.attempt_id = (select max(b.attempt_id) from dial_attempts b where b.account_id = a.account_id"
-            " and b.campaign_id = %(campaign_id)s and b.phone = %(phone)s) and a.outcome in ('answered', 'callback')",
+            " and b.campaign_id = %(campaign_id)s and b.phone = %(phone)s)"
+            " and coalesce(a.outcome, 'answered') in ('answered', 'callback') returning a.outcome",
             {
                 "account_id": account_id,
                 "campaign_id": campaign_id,
@@ -598,9 +604,11 @@ async def agree_callback(db: Database, account_id: int, campaign_id: int, phone:
                 "at": to_datetime(at),
             },
         )
-        if cursor.rowcount == 0:
-            raise NotFound("No talk with this number has ended.", field="phone", value=phone)
-        await _progress(connection, account_id, campaign_id, in_full(phone), DialOutcome.CALLBACK)
+        made = await cursor.fetchone()
+        if made is None:
+            raise NotFound("This campaign had no talk with this number.", field="phone", value=phone)
+        if made["outcome"] is not None:
+            await _progress(connection, account_id, campaign_id, in_full(phone), DialOutcome.CALLBACK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ on conflict (account_id, listener, stream, seq) do nothing
 
 _TAKE_FAILURES = """
 select failure_id, account_id, listener, stream, seq, type, occurred_at, data, attempts from event_failures
-where resolved_at is null and attempts < %s and next_attempt_at <= now()
+where resolved_at is null and attempts < %s and next_attempt_at <= now() and listener = any(%s) and type = any(%s)
 order by failure_id limit %s for update skip locked
 """
 
@@ -173,15 +173,18 @@ async def _notify_batch(conn: AsyncConnection[Any], listener: Listener, rows: li
 
 async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int = 50) -> int:
     """Retry failed listener events that are due; returns the number of settled ones. Call it every few
-    seconds."""
+    seconds.
+
+    Events of a listener or type that this version does not have wait for another version, and delay no others.
+    """
     by_name = {listener.name: listener for listener in listeners}
     settled = 0
     async with db.connection() as conn:
-        cursor = await conn.execute(_TAKE_FAILURES, (MAX_ATTEMPTS, limit))
+        known = (list(by_name), [one.value for one in EventType])
+        cursor = await conn.execute(_TAKE_FAILURES, (MAX_ATTEMPTS, *known, limit))
         for row in await cursor.fetchall():
-            event, listener = _event_of(row), by_name.get(row["listener"])
-            if event is None or listener is None:
-                continue
+            event, listener = _event_of(row), by_name[row["listener"]]
+            assert event is not None
             error = await _notify(conn, listener, [event])
             key = (row["account_id"], row["failure_id"])
             if error is None:

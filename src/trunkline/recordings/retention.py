@@ -29,7 +29,8 @@ update recordings set status = 'removed', failure = 'removed: kept no longer' wh
 
 _DELETE = """
 select recording_id, wav_path, mp3_path from recordings
-where account_id = %s and status = 'removed' and (wav_path is not null or mp3_path is not null) limit %s
+where account_id = %s and status = 'removed' and (wav_path is not null or mp3_path is not null) and recording_id > %s
+order by recording_id limit %s
 """
 
 _GONE = """
@@ -47,22 +48,36 @@ async def remove_recordings(db: Database, folder: Path, before: Mapping[int, flo
     count = 0
     for account_id, moment in before.items():
         ids = {"account_id": account_id, "before": first_id_at(int(moment * 1000)), "batch": BATCH}
-        while True:
-            marked = await db.execute(_REMOVE, ids)
-            rows = await db.fetch_all(_DELETE, (account_id, BATCH))
-            if rows:
-                await asyncio.to_thread(_delete_files, folder, rows)
-                await db.execute(_GONE, (account_id, [row["recording_id"] for row in rows]))
-            count += len(rows)
-            if marked < BATCH and len(rows) < BATCH:
-                break
+        while await db.execute(_REMOVE, ids) == BATCH:
+            pass
+        last = ""
+        while rows := await db.fetch_all(_DELETE, (account_id, last, BATCH)):
+            last = rows[-1]["recording_id"]
+            gone = await asyncio.to_thread(_delete_files, folder, account_id, rows)
+            await db.execute(_GONE, (account_id, gone))
+            count += len(gone)
     if count:
         _log.info("recordings_removed", count=count)
     return count
 
 
-def _delete_files(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _delete_files(folder: Path, account_id: int, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The recordings whose files are deleted; the others remain for the next run."""
+    gone = []
     for row in rows:
-        for relative in (row["wav_path"], row["mp3_path"]):
-            if relative is not None:
-                (folder / relative).unlink(missing_ok=True)
+        try:
+            for relative in (row["wav_path"], row["mp3_path"]):
+                if relative is not None:
+                    (folder / relative).unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning(
+                "recording_not_removed",
+                account_id=account_id,
+                recording_id=row["recording_id"],
+                error=str(error),
+                consequence="the report has no recording any more, and its file is still there; the next run tries again",
+                remedy="make the file writable for the user that runs Trunkline, or delete it",
+            )
+        else:
+            gone.append(row["recording_id"])
+    return gone

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import psycopg
 
@@ -164,23 +166,28 @@ async def remove_old(db: Database, settings: Settings, now: float | None = None)
 
 
 async def _housekeeping(db: Database, settings: Settings) -> None:
+    """Remove what is old, once an hour. What fails is tried in the next hour; nothing else waits for it."""
+    steps: tuple[Callable[[], Awaitable[object]], ...] = (
+        Accounts(db).prune,
+        partial(remove_old, db, settings),
+        partial(idempotency.prune, db),
+        partial(rollup.compact, db),
+        partial(sending.prune, db),
+        partial(hubspot_calls.prune, db),
+        partial(mailboxes.prune, db),
+        partial(installation_alarms.prune, db),
+        partial(browser_lines.end_expired, db),
+        partial(site_requests.prune, db),
+    )
     while True:
-        try:
-            await Accounts(db).prune()
-            await remove_old(db, settings)
-            await idempotency.prune(db)
-            await rollup.compact(db)
-            await sending.prune(db)
-            await hubspot_calls.prune(db)
-            await mailboxes.prune(db)
-            await installation_alarms.prune(db)
-            await browser_lines.end_expired(db)
-            await site_requests.prune(db)
-        except (TrunklineError, psycopg.Error) as error:
-            _log.warning(
-                "housekeeping_failed",
-                cause=log_cause(error),
-                error=str(error),
-                consequence="old rows are removed at the next run",
-            )
+        for step in steps:
+            try:
+                await step()
+            except (TrunklineError, psycopg.Error, OSError) as error:
+                _log.warning(
+                    "housekeeping_failed",
+                    cause=log_cause(error),
+                    error=str(error),
+                    consequence="old rows or files are removed at the next run, in an hour",
+                )
         await asyncio.sleep(HOUSEKEEPING_PERIOD)

@@ -105,7 +105,11 @@ NOTIFICATION_FIELDS = (
         maximum=TEXT_MAX,
         write_only=True,
     ),
-    boolean("is_active", "Whether deliveries are sent; they wait meanwhile.", default=True),
+    boolean(
+        "is_active",
+        "Whether deliveries are sent. What happens while it is off is not sent later.",
+        default=True,
+    ),
     boolean("is_signed", "Whether there is a secret.", required=True, read_only=True),
     text(
         "switched_off_reason",

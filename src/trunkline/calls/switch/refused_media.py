@@ -79,6 +79,9 @@ class RefusedCall:
     why: RefusedFor
 
 
+_Key = tuple[int, str, str, RefusedFor]
+"""Account, kind and name of a line or trunk, and why: several accounts may have trunks of one name."""
+
 _log = get_logger("calls")
 
 
@@ -137,9 +140,9 @@ class RefusedMedia:
         self._clock = clock
         self._inode, self._position = self._state()
         self._calls = RefusedCalls()
-        self._counts: Counter[tuple[str, str, RefusedFor]] = Counter()
-        self._unlogged: Counter[tuple[str, str, RefusedFor]] = Counter()
-        self._logged_at: dict[tuple[str, str] | tuple[str, str, RefusedFor], float] = {}
+        self._counts: Counter[_Key] = Counter()
+        self._unlogged: Counter[_Key] = Counter()
+        self._logged_at: dict[tuple[str, str] | _Key, float] = {}
 
     async def run(self) -> None:
         """Read the log until cancelled."""
@@ -157,8 +160,8 @@ class RefusedMedia:
     def status(self) -> list[dict[str, Any]]:
         """For ``trunkline status``: lines and trunks with refused calls, those with the most first."""
         return [
-            {"kind": kind, "name": name, "cause": str(why), "count": count}
-            for (kind, name, why), count in self._counts.most_common(20)
+            {"account_id": account_id, "kind": kind, "name": name, "cause": str(why), "count": count}
+            for (account_id, kind, name, why), count in self._counts.most_common(20)
         ]
 
     def _add(self, call: RefusedCall) -> None:
@@ -178,7 +181,7 @@ class RefusedMedia:
                 addresses = [owner[1].host, *owner[1].addresses]
         if not kind:
             return
-        key = (kind, name, call.why)
+        key = (account_id, kind, name, call.why)
         self._counts[key] += 1
         self._unlogged[key] += 1
         if self._clock() - self._logged_at.get(key, 0.0) < LOG_SECONDS:

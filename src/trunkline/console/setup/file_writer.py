@@ -85,6 +85,8 @@ class FileWriter:
         key = str(values[self.named]) if self.is_key else _free_key(str(values[self.named]), taken)
         if self.is_key:
             given.pop(self.named, None)
+            if re.sub(r"\D", "", key) in {re.sub(r"\D", "", one) for one in taken}:
+                raise InvalidInput(_("Another one has this already."), field=self.named)
         item = self.merge({}, given)
         await self.check(page_request, item)
         async with self._logged(page_request, "create", given):

@@ -23,6 +23,7 @@ from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.numbers.ownership import is_only_account
 from trunkline.directory.trunks.checks import check_own_trunk
 from trunkline.directory.trunks.listing import TRUNKS as LISTING
+from trunkline.telephony.carrier_registrations import RegistrationState
 
 _ = translatable
 
@@ -30,9 +31,10 @@ _SEE = ("number_management", "select")
 _TEST = "start.employee_call"
 
 STATES = {
-    "registered": (_("Registered at the carrier"), "good"),
-    "unregistered": (_("Not registered at the carrier"), "bad"),
-    "rejected": (_("The carrier refuses the registration"), "bad"),
+    RegistrationState.REGISTERED: (_("Registered at the carrier"), "good"),
+    RegistrationState.REFUSED: (_("The carrier refuses the registration"), "bad"),
+    RegistrationState.UNREACHABLE: (_("The carrier does not respond to the registration"), "bad"),
+    RegistrationState.WAITING: (_("Not registered at the carrier"), "bad"),
 }
 
 
@@ -64,7 +66,7 @@ async def _state(page_request: PageRequest, row: Row) -> Mapping[str, Any] | Non
         }
     for one in status.get("registrations_at_carriers") or ():
         if one["trunk_id"] == row["id"]:
-            title, mood = STATES.get(str(one["state"]), (_("Not registered at the carrier"), "bad"))
+            title, mood = STATES[RegistrationState(one["state"])]
             return {"title": title, "mood": mood, "code": one["code"], "reason": one["reason"]}
     return {"title": _("Asterisk does not have this trunk yet."), "mood": "bad", "code": None, "reason": ""}
 

@@ -208,12 +208,12 @@ exten => s,1,MixMonitor(,br({spool}/${{FILTER({_FILE},${{ARG1}})}}/{_UNIQUE}.sln
 exten => taken,1,{_PARTICIPANTS}
  same => n(again),Stasis({APP},taken)
 {waiting("again")}
-; The channel takes the place of one that rings. What follows is reached only when that did not happen.
 [{ALONE}]
 exten => left,1,GotoIf({_IS_READY}?over)
  same => n,ChannelRedirect(${{ARG1}},tl-nowhere,h,1)
  same => n(over),Return()
 
+; The channel takes the place of one that rings. What follows is reached only when that did not happen.
 [{PICK_UP}]
 exten => ringing,1,{_PARTICIPANTS}
  same => n,PickupChan(${{FILTER({_FILE},${{TL_PICKED}})}})
