@@ -471,10 +471,13 @@ class Setup:
     async def gets_music(self, call: Call) -> None:
         """Wait until a call gets two seconds of music, from now on, and nobody is heard in them."""
         deadline = time.monotonic() + PATIENCE
-        past = len((await call.ear()).sound)
+        past = known = len((await call.ear()).sound)
         while True:
             await asyncio.sleep(0.1)
             ear = await call.ear()
+            if len(ear.sound) == known and time.monotonic() < deadline:
+                continue
+            known = len(ear.sound)
             music = ear.sound[past:][-2 * ear.rate :]
             heard = tones.heard(music, list(self.world.tones.values()))
             # The melody has the tone of a party at times.

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from trunkline.demo import tones
 from trunkline.demo.outside.behaviour import Answer, Behaviour, Ignore, Redirect, Refuse
 from trunkline.demo.outside.config import APP, TRANSFER, Identity, Registrar, Transport
-from trunkline.demo.tones import Ear
+from trunkline.demo.tones import Ear, Interval
 from trunkline.telephony.ami import AmiClient, AmiError
 from trunkline.telephony.ari import AriClient, AriError, segment
 from trunkline.telephony.ari_events import (
@@ -278,11 +278,14 @@ class Call:
         """
         past = len(tones.read_raw(self._file))
         deadline = time.monotonic() + timeout
+        sound, spans = tones.silence(0), list[Interval]()
         while True:
-            sound = tones.read_raw(self._file)[past:]
-            spans = tones.heard(sound, [tone])[tone]
-            if any(span.seconds >= seconds for span in spans):
-                return
+            received = tones.read_raw(self._file)[past:]
+            if len(received) > len(sound):
+                sound = received
+                spans = tones.heard(sound, [tone])[tone]
+                if any(span.seconds >= seconds for span in spans):
+                    return
             if time.monotonic() > deadline or self.is_ended or self.failure:
                 raise TimeoutError(
                     f"{self!r} did not hear {tone:.0f} Hz for {seconds} s; heard {spans}: {tones.described(sound)}"
