@@ -6,20 +6,17 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-import pytest_asyncio
 
 from tests.attack.test_replaced_calls import ADDRESS, Peer, tag_of
-from tests.attack.two_companies import Company, TwoCompanies
 from tests.patience import PATIENCE
 from tests.telephony.conftest import Pbx, SignalLog
 from tests.telephony.test_config import CONFIG
-from trunkline.demo.outside import Answer, Call
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.asterisk_correction import TRANSFERS, are_transfers_corrected
 from trunkline.telephony.config import TrunkConfig, TrunkMode, base_files
@@ -27,46 +24,6 @@ from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import Answered, Arrived, Channel, Ended, TransferAsked
 
 pytestmark = [pytest.mark.attack, pytest.mark.engine, pytest.mark.timeout(300)]
-
-
-@pytest_asyncio.fixture
-async def companies(asterisk_install: AsteriskInstall, tmp_path: Path) -> AsyncIterator[TwoCompanies]:
-    async with TwoCompanies(asterisk_install, tmp_path, transfers=True) as companies:
-        yield companies
-
-
-async def talk(companies: TwoCompanies, company: Company) -> tuple[Call, Call]:
-    """A customer talks with the phone of a company."""
-    company.desk.on_call(Answer())
-    customer = await companies.world.customer(companies.new_number())
-    call = await customer.dial(company.number)
-    phone = await company.desk.next_call()
-    await call.hears(phone.tone)
-    return call, phone
-
-
-async def test_only_what_the_line_may_reach(companies: TwoCompanies) -> None:
-    """The phone of one company knows the dialog of a call of the other, and the names of the other's lines and trunks."""
-    own_customer, own = await talk(companies, companies.one)
-    other_customer, other = await talk(companies, companies.other)
-    await own.transfer_to(other)
-    assert await own.transfer_status() == "FAILURE"
-    for target in (
-        "trunk-2",
-        "h",
-        "112~1",
-        "p~20~5~trunk-2~",
-        "+18005550199",  # international: no right
-    ):
-        await own.transfer(target)
-        status = await own.transfer_status()
-        assert status == "FAILURE", target
-    await own.unmute()
-    await own_customer.hears(own.tone)
-    await other_customer.hears(other.tone)
-    for call in (own_customer, other_customer):
-        await call.hangup()
-    await asyncio.gather(own.ended(), other.ended())
 
 
 async def test_no_call_is_taken_over_and_no_carrier_moves_one(

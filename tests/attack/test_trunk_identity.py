@@ -1,5 +1,5 @@
 """A trunk never identifies calls of another account: hostile trunk addresses change nothing for other accounts, and two
-accounts at one carrier address both work."""
+accounts at one carrier address both work. Phones may transfer calls, and reach nothing that their line may not."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from tests.attack.two_companies import TwoCompanies
+from tests.attack.two_companies import Company, TwoCompanies
 from trunkline.demo.installation import ApiError
-from trunkline.demo.outside import Answer, Ignore
+from trunkline.demo.outside import Answer, Call, Ignore
 from trunkline.runtime import postgres
 from trunkline.runtime.asterisk import AsteriskInstall
 
@@ -47,7 +47,7 @@ HOSTILE: tuple[dict[str, str], ...] = (
 async def pair(
     asterisk_install: AsteriskInstall, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[TwoCompanies]:
-    async with TwoCompanies(asterisk_install, tmp_path_factory.mktemp("pair")) as companies:
+    async with TwoCompanies(asterisk_install, tmp_path_factory.mktemp("pair"), transfers=True) as companies:
         yield companies
 
 
@@ -180,3 +180,38 @@ async def test_a_call_of_one_account_s_phone_never_rings_the_other_s(pair: TwoCo
         await outside.ended()
         with pytest.raises(TimeoutError):
             await stranger.desk.next_call(timeout=0.2)
+
+
+async def _talk(pair: TwoCompanies, company: Company) -> tuple[Call, Call]:
+    """A customer talks with the phone of a company."""
+    company.desk.forget()
+    company.desk.on_call(Answer())
+    customer = await pair.world.customer(pair.new_number())
+    call = await customer.dial(company.number)
+    phone = await company.desk.next_call()
+    await call.hears(phone.tone)
+    return call, phone
+
+
+async def test_only_what_the_line_may_reach(pair: TwoCompanies) -> None:
+    """The phone of one company knows the dialog of a call of the other, and the names of the other's lines and trunks."""
+    own_customer, own = await _talk(pair, pair.one)
+    other_customer, other = await _talk(pair, pair.other)
+    await own.transfer_to(other)
+    assert await own.transfer_status() == "FAILURE"
+    for target in (
+        "trunk-2",
+        "h",
+        "112~1",
+        "p~20~5~trunk-2~",
+        "+18005550199",  # international: no right
+    ):
+        await own.transfer(target)
+        status = await own.transfer_status()
+        assert status == "FAILURE", target
+    await own.unmute()
+    await own_customer.hears(own.tone)
+    await other_customer.hears(other.tone)
+    for call in (own_customer, other_customer):
+        await call.hangup()
+    await asyncio.gather(own.ended(), other.ended())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -360,5 +361,13 @@ def persistent(session: Session) -> bytes:
 
 
 def _persistent(one: Session | Leg) -> dict[str, Any]:
-    names = (field.name for field in dataclasses.fields(one))
-    return {name: getattr(one, name) for name in names if name not in _EPHEMERAL}
+    names, values_of = _FIELDS[type(one)]
+    return dict(zip(names, values_of(one), strict=True))
+
+
+_NAMES = {
+    kind: [field.name for field in dataclasses.fields(kind) if field.name not in _EPHEMERAL]
+    for kind in (Session, Leg)
+}
+_FIELDS = {kind: (names, operator.attrgetter(*names)) for kind, names in _NAMES.items()}
+"""Names of the fields that follow from events, and what reads them all: it is done after each step of each call."""
