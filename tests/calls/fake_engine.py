@@ -101,6 +101,8 @@ class FakeEngine:
     """Lines with more devices than one."""
     keeps_left: bool = False
     """A party whose other one hung up stays, as while phones may transfer calls; nothing reports that it is alone."""
+    silent: set[Channel] = field(default_factory=set)
+    """Channels from which no sound arrives."""
     channels: dict[Channel, Chan] = field(default_factory=dict)
     pending: list[Signal] = field(default_factory=list)
     done: list[Effect] = field(default_factory=list)
@@ -359,7 +361,8 @@ class FakeEngine:
 
     def _end(self, chan: Chan, cause: int, *, by_party: bool = False) -> None:
         if self.channels.pop(chan.channel, None) is not None:
-            self.pending.append(Ended(chan.channel, self.at(), cause, by_party))
+            received = 0 if chan.channel in self.silent else 500
+            self.pending.append(Ended(chan.channel, self.at(), cause, by_party, None, received))
 
 
 _RESULTS = {

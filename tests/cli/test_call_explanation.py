@@ -21,6 +21,7 @@ BASE = {"call_session_id": 1, "finish_reason": "caller_number_problems"}
 TRUNK = {
     "trunk_name": "carrier", "trunk_mode": "register", "cause": 34, "data": {}, "seconds": 1.0, "is_internal": False,
     "leg_reasons": ["caller_number_problems"], "vanished_is_operator": None, "leg_causes": [34], "message_seconds": None,
+    "silent_legs": None,
 }  # fmt: skip
 NO_TRUNK = {**dict.fromkeys(TRUNK), "vanished_is_operator": None, "leg_causes": None}
 WAS_REFUSED = (
@@ -114,6 +115,25 @@ def test_a_call_that_reached_nobody_has_the_reasons_of_its_legs() -> None:
         == "No employee was reached: The employee was busy, The SIP line was not registered"
     )
     assert explained({**row, "leg_reasons": None})["explanation"] == "No employee was reached"
+
+
+@pytest.mark.parametrize(
+    ("is_operator", "is_internal", "who"),
+    [(False, False, "customer"), (True, False, "employee"), (False, True, "employee")],
+)
+def test_a_call_without_sound_from_a_side(is_operator: bool, is_internal: bool, who: str) -> None:
+    leg = {"is_operator": is_operator, "device": {"kind": "trunk", "name": "carrier"}}
+    row = {
+        **BASE,
+        **NO_TRUNK,
+        "finish_reason": "caller_disconnects",
+        "is_internal": is_internal,
+        "silent_legs": [leg],
+    }
+    assert explained(row)["explanation"].endswith(
+        f" hung up; no sound (RTP) arrived from the {who} in the whole call (trunk carrier): open sip.rtp_port_first to"
+        " sip.rtp_port_last (UDP) in the firewall, behind NAT set sip.external_address and sip.local_networks"
+    )
 
 
 def test_a_call_that_ended_with_asterisk() -> None:

@@ -252,6 +252,21 @@ def test_calls_without_a_common_codec() -> None:
     ]
 
 
+def test_calls_without_sound() -> None:
+    silent = [
+        {"kind": "trunk", "name": "carrier", "count": 1},
+        {"kind": "line", "name": "0160004", "count": 2},
+    ]
+    remedy = (
+        "open the UDP ports sip.rtp_port_first to sip.rtp_port_last in the firewall, behind NAT set sip.external_address and"
+        " sip.local_networks; see call_without_sound in the log of the switch"
+    )
+    assert problems(switch=switch(calls_without_sound=silent)) == [
+        f"no sound (RTP) arrived from trunk carrier in 1 call since the start: {remedy}",
+        f"no sound (RTP) arrived from line 0160004 in 2 calls since the start: {remedy}",
+    ]
+
+
 def backlog(**changes: Any) -> dict[str, Any]:
     none = {"count": 0, "retried": 0, "oldest_seconds": 0.0}
     found: dict[str, Any] = {

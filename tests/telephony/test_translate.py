@@ -117,6 +117,23 @@ def test_an_adopted_channel_keeps_the_id_of_the_pbx() -> None:
     assert translator.members(CHANNEL) == ["x"]
 
 
+@pytest.mark.parametrize(
+    ("statistics", "received"),
+    [
+        ("ssrc=1;themssrc=0;lp=0;rxjitter=0.000000;rxcount=0;txcount=200", 0),
+        ("ssrc=1;rxcount=196;txcount=198", 196),
+        ("", None),
+        ("rxcount=many", None),
+        (7, None),
+    ],
+)
+def test_the_end_of_a_channel_has_the_packets_that_arrived(statistics: object, received: int | None) -> None:
+    channel = replace(ALONE, variables={"RTPAUDIOQOS": statistics})  # type: ignore[dict-item]
+    [ended] = fed(Translator(), ChannelDestroyed(NOW, channel, 16))
+    assert isinstance(ended, Ended)
+    assert ended.received == received
+
+
 def test_what_nobody_reads_is_no_event() -> None:
     assert parse_event({"type": "ChannelVarset"}) is None
     assert parse_event({"type": "SomethingNew"}) is None

@@ -138,8 +138,13 @@ class Decision:
         if leg.keys is not None and leg.direction == "out":
             self.do(SendKeys(leg.channel, leg.keys))
 
-    def end_leg(self, leg: Leg, reason: Reason, cause: int, *, at: Instant | None = None) -> None:
-        """Close a leg that is gone, and the talk it was in."""
+    def end_leg(
+        self, leg: Leg, reason: Reason, cause: int, *, at: Instant | None = None, is_silent: bool = False
+    ) -> None:
+        """Close a leg that is gone, and the talk it was in.
+
+        :param is_silent: it was answered, and no sound arrived from it.
+        """
         moment = self.at if at is None else at
         for talk in [t for t in self.session.talks if t.ended_at is None]:
             if talk.has(leg):
@@ -154,7 +159,18 @@ class Decision:
             is_failed=leg.answered_at is None,
             employee_id=leg.employee_id,
             **self._trunk_facts(leg, cause, moment),
+            **({"no_sound": self._device(leg)} if is_silent else {}),
         )
+
+    def _device(self, leg: Leg) -> dict[str, Any]:
+        """Kind and name of the line or trunk of a leg, as it is called now."""
+        if leg.sip_line_id is not None and leg.trunk_id is None:
+            line = self.context.account.lines.get(leg.sip_line_id)
+            return {"kind": "line", "name": None if line is None else line.phone_number}
+        trunk = self.context.account.trunks.get(
+            leg.trunk_id or 0
+        )  # the trunk of another account is not described
+        return {"kind": "trunk", "name": None if trunk is None else trunk.name}
 
     def _trunk_facts(self, leg: Leg, cause: int, at: Instant) -> dict[str, Any]:
         """What explains later why a call over a trunk was not connected: trunk and registration change after the call."""

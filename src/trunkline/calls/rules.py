@@ -523,7 +523,7 @@ def _ended(decision: Decision, signal: Ended) -> None:
         and not leg.serves
     )
     reason = _why_gone(session, leg, signal)
-    decision.end_leg(leg, reason, signal.cause)
+    decision.end_leg(leg, reason, signal.cause, is_silent=is_silent(leg, signal))
     if leg is session.contact:
         # The caller hung up while speaking, and the engine reported that first.
         inbound.message_left(decision, inbound.spoken_seconds(session, signal.at))
@@ -538,6 +538,18 @@ def _ended(decision: Decision, signal: Ended) -> None:
         engine_connect.hang_up_all(decision, 16)
     else:
         _flow(decision, LegGone(leg, reason, early), before)
+
+
+SILENT_SECONDS = 5.0
+"""How long a leg is answered before the sound of its device must have arrived."""
+
+
+def is_silent(leg: Leg, signal: Ended) -> bool:
+    """Whether nothing arrived from the device of a leg that was answered for :data:`SILENT_SECONDS`. A device that sends no
+    sound in pauses has sent some by then, and one that holds the call has sent it before."""
+    return (
+        signal.received == 0 and leg.answered_at is not None and signal.at - leg.answered_at >= SILENT_SECONDS
+    )
 
 
 def _why_gone(session: Session, leg: Leg, signal: Ended) -> Reason:

@@ -199,6 +199,13 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
             f"{calls} of {one['kind']} {one['name']} {was} refused since the start (SIP 488, {cause}): {remedy}; see"
             " call_media_refused in the log of the switch"
         )
+    for one in switch.get("calls_without_sound") or ():
+        calls = "1 call" if one["count"] == 1 else f"{one['count']} calls"
+        yield (
+            f"no sound (RTP) arrived from {one['kind']} {one['name']} in {calls} since the start: open the UDP ports"
+            " sip.rtp_port_first to sip.rtp_port_last in the firewall, behind NAT set sip.external_address and"
+            " sip.local_networks; see call_without_sound in the log of the switch"
+        )
     if bans := (switch.get("login_bans") or {}).get("in_force"):
         which = (
             "1 ban for wrong passwords of SIP lines is"

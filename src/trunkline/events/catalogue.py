@@ -62,7 +62,8 @@ class EventType(StrEnum):
     """leg_id, role, finish_reason, release_cause_code, is_failed, employee_id; of a leg that a trunk did not connect: rang
     (ringing or sound was reported before), no_response (its server reported neither nor a refusal), too_short (the same, but
     the call ended before that can be said), sip_code (of the refusal), trunk (name, mode, state and reason of its
-    registration at this moment)"""
+    registration at this moment); of an answered leg from which no sound arrived: no_sound (kind ``line`` or ``trunk``, and
+    its name)"""
     RECORDING_STARTED = "recording_started"
     """leg_id, channel, file: spool file ``<call_session_id>/<file>.sln`` is being written (a party has one for each
     time its recording began); asked: by a command"""

@@ -29,6 +29,14 @@ select session.call_session_id, start_time, direction, contact_phone_number, vir
             and leg.release_cause_code = %(media_lost)s and leg.answer_time is not null
         order by leg.finish_time limit 1
     ) as vanished_is_operator, (
+        select jsonb_agg(jsonb_build_object('is_operator', leg.is_operator, 'device', ended.data->'no_sound')
+            order by leg.leg_id)
+        from call_events ended join call_legs leg
+            on leg.account_id = ended.account_id and leg.call_session_id = ended.call_session_id
+            and leg.leg_id::text = ended.data->>'leg_id'
+        where ended.account_id = session.account_id and ended.call_session_id = session.call_session_id
+            and ended.type = 'leg_ended' and ended.data ? 'no_sound'
+    ) as silent_legs, (
         select array_agg(distinct leg.release_cause_code order by leg.release_cause_code) from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.is_failed and leg.direction = 'out' and leg.release_cause_code is not null
@@ -112,6 +120,7 @@ _MORE = (
     "ended_with_engine",
     "message_seconds",
     "vanished_is_operator",
+    "silent_legs",
     "leg_causes",
 )
 
@@ -151,6 +160,7 @@ def explained(row: Mapping[str, Any]) -> dict[str, Any]:
         text += f"; trunk {row['trunk_name']}{_trunk(row)}"
     elif reason not in _HUNG_UP:
         text += _causes(row["leg_causes"])
+    text += "".join(_no_sound(one, is_internal=bool(row["is_internal"])) for one in row["silent_legs"] or ())
     return {**call, "explanation": text}
 
 
@@ -176,6 +186,17 @@ def _vanished(row: Mapping[str, Any]) -> str:
     return (
         f"The connection to the {side} was lost during the talk: no sound arrived from that side for sip.media_timeout"
         f" (a device or network that failed; cause {MEDIA_LOST})"
+    )
+
+
+def _no_sound(leg: Mapping[str, Any], *, is_internal: bool) -> str:
+    """What to do about a party that was connected and of which no sound arrived."""
+    device = leg["device"]
+    side = "employee" if leg["is_operator"] or is_internal else "customer"
+    name = f" {device['name']}" if device["name"] else ""
+    return (
+        f"; no sound (RTP) arrived from the {side} in the whole call ({device['kind']}{name}): open sip.rtp_port_first to"
+        " sip.rtp_port_last (UDP) in the firewall, behind NAT set sip.external_address and sip.local_networks"
     )
 
 

@@ -16,6 +16,7 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``connects``        a connect as ``Dial()`` understands it; pure
 ``hold_music``      music for a party that a phone puts on hold
 ``results``         dial status and Q.850 cause to a result; pure
+``media_statistics``  how many packets of sound arrived from a party; pure
 ``registrations``   devices of lines; pure
 ``device_sources``  from which addresses the devices of each line have authenticated; pure
 ``contact_lookups`` follows Asterisk's contacts, from which these devices are known, and stores whom ``Dial()`` calls

@@ -212,6 +212,7 @@ def parse_channel(data: Mapping[str, Any]) -> ChannelSnapshot:
     """:raises KeyError, TypeError, ValueError: not a channel."""
     dialplan = data["dialplan"]
     number = data["caller"]["number"]
+    variables = data.get("channelvars")
     if not all(isinstance(one, str) for one in (data["id"], data["name"], dialplan["exten"], number)):
         raise TypeError("the texts of a channel are not texts")
     return ChannelSnapshot(
@@ -225,7 +226,7 @@ def parse_channel(data: Mapping[str, Any]) -> ChannelSnapshot:
         exten=dialplan["exten"],
         app=dialplan.get("app_name", ""),
         created_at=parse_time(data["creationtime"]),
-        variables=data.get("channelvars") or {},
+        variables=variables if isinstance(variables, dict) else {},
         call_id=data.get("protocol_id") or "",
         app_data=str(dialplan.get("app_data") or ""),
     )

@@ -198,6 +198,7 @@ class Ended:
     """The channel is gone. ``cause`` is Q.850; ``by_party`` = its own phone hung up, neither we nor the peer.
 
     :ivar picked_up_at: when the party picked up, if no :class:`Answered` came: it left before the switch could command it.
+    :ivar received: RTP packets of sound that arrived from the party; None: not known.
     """
 
     channel: Channel
@@ -205,6 +206,7 @@ class Ended:
     cause: int
     by_party: bool
     picked_up_at: Instant | None = None
+    received: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from trunkline.telephony.ari_events import (
     RecordingFinished,
     StasisStart,
 )
+from trunkline.telephony.media_statistics import packets_received
 from trunkline.telephony.names import endpoint_of_channel
 from trunkline.telephony.port import (
     Answered,
@@ -410,15 +411,17 @@ class Translator:
         if not _is_party(event.channel):
             return []
         public = self.public(real)
+        received = packets_received(event.channel.variables)
+        ended = Ended(public, event.at, event.cause, by_party, picked_up_at, received)
         group = self._groups.pop(real, None)
         if group is not None:
             group.members.discard(real)
             if not group.settled:
-                group.withheld.append((real, Ended(public, event.at, event.cause, by_party, picked_up_at)))
+                group.withheld.append((real, ended))
                 return []
             if group.winner != real and (group.winner is not None or group.members):
                 return []
-        return [Ended(public, event.at, event.cause, by_party, picked_up_at)]
+        return [ended]
 
     def _recorded(self, event: RecordingFinished) -> list[Signal]:
         recording = self._recordings.pop(event.name, None) or self._begun_before(event)

@@ -9,6 +9,7 @@ Signals of the engine
 ``pick_ups``          calls that another phone answers
 ``parking``           codes by which phones park contacts, and take them
 ``refused_media``     counts calls that Asterisk refuses because of media encryption
+``silent_devices``    reports lines and trunks from which no sound arrives
 ``unlisted_carriers`` reports requests of a trunk's server that do not identify the trunk
 --------------------  ---------------------------------------------------------------------------------------
 Commands of the APIs

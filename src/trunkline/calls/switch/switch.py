@@ -39,6 +39,7 @@ from trunkline.calls.switch.phone_transfers import PhoneTransfers
 from trunkline.calls.switch.pick_ups import PickUps
 from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.queues import CallQueues
+from trunkline.calls.switch.silent_devices import SilentDevices
 from trunkline.calls.timers import TimerInput
 from trunkline.core import metrics
 from trunkline.core.clock import Instant
@@ -146,6 +147,9 @@ class Switch:
             admission=admission,
             disk=disk,
             clock=clock,
+        )
+        self._silent = SilentDevices(
+            directory, lambda line: [device.ip for device in self.presence.devices(line)], clock
         )
         self._executor.admit = admission.admitted
         self._executor.ring_commanded = self.arrivals.ring_commanded
@@ -382,6 +386,8 @@ class Switch:
                 metrics.CALLS_STARTED.labels(session.direction).inc()
             elif event.type is EventType.SESSION_FINISHED:
                 metrics.CALLS_ENDED.labels(event.data.get("finish_reason") or metrics.OTHER).inc()
+            elif event.type is EventType.LEG_ENDED:
+                self._silent.note(session, event)
         _log_signal(session, decision)
 
     def restore(self, session: Session, events: Sequence[Event]) -> None:
@@ -526,6 +532,7 @@ class Switch:
             "unknown_channels": self.unknown_channels,
             **({} if self.queues is None else {"queues": self.queues.status()}),
             "trunks_without_response": self._silent_trunks(),
+            "calls_without_sound": self._silent.status(),
         }
 
     def _silent_trunks(self) -> list[dict[str, Any]]:

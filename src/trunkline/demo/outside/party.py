@@ -412,6 +412,7 @@ class Party:
 
     :ivar calls: all its calls, oldest first, ended ones included.
     :ivar incoming: those that came in.
+    :ivar is_silent: whether nothing is sent in the calls that it begins, as if a firewall dropped its sound.
     """
 
     def __init__(
@@ -422,6 +423,7 @@ class Party:
         self.identity = identity
         self.calls: list[Call] = []
         self.incoming: list[Call] = []
+        self.is_silent = False
         self._line = line
         self._adopt = adopt
         self._behaviour: Behaviour = Answer()
@@ -472,7 +474,8 @@ class Party:
             endpoint=f"PJSIP/{self.identity.name}/{uri}",
         )
         await call.listen(created["name"])
-        call.speak_when_answered()
+        if not self.is_silent:
+            call.speak_when_answered()
         await asyncio.wait_for(call.in_hand.wait(), WAIT_TIMEOUT_SECONDS)
         await self._line.ari.post(f"/channels/{segment(channel)}/dial", timeout=_LONGEST_RING)
         call.note(What.DIALLED)

@@ -10,6 +10,7 @@ from trunkline.telephony.config import dialplan, pjsip
 from trunkline.telephony.config.accounts import AccountFiles
 from trunkline.telephony.config.model import Directory, EngineConfig
 from trunkline.telephony.config.modules import present
+from trunkline.telephony.media_statistics import STATISTICS
 
 SINGLE = "0"
 """Key of a directory that is not divided by accounts."""
@@ -182,6 +183,7 @@ def _ari(config: EngineConfig) -> str:
 enabled = yes
 pretty = no
 websocket_write_timeout = 10000
+channelvars = {STATISTICS}
 
 [{config.secrets.ari_user}]
 type = user
