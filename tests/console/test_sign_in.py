@@ -185,7 +185,7 @@ async def test_headers_of_every_page(office: Office) -> None:
         assert policy["frame-ancestors"] == "'none'"
         assert policy["form-action"] == "'self'"
         assert policy["base-uri"] == "'none'"
-        assert page.headers["X-PageRenderer-Options"] == "DENY"
+        assert page.headers["X-Frame-Options"] == "DENY"
         assert page.headers["Cache-Control"] == "no-store"
         assert page.headers["X-Content-Type-Options"] == "nosniff"
         assert page.reader.scripts_inside == 0

@@ -37,25 +37,29 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def blocks(page: Path) -> list[Block]:
-    return [Block(page, language, text) for language, text in _FENCE.findall(page.read_text())]
+@cache
+def blocks(page: Path) -> tuple[Block, ...]:
+    return tuple(Block(page, language, text) for language, text in _FENCE.findall(page.read_text()))
 
 
+@cache
 def prose(page: Path) -> str:
     """The text without fenced blocks."""
     return _FENCE.sub("", page.read_text())
 
 
-def links(page: Path) -> list[str]:
-    return _LINK.findall(prose(page))
+@cache
+def links(page: Path) -> tuple[str, ...]:
+    return tuple(_LINK.findall(prose(page)))
 
 
-def anchors(page: Path) -> set[str]:
+@cache
+def anchors(page: Path) -> frozenset[str]:
     """The headings, in the form in which links name them."""
-    return {
+    return frozenset(
         re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
         for heading in _HEADING.findall(prose(page))
-    }
+    )
 
 
 def requests(page: Path) -> Iterator[tuple[str, dict[str, Any]]]:

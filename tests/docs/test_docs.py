@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,9 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
     assert not broken
 
 
-@every_page
-def test_every_page_can_be_reached(page: Path) -> None:
-    """From the README, by links."""
+@cache
+def _reached() -> set[Path]:
+    """The pages that links lead to, from the README."""
     seen, waiting = set(), [ROOT / "README.md"]
     while waiting:
         one = waiting.pop()
@@ -58,7 +59,13 @@ def test_every_page_can_be_reached(page: Path) -> None:
         seen.add(one)
         found = [(one.parent / link.partition("#")[0]).resolve() for link in links(one) if "://" not in link]
         waiting += [target for target in found if target.is_file()]
-    assert page in seen
+    return seen
+
+
+@every_page
+def test_every_page_can_be_reached(page: Path) -> None:
+    """From the README, by links."""
+    assert page in _reached()
 
 
 @every_page
@@ -135,13 +142,18 @@ def test_settings_of_the_page_are_the_settings() -> None:
     assert reported == dict(_settings(Settings.model_construct(), ""))
 
 
-@every_page
-def test_settings_named_in_the_environment_exist(page: Path) -> None:
-    known = {"TRUNKLINE_CONFIG"} | {
+@cache
+def _variables() -> set[str]:
+    """The settings as environment variables."""
+    return {"TRUNKLINE_CONFIG"} | {
         "TRUNKLINE_" + setting.upper().replace(".", "__")
         for setting, _ in _settings(Settings.model_construct(), "")
     }
-    assert set(re.findall(r"\bTRUNKLINE_[A-Z_]*[A-Z]\b", page.read_text())) <= known
+
+
+@every_page
+def test_settings_named_in_the_environment_exist(page: Path) -> None:
+    assert set(re.findall(r"\bTRUNKLINE_[A-Z_]*[A-Z]\b", page.read_text())) <= _variables()
 
 
 def test_toml_examples_are_settings() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -27,9 +28,14 @@ def _named() -> Iterator[tuple[str, str, str]]:
                     yield target, file.strip("`"), test.strip("`")
 
 
+@cache
+def _tree(file: str) -> ast.Module:
+    return ast.parse((ROOT / "tests" / file).read_text())
+
+
 @pytest.mark.parametrize(("target", "file", "test"), list(_named()))
 def test_each_test_is_there_and_is_run(target: str, file: str, test: str) -> None:
-    tree = ast.parse((ROOT / "tests" / file).read_text())
+    tree = _tree(file)
     [function] = [
         one
         for one in tree.body

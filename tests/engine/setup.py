@@ -181,9 +181,10 @@ class Setup:
         )
         await self.world.carrier_login(TRUNK_USER, LINE_PASSWORD)
         await self.installation.apply(self.account, COMPANY, self.environment)
-        self.anna = await self.phone("0260001", "Anna")
-        self.boris = await self.phone("0260002", "Boris")
-        self.clara = await self.phone("0260003", "Clara")
+        # A registration takes a second: Asterisk delays its first request.
+        self.anna, self.boris, self.clara = await asyncio.gather(
+            self.phone("0260001", "Anna"), self.phone("0260002", "Boris"), self.phone("0260003", "Clara")
+        )
 
     async def phone(
         self,
