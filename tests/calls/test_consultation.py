@@ -11,7 +11,9 @@ from tests.calls import company as c
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_command import coached, settled
 from trunkline.calls.effects import RecordVoice, Supervise
+from trunkline.calls.records.history import session_row
 from trunkline.calls.live_view import live_call
+from trunkline.calls.records.history import session_row
 from trunkline.calls.session import PHASES, Phase
 from trunkline.calls.states import Announcing
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, TrunklineError
@@ -147,6 +149,10 @@ def test_consult_and_transfer(kind: str) -> None:
     simulation.at(45).hang_up(party(simulation, c.DORA_LINE))
     assert simulation.end["finish_reason"] == R.OPERATOR_DISCONNECTS
     assert simulation.end["is_transfer"]
+    row = session_row(simulation.session, 1)
+    # The hold and the consultation between are nobody's talk.
+    assert row["employee_talks"] == {str(c.ANNA): 10, str(c.DORA): 10}
+    assert (row["talk_duration"], row["clean_talk_duration"]) == (40, 20)
 
 
 @KINDS

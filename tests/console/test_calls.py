@@ -9,11 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.console.calls import SCRIPT, add_call, add_calls, add_employees, add_events, noon
 from tests.console.conftest import Office
 from trunkline.accounts.permissions import Role
 from trunkline.console.call_page import is_for_supervisors
+from trunkline.reports.overview import read_overview
 from trunkline.reports.story import Step
 
 _PERSON = [{"employee_id": 4001, "employee_full_name": "Stone Mira", "is_answered": True, "is_talked": True}]
@@ -105,6 +107,18 @@ async def test_the_overview_counts_what_its_links_show(office: Office) -> None:
         assert _found((await browser.get(link)).words) == number, link
     assert "The employee did not answer" in page.words
     assert "The employee was in another call" in page.words
+
+
+async def test_each_employee_of_a_transferred_call_has_the_own_talk_time(office: Office) -> None:
+    await _add_day(office)  # of which no call has the talks of each employee
+    talks = Jsonb({"4001": 15, "4002": 70})
+    await add_call(
+        office, noon(), 5, direction="in", is_lost=False, is_internal=False, employees=_PERSON + _OTHER,
+        talk_duration=100, last_talked_employee_id=4002, employee_talks=talks,
+    )  # fmt: skip
+    day = noon().replace(hour=0)
+    found = await read_overview(office.db, office.account_id, day, day + timedelta(days=1), "Asia/Dubai")
+    assert {one.employee_id: one.talk_seconds for one in found.people} == {4001: 60 + 20 + 15, 4002: 120 + 70}
 
 
 async def test_today_is_compared_with_the_same_hours_a_week_before(office: Office) -> None:

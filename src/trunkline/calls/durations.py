@@ -39,7 +39,7 @@ def durations(
     :param answered: when the party that was called (employee; contact on the way out) first picked up.
     :param talks: conversations as (start, end), in order; they may overlap while a call is handed over.
     """
-    clean = _covered(talks)
+    clean = covered(talks)
     talk_end = max((end for _, end in talks), default=finished)
     talk = talk_end - min(start for start, _ in talks) if talks else 0.0
     return Durations(
@@ -52,8 +52,8 @@ def durations(
     )
 
 
-def _covered(spans: Sequence[tuple[float, float]]) -> float:
-    """Length of the union of spans."""
+def covered(spans: Sequence[tuple[float, float]]) -> float:
+    """Length of the union of spans, in the unit of their times."""
     total = 0.0
     reach = -math.inf
     for start, end in sorted(spans):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trunkline.calls.durations import durations
+from trunkline.calls.durations import covered, durations, whole_seconds
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.core.clock import Instant
 from trunkline.events.reasons import Reason
@@ -71,6 +71,18 @@ def employees(session: Session) -> list[dict[str, Any]]:
         )
         person["is_talked"] |= leg.is_talked
     return list(people.values())
+
+
+def employee_talks(session: Session, at: Instant) -> dict[str, int]:
+    """Whole seconds that each employee talked with the contact, by the text of ``employee_id``, as of ``at``: holds and
+    consultations are no talk."""
+    spans: dict[int, list[tuple[float, float]]] = {}
+    for talk in session.talks:
+        employee_id = session.legs[talk.leg_id].employee_id
+        if employee_id is not None:
+            end = talk.ended_at if talk.ended_at is not None else at
+            spans.setdefault(employee_id, []).append((talk.started_at, end))
+    return {str(employee_id): whole_seconds(covered(own)) for employee_id, own in spans.items()}
 
 
 def _serves_contact(leg: Leg) -> bool:

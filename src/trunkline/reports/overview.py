@@ -57,6 +57,8 @@ class PersonFigures:
     """Of an employee.
 
     :ivar missed: calls in that rang at the employee and were not answered there.
+    :ivar talk_seconds: of the employee's own talks with contacts; of an uploaded call, and of one that ended before each
+        employee's talks were stored, the whole talk if it was the last to talk.
     """
 
     employee_id: int
@@ -89,7 +91,7 @@ _OVERVIEW = f"""
 with calls as materialized (
     select s.account_id, s.call_session_id, s.start_time, s.finish_time, s.direction, s.is_internal,
         s.direction = 'in' and coalesce(s.is_lost, false) as is_lost, s.finish_reason, s.wait_duration, s.talk_duration,
-        s.employees, s.last_talked_employee_id, s.contact_phone_number, s.lost_call_processing_duration,
+        s.employees, s.employee_talks, s.last_talked_employee_id, s.contact_phone_number, s.lost_call_processing_duration,
         coalesce(s.is_lost, false) as is_unreached
     from call_sessions s
     where s.account_id = %(account_id)s and {condition("s")} and s.finish_time is not null and not s.is_internal
@@ -116,8 +118,10 @@ select
             count(*) filter (where s.direction = 'in' and (e ->> 'is_answered')::boolean) as answered,
             count(*) filter (where s.direction = 'in' and not (e ->> 'is_answered')::boolean) as missed,
             count(*) filter (where s.direction = 'out') as outgoing,
-            coalesce(sum(s.talk_duration) filter (
-                where (e ->> 'employee_id')::bigint = s.last_talked_employee_id), 0) as talk_seconds
+            coalesce(sum(case
+                when s.employee_talks is not null then (s.employee_talks ->> (e ->> 'employee_id'))::int
+                when (e ->> 'employee_id')::bigint = s.last_talked_employee_id then s.talk_duration
+            end), 0) as talk_seconds
         from calls s cross join jsonb_array_elements(s.employees) e
         where s.account_id = %(account_id)s and e ->> 'employee_id' is not null
             and (%(employee_id)s::bigint is null or (e ->> 'employee_id')::bigint = %(employee_id)s)

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from trunkline.calls.country import country_of
 from trunkline.calls.durations import whole_seconds
 from trunkline.calls.session import Leg, QueueStay, Session
-from trunkline.calls.summary import employees, finished, firsts_and_lasts
+from trunkline.calls.summary import employee_talks, employees, finished, firsts_and_lasts
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.reasons import Reason
@@ -52,6 +52,7 @@ _SESSION_COLUMNS = (
     "total_duration",
     "postprocess_duration",
     "employees",
+    "employee_talks",
     "first_answered_employee_id",
     "first_answered_employee_full_name",
     "last_answered_employee_id",
@@ -272,6 +273,7 @@ def session_row(session: Session, node: int, communication_number: int | None = 
         "scenario_operations": [{"id": one["id"], "name": one["name"]} for one in session.operations],
         "communication_number": communication_number,
         "employees": employees(session),
+        "employee_talks": None,
         "tags": [_tag(tag) for tag in session.tags],
         "queues": [_queue(session, stay) for stay in session.queue_stays],
         "country_code": country_of(session.contact_phone_number),
@@ -283,6 +285,7 @@ def session_row(session: Session, node: int, communication_number: int | None = 
     }
     if session.finished_at is not None:
         end = finished(session, session.finished_at)
+        row["employee_talks"] = employee_talks(session, session.finished_at)
         row |= {
             name: end[name]
             for name in (
