@@ -11,7 +11,6 @@ from tests.calls import company as c
 from tests.calls.simulation import CallSimulation
 from tests.calls.test_any_command import coached, settled
 from trunkline.calls.effects import RecordVoice, Supervise
-from trunkline.calls.records.history import session_row
 from trunkline.calls.live_view import live_call
 from trunkline.calls.records.history import session_row
 from trunkline.calls.session import PHASES, Phase
