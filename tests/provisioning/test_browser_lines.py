@@ -10,7 +10,10 @@ import pytest
 from cryptography.fernet import Fernet
 
 from trunkline.accounts.administration import AccountProfile, Administration
+from trunkline.accounts.model import Status
+from trunkline.accounts.permissions import Role
 from trunkline.accounts.secrets import Cipher
+from trunkline.accounts.users import Users, delete_user
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.db.pool import Database
 from trunkline.db.rows import one_at_a_time
@@ -118,6 +121,25 @@ async def test_an_ended_credential_registers_nothing(scene: Scene) -> None:
     assert await end_expired(scene.db) == 0
     third = await scene.line()
     assert (await scene.row())["ha1_md5"] == third.ha1 != first.ha1
+
+
+@pytest.mark.parametrize("change", ["password", "disabled", "deleted"])
+async def test_a_user_who_loses_the_access_loses_the_credential(scene: Scene, change: str) -> None:
+    users = Users(scene.db)
+    user_id = await users.create(
+        scene.account_id, "dora", "a long password", role=Role.OPERATOR, employee_id=scene.employee_id
+    )
+    line = await scene.line()
+    assert await end_expired(scene.db) == 0
+    if change == "password":
+        await users.set_password(scene.account_id, user_id, "another long password")
+    elif change == "disabled":
+        await users.set_status(scene.account_id, user_id, Status.DISABLED)
+    else:
+        async with scene.db.connection() as connection:
+            await delete_user(connection, scene.account_id, user_id)
+    assert await end_expired(scene.db) == 1
+    assert (await scene.row())["ha1_md5"] != line.ha1
 
 
 async def test_a_credential_that_is_renewed_meanwhile_stays(scene: Scene) -> None:

@@ -371,6 +371,17 @@ async def test_a_slow_switch_does_not_lead_to_second_calls(shop: Shop, failure: 
     assert {one["state"] for one in await shop.rows()} == {"started"}
 
 
+async def test_one_callback_is_taken_at_a_time_whatever_the_plan(shop: Shop) -> None:
+    """With the statistics of one row, a join executes a subquery again for each row, which then finds another one."""
+    for number in range(4):
+        assert await shop.request_callback(f"+97150000040{number}") == (0, "ok")
+        if number == 0:
+            await shop.db.execute("analyze site_calls")
+    params = {"stalled": 60, "retry": 30, "late": requests.LATE_HOURS}
+    assert len(await shop.db.fetch_all(requests._DUE, params)) == 1
+    assert [one["state"] for one in await shop.rows()].count("starting") == 1
+
+
 async def test_what_cannot_be_stored_is_taken_out_of_the_address_after_decoding(shop: Shop) -> None:
     page = {"url": f"{ORIGIN}/?utm_source=%00", "referrer": "https://www.google.com/search?q=%00"}
     assert (await shop.send("visit", page)).status == 200

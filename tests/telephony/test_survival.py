@@ -303,6 +303,13 @@ async def test_registrations_and_failed_logins_are_reported(setup: TelephonySetu
     assert probed.reachable
     await phone.unregister()
     await setup.signals.wait(Unregistered, lambda one: one.contact_uri == registered.contact_uri)
+    # A device with the former password of its line counts no more.
+    await setup.world.phone("1003", "secret")
+    former = await setup.signals.wait(Registered, lambda one: one.line == "1003")
+    lines = [line("1001"), line("1002"), line("1003", "another secret")]
+    await setup.engine.configure(replace(setup.pbx.directory, lines=lines))
+    await setup.signals.wait(Unregistered, lambda one: one.contact_uri == former.contact_uri)
+    assert not [one for one in setup.engine.contacts() if one.line == "1003"]
     await setup.world.phone("1002", "wrong", register=False)
     failed = await setup.signals.wait(LoginFailed, lambda one: one.line == "1002")
     assert failed.ip == setup.world.ports.phones_address

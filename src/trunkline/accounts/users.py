@@ -379,6 +379,7 @@ async def delete_user(connection: Connection, account_id: int, user_id: int) -> 
     )
     if [row["user_id"] for row in await cursor.fetchall()] == [user_id]:
         raise InvalidState("The account has no other owner: make another user its owner first.")
+    await _end_sessions(connection, account_id, user_id)
     cursor = await connection.execute(
         "delete from users where account_id = %s and user_id = %s", (account_id, user_id)
     )
@@ -452,8 +453,15 @@ async def _grant(
 
 
 async def _end_sessions(connection: Connection, account_id: int, user_id: int) -> None:
-    """With what they began: a secret of codes that nobody has confirmed was shown in one of them."""
+    """With what they began: a secret of codes that nobody has confirmed was shown in one of them, and the credential of the
+    phone in the browser, which the worker takes from the line (:mod:`trunkline.provisioning.browser_lines`)."""
     who = (account_id, user_id)
+    await connection.execute(
+        """update browser_lines b set expires_at = now() from users u
+           where u.account_id = %s and u.user_id = %s and b.account_id = u.account_id
+               and b.employee_id = u.employee_id and b.expires_at > now()""",
+        who,
+    )
     await connection.execute("delete from login_sessions where account_id = %s and user_id = %s", who)
     await connection.execute(
         "delete from second_factors where account_id = %s and user_id = %s and confirmed_at is null", who

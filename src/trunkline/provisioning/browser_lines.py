@@ -1,12 +1,14 @@
 """Lines for the phone in the browser: one of each employee who uses it, with a credential that ends.
 
 The page gets the digest (HA1) of a random password that nobody sees; it is good for this line and realm alone. A credential
-lasts twelve hours, as a session of the console does. It is kept encrypted, so that a second browser of the same employee
+lasts twelve hours, as a session of the console does, and ends when all sessions of the user are ended (another password, no
+access any more: ``accounts/users.py``). It is kept encrypted, so that a second browser of the same employee
 gets the same one. Expired ones are replaced by passwords that nobody has.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +30,8 @@ HOURS = 12
 """For which a new credential is good."""
 _RENEWED_BEFORE = 1
 """Hours before its end from which a page gets a new one."""
+END_PERIOD = 5.0
+"""Seconds between two looks for credentials that have ended."""
 CHANNELS = 4
 """Calls of a browser at a time: one of the contact, a consultation, and a second caller with another."""
 
@@ -132,6 +136,21 @@ async def end_expired(db: Database) -> int:
                 consequence="the credential of this line is still accepted; it is tried again",
             )
     return count
+
+
+async def run_ends(db: Database) -> None:
+    """End credentials whose time is over, or that a user has lost with a password or the access, until cancelled."""
+    while True:
+        try:
+            await end_expired(db)
+        except (DatabaseUnavailable, psycopg.Error) as error:
+            _log.warning(
+                "browser_lines_not_ended",
+                cause=log_cause(error),
+                error=str(error),
+                consequence="credentials that ended are still accepted; it is tried again",
+            )
+        await asyncio.sleep(END_PERIOD)
 
 
 async def _end(db: Database, account_id: int, employee_id: int) -> bool:

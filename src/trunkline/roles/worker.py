@@ -128,6 +128,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             upkeep=run_upkeep(db, listeners),
             billing=run_billing(db, jobs),
             housekeeping=_housekeeping(db, settings),
+            browser_lines=browser_lines.run_ends(db),
             backlog=run_backlog(db),
             weak_passwords=run_weak_passwords(db),
             alarms=run_alarms(db, jobs, settings.mail.administrators),
@@ -176,7 +177,6 @@ async def _housekeeping(db: Database, settings: Settings) -> None:
         partial(hubspot_calls.prune, db),
         partial(mailboxes.prune, db),
         partial(installation_alarms.prune, db),
-        partial(browser_lines.end_expired, db),
         partial(site_requests.prune, db),
     )
     while True:

@@ -105,14 +105,17 @@ from site_calls where account_id = %(account_id)s
 _DUE_AT = "select due_at from site_calls where account_id = %s and site_call_id = %s"
 
 # The id of the row is the external id of the call. One row at a time: one that is taken is begun at once, so a row that is
-# taken for STALLED_SECONDS is not one that only waits for those before it.
+# taken for STALLED_SECONDS is not one that only waits for those before it. A subquery with a limit may be executed again for
+# each row of a join, and then takes another row each time; the CTE is executed once.
 _DUE = """
-update site_calls c set state = 'starting', started_at = now()
-from (select account_id, site_call_id, state as former_state from site_calls
-      where account_id > 0 and due_at <= now() and (
-          (state = 'waiting' and (started_at is null or started_at < now() - make_interval(secs => %(retry)s)))
-          or (state = 'starting' and started_at < now() - make_interval(secs => %(stalled)s)))
-      order by due_at limit 1 for update skip locked) d
+with d as materialized (
+    select account_id, site_call_id, state as former_state from site_calls
+    where account_id > 0 and due_at <= now() and (
+        (state = 'waiting' and (started_at is null or started_at < now() - make_interval(secs => %(retry)s)))
+        or (state = 'starting' and started_at < now() - make_interval(secs => %(stalled)s)))
+    order by due_at limit 1 for update skip locked
+)
+update site_calls c set state = 'starting', started_at = now() from d
 where c.account_id = d.account_id and c.site_call_id = d.site_call_id
 returning c.*, d.former_state, c.due_at < now() - make_interval(hours => %(late)s) as is_late
 """

@@ -33,6 +33,7 @@ class AccountConfiguration:
     """Renders and writes the files of each account, and has Asterisk load them.
 
     :param reload_bans: has Asterisk load the file of the refused addresses.
+    :param forget: gets the lines that have another password now: their devices have to prove themselves again.
     """
 
     def __init__(
@@ -41,11 +42,15 @@ class AccountConfiguration:
         ari: AriClient,
         ami: AmiClient,
         reload_bans: Callable[[], Awaitable[object]],
+        forget: Callable[[frozenset[str]], None],
     ) -> None:
         self._etc = config.paths.etc
         self._ari = ari
         self._ami = ami
         self._reload_bans = reload_bans
+        self._forget = forget
+        self._replaced: set[str] = set()
+        """Lines with another password that Asterisk does not have yet."""
         self.files = AccountFiles(config)
         self._applying = asyncio.Lock()
         self._access: Mapping[str, LineAccess] = {}
@@ -63,8 +68,13 @@ class AccountConfiguration:
 
         :returns: names of lines and trunks that are left out since another account has them.
         """
-        for trunk in self._directories.get(account, _NOTHING).trunks:
+        former = self._directories.get(account, _NOTHING)
+        for trunk in former.trunks:
             self._formats.pop(trunk.name, None)
+        passwords = {line.login: line.ha1_md5 for line in former.lines}
+        self._replaced |= {
+            line.login for line in directory.lines if passwords.get(line.login, line.ha1_md5) != line.ha1_md5
+        }
         left_out = self.files.put(account, self._restricted(directory))
         self._formats |= {
             trunk.name: trunk.number_format for trunk in directory.trunks if trunk.name not in left_out
@@ -92,6 +102,7 @@ class AccountConfiguration:
 
     async def _apply(self) -> list[Kind]:
         files, wanted = self.files.unwritten(), self.files.digests()
+        replaced = frozenset(self._replaced)
         await asyncio.to_thread(write_files, self._etc, files)
         self.files.written(files)
         try:
@@ -105,6 +116,9 @@ class AccountConfiguration:
             raise EffectRefused(
                 f"Asterisk has not loaded {', '.join(left)}: see its errors in logs/asterisk.log of the data folder"
             )
+        self._replaced -= replaced
+        if replaced:
+            self._forget(replaced)
         return differing
 
     async def remove_stale_files(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from trunkline.core.clock import Instant
 from trunkline.telephony.ami import AmiClient, AmiError, AmiMessage, AmiTimeout
 from trunkline.telephony.config.dialplan import DEVICES
+from trunkline.telephony.config.pjsip import BROWSER_PREFIX
 from trunkline.telephony.connects import device_name
 from trunkline.telephony.device_sources import DeviceSources, remote_source, source_of
 from trunkline.telephony.port import Signal
@@ -105,6 +106,13 @@ class ContactLookups:
             return
         if any(endpoint == one for one, _ in self._unproven):
             self._look_up({endpoint})
+
+    def forget(self, lines: Collection[str]) -> None:
+        """These lines have another password: a device counts again when a request with it came from its address."""
+        endpoints = {name for line in lines for name in (line, BROWSER_PREFIX + line)}
+        for endpoint in endpoints:
+            self._sources.forget(endpoint)
+        self._look_up(endpoints)
 
     def _look_up(self, endpoints: set[str]) -> None:
         pending = bool(self._stale)

@@ -42,6 +42,10 @@ class DeviceSources:
             del known[next((one for one in known if one not in kept and one != source), next(iter(known)))]
         return is_new
 
+    def forget(self, endpoint: str) -> None:
+        """No request with the present password is known."""
+        self._known.pop(endpoint, None)
+
     def has(self, contact: Contact) -> bool:
         """Whether a request came from host and port of the device."""
         return source_of(contact) in self._known.get(contact.endpoint, ())

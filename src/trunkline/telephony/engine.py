@@ -185,7 +185,9 @@ class AsteriskEngine(Conversations):
         self._up: EngineUp | None = None
         """The last one, while the connection is open."""
         self._signals_alarm = QueueAlarm("signals_pile_up")
-        self.configuration = AccountConfiguration(config, self._ari, self._ami, self._reload_bans)
+        self.configuration = AccountConfiguration(
+            config, self._ari, self._ami, self._reload_bans, lambda lines: self._contacts.forget(lines)
+        )
         """What each account has in Asterisk's configuration."""
         self._contacts = ContactLookups(self._ami, self._emit, self._spawn, self._remove_contact)
         self._dialled = DialledChannels(self._translator, self._command, self._spawn)
