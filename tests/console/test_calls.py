@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -379,3 +380,16 @@ async def test_a_supervisor_may_listen(office: Office) -> None:
     browser = await office.browser("supervisor")
     page = await browser.get(f"/console/calls/{made['first']}")
     assert page.text.count("<audio") == 2  # the talk, and a message
+
+
+async def test_the_export_of_today_has_the_calls_of_the_last_hours(office: Office) -> None:
+    """East of UTC the present local time is later than that of UTC."""
+    zone = "Pacific/Kiritimati"  # 14 hours ahead, so that a call of two minutes ago is later than the time in UTC
+    await office.db.execute(
+        "update accounts set time_zone = %s where account_id = %s", (zone, office.account_id)
+    )
+    made = await add_call(office, datetime.now(UTC) - timedelta(seconds=10))
+    browser = await office.browser("captain")
+    period = (datetime.now(ZoneInfo(zone)) - timedelta(seconds=10)).date()
+    page = await browser.get(f"/console/calls.csv?first={period}&last={period}")
+    assert str(made) in page.text

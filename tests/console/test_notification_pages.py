@@ -13,6 +13,8 @@ from trunkline.accounts.permissions import Role
 from trunkline.console.forms import FIELD
 from trunkline.console.setup.notifications import DELIVERIES, PATH, parse_conditions, parse_headers
 from trunkline.core.errors import InvalidInput
+from trunkline.notifications import conditions
+from trunkline.notifications.subscriptions import Draft, Subscriptions
 
 URL = "https://example.com/calls?of={{call_session_id}}"
 
@@ -156,3 +158,26 @@ def test_values_of_a_form() -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_conditions({"virtual_phone_numbers": ("12",)})
     assert caught.value.field == "virtual_phone_numbers"
+
+
+async def test_a_choice_that_is_not_offered_is_kept(office: Office) -> None:
+    """A user who may not read employees renames a notification that is for one of them."""
+    await office.db.execute(
+        "insert into employees (account_id, employee_id, key, last_name) values (%s, 4001, 'a', 'Berg')",
+        (office.account_id,),
+    )
+    draft = Draft(
+        key="k", name="K", url="https://example.com/x", events=["lost_call"],
+        conditions=conditions.parse({"employee_ids": [4001]}),
+    )  # fmt: skip
+    made = await Subscriptions(office.db, None).save(office.account_id, draft)
+    for action in ("select", "update"):
+        await office.db.execute(
+            "insert into user_permissions (account_id, user_id, resource, action) values (%s, %s, 'administration', %s)",
+            (office.account_id, office.users[Role.MEMBER], action),
+        )
+    browser = await office.browser(Role.MEMBER)
+    saved = await browser.send(await browser.get(f"{PATH}/{made}"), f"{PATH}/{made}", name="Renamed")
+    assert "Saved." in saved.words
+    [row] = await office.db.fetch_all("select name, conditions from subscriptions")
+    assert (row["name"], row["conditions"]["employee_ids"]) == ("Renamed", [4001])

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from tests.hubspot.rig import CONTACT, SEARCH_DELAY, Rig
 from tests.hubspot.server import Cut, Portal, Request
+from trunkline.hubspot.client import SEARCH_PAGES
 from trunkline.hubspot.connections import App, ConnectionKind, valid_until
 from trunkline.hubspot.connections import Token as AccessToken
 from trunkline.hubspot.limits import RATES, LimitKind
@@ -264,3 +265,28 @@ async def test_an_engagement_that_somebody_deleted_stays_deleted(rig: Rig) -> No
     row = (await rig.rows(account_id))[call_id]
     assert row["state"] == "done"
     assert "deleted in HubSpot" in row["error"]
+
+
+async def test_searches_and_responses_have_an_end(rig: Rig) -> None:
+    """One portal fills neither the memory nor the time of the worker, which all accounts share."""
+    account_id, portal = await rig.connected()
+    seen: list[int] = []
+
+    def endless(request: Request) -> Any:
+        if not request.is_search or not request.path.endswith("/contacts/search"):
+            return None
+        seen.append(1)
+        if len(seen) <= SEARCH_PAGES:
+            return web.json_response({"results": [], "paging": {"next": {"after": str(len(seen))}}})
+        return web.json_response({"results": [{"id": "1", "properties": {"phone": "9" * 3_000_000}}]})
+
+    rig.hubspot.troubles.append(endless)
+    async with rig.worker():
+        calls = [await rig.call(account_id)]
+        await rig.settled()
+        assert len(seen) == SEARCH_PAGES
+        assert_exact(portal, calls, None)
+        await rig.call(account_id)
+        await rig.settled()
+    assert SEARCH_PAGES < len(seen) < 2 * SEARCH_PAGES
+    assert len(portal.calls) == 1  # the second is refused: its contact is not known

@@ -168,9 +168,8 @@ async def _export(page_request: PageRequest) -> web.StreamResponse:
         raise PermissionDenied(_("You may not export calls: an admin of the account can permit it."))
     chosen = parse(page_request.request.query)
     first, last = chosen.moments(page_request.today)
-    last = min(
-        last, f"{page_request.now:%Y-%m-%d %H:%M:%S}"
-    )  # calls that begin meanwhile would move the others
+    now = page_request.now.astimezone(page_request.zone)
+    last = min(last, f"{now:%Y-%m-%d %H:%M:%S}")  # calls that begin meanwhile would move the others
     params = {
         "date_from": first,
         "date_till": last,
@@ -214,7 +213,7 @@ async def _export(page_request: PageRequest) -> web.StreamResponse:
 
 def _lines(rows: list[Any]) -> bytes:
     written = io.StringIO()
-    csv.writer(written).writerows(rows)
+    csv.writer(written, quoting=csv.QUOTE_ALL).writerows(rows)
     return written.getvalue().encode()
 
 

@@ -18,6 +18,7 @@ from trunkline.hubspot.limits import Limits
 from trunkline.hubspot.responses import (
     ConnectionProblem,
     OutcomeUnknown,
+    RequestRefused,
     TokenExpired,
     TryLater,
     error_of,
@@ -25,7 +26,11 @@ from trunkline.hubspot.responses import (
 )
 from trunkline.outbound import Allowed, ForbiddenAddress, guarded_session
 
-_READ_LIMIT = 16_777_216
+_READ_LIMIT = 2_000_000
+"""Bytes of a response: a hundred contacts have a tenth of it. The worker has those of all accounts in its memory."""
+SEARCH_PAGES = 10
+"""Of one search; what is on further ones is not read."""
+_OWNER_PAGES = 50
 """Bytes of a response."""
 
 _NOT_REACHED_PAUSE = 5.0
@@ -113,17 +118,21 @@ class Client:
     async def search(
         self, connection: Connection, kind: ObjectKind, body: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        """All results of a search. New objects are missing for some seconds, and deleted ones may be among them."""
+        """The results of a search, of the first :data:`SEARCH_PAGES` pages.
+
+        New objects are missing for some seconds, and deleted ones may be among them.
+        """
         found: list[dict[str, Any]] = []
         after: str | None = None
-        while True:
+        for _ in range(SEARCH_PAGES):
             response = await self.search_page(
                 connection, kind, {**body, **({"after": after} if after else {})}
             )
             found += response.get("results") or []
             after = ((response.get("paging") or {}).get("next") or {}).get("after")
             if not after:
-                return found
+                break
+        return found
 
     async def search_page(
         self, connection: Connection, kind: ObjectKind, body: Mapping[str, Any]
@@ -148,13 +157,14 @@ class Client:
         """All owners that are not archived."""
         found: list[dict[str, Any]] = []
         query = {"limit": "100", "archived": "false"}
-        while True:
+        for _ in range(_OWNER_PAGES):
             response = await self._request(connection, "GET", api.OWNERS_PATH, query=query)
             found += response.get("results") or []
             after = ((response.get("paging") or {}).get("next") or {}).get("after")
             if not after:
-                return found
+                break
             query["after"] = str(after)
+        return found
 
     # --- tokens
 
@@ -239,6 +249,7 @@ class Client:
 
         :raises TryLater: HubSpot was not reached, so nothing was sent.
         :raises OutcomeUnknown: the connection ended, or there was no response in time.
+        :raises RequestRefused: the response is longer than :data:`_READ_LIMIT`.
         """
         url = URL(self._settings.api_url + path).with_query(query or {})
         headers = {"Accept": "application/json"}
@@ -261,6 +272,8 @@ class Client:
                 raw = await response.content.read(_READ_LIMIT)
                 while chunk := await response.content.read(_READ_LIMIT - len(raw)):
                     raw += chunk
+                if len(raw) >= _READ_LIMIT:
+                    raise RequestRefused(f"the response of {path} has more than {_READ_LIMIT} bytes")
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return response.status, names, _json(raw)
         except aiohttp.ClientConnectorError as error:
