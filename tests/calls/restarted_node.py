@@ -24,6 +24,7 @@ from trunkline.calls.switch.recovery import (
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag
+from trunkline.core.errors import EngineUnavailable
 from trunkline.directory.model import Account, Directory
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import (
@@ -84,6 +85,7 @@ class DirectExecutor(EffectExecutor):
 
     def __init__(self, engine: FakeEngine) -> None:
         self._fake = engine
+        self.is_engine_up = True
         self.unknown_channels: list[Channel] = []
         self.pending: set[int] = set()
         """Sessions whose effects are not carried out yet."""
@@ -96,6 +98,10 @@ class DirectExecutor(EffectExecutor):
         stored: Any = None,
     ) -> None:
         self._fake.perform(effects)
+
+    async def wait_engine_up(self, seconds: float) -> None:
+        if not self.is_engine_up:
+            raise EngineUnavailable("Asterisk is not connected now: nobody was called.")
 
     async def keep_when_left(self, channels: Sequence[Channel]) -> None:
         """The fake engine keeps nobody."""

@@ -18,7 +18,7 @@ from trunkline.calls.effects import (
     PlayFiles,
 )
 from trunkline.calls.switch import command_handler
-from trunkline.core.errors import SwitchUnavailable
+from trunkline.core.errors import SwitchUnavailable, Unavailable
 from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import (
     Ended,
@@ -74,6 +74,16 @@ async def test_a_start_that_is_not_stored_is_refused_and_calls_nobody(
     assert node.end["finish_reason"] == "internal_error"
     [leg] = [one for one in node.simulation() if one.type is EventType.LEG_ENDED]
     assert leg.data["is_failed"]
+
+
+async def test_a_start_while_asterisk_is_not_connected_is_refused_and_leaves_no_call() -> None:
+    """The client may try again, and a callback of a website waits."""
+    node = Node()
+    node.hands.is_engine_up = False
+    with pytest.raises(Unavailable, match="nobody was called"):
+        await node.switch.command(c.ACCOUNT, "start_employee_call", START)
+    assert not node.switch.sessions
+    assert not node.reported.events
 
 
 @pytest.mark.durability

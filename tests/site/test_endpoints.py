@@ -24,6 +24,7 @@ from trunkline.accounts.service import Accounts
 from trunkline.apis.service.request_context import Services
 from trunkline.apis.web import build_app
 from trunkline.calls.command_names import ANNOUNCE_CALL, CHECK, SITE_STATE, START_CALLBACK
+from trunkline.core.clock import Instant
 from trunkline.core.errors import (
     DatabaseUnavailable,
     InvalidInput,
@@ -39,6 +40,7 @@ from trunkline.core.settings import Settings
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
 from trunkline.directory.sites.changes import create_site
+from trunkline.events.catalogue import Event, EventType
 from trunkline.runtime.postgres import EmbeddedPostgres
 from trunkline.site import requests
 from trunkline.site.application import Site
@@ -299,6 +301,57 @@ async def test_a_call_back_whose_start_is_unknown_is_found_by_its_session(shop: 
     [row] = await shop.rows()
     assert (row["state"], row["call_session_id"]) == ("started", session_id)
     assert shop.switch.commands == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "answered", "state"),
+    [
+        ("internal_error", False, "waiting"),
+        ("no_answer", False, "started"),
+        ("internal_error", True, "started"),
+    ],
+)
+async def test_a_callback_that_asterisk_did_not_carry_out_is_made_again(
+    shop: Shop, reason: str, answered: bool, state: str
+) -> None:
+    assert await shop.request_callback() == (0, "ok")
+    assert await shop.site.callbacks.start_due() == 1
+    [row] = await shop.rows()
+    session_id = first_id_at(int(datetime.now(UTC).timestamp() * 1000))
+    external = f"site-call {row['site_call_id']}"
+    async with shop.db.connection() as connection:
+        await ensure_partitions(connection, datetime.now(UTC))
+        await connection.execute(
+            """insert into call_sessions
+                   (account_id, call_session_id, start_time, direction, source, external_id, version, node)
+               values (%s, %s, now(), 'out', 'sitephone', %s, 1, 0)""",
+            (shop.account_id, session_id, external),
+        )
+        await connection.execute(
+            """insert into call_legs
+                   (account_id, call_session_id, leg_id, start_time, direction, is_operator, finish_reason, answer_time)
+               values (%s, %s, %s, now(), 'out', false, %s, %s)""",
+            (shop.account_id, session_id, session_id, reason, datetime.now(UTC) if answered else None),
+        )
+        data = {"source": "sitephone", "external_id": external}
+        over = Event(shop.account_id, f"call:{session_id}", 9, EventType.SESSION_FINISHED, Instant(0.0), data)
+        for _ in range(2):
+            await requests.LostCallbacks().on_events(connection, [over])
+    [row] = await shop.rows()
+    assert row["state"] == state
+    if state == "waiting":
+        assert await shop.site.callbacks.start_due() == 0
+        await shop.pass_time(seconds=31)
+        await shop.db.execute("update call_sessions set start_time = start_time - interval '31 seconds'")
+        shop.switch.answers[START_CALLBACK] = SwitchInterrupted("stopped")
+        assert await shop.site.callbacks.start_due() == 1
+        shop.switch.commands.clear()
+        await shop.db.execute("update site_calls set started_at = started_at - interval '61 seconds'")
+        shop.switch.answers[START_CALLBACK] = {"call_session_id": 8}
+        assert (
+            await shop.site.callbacks.start_due() == 1
+        )  # the session of the first attempt is not this one's
+        assert len(shop.called()) == 1
 
 
 async def test_without_a_switch_a_call_back_waits_and_one_that_is_late_is_not_made(shop: Shop) -> None:

@@ -98,6 +98,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             MailboxListener(),
             MailListener(jobs, lambda *one: links.of(*one).file, settings.mail.account_mails_per_day),
             HubSpotListener(),
+            site_requests.LostCallbacks(),
         ]
         await stack.enter_async_context(
             hubspot_worker.syncing(

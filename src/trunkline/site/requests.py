@@ -13,7 +13,7 @@ its ``external_id`` decides.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +23,7 @@ import psycopg
 
 from trunkline.apis.service.request_context import SwitchPort
 from trunkline.calls.command_names import SITE_STATE, START_CALLBACK
+from trunkline.calls.flows.site_calls import SOURCE
 from trunkline.core.errors import (
     DatabaseUnavailable,
     InvalidState,
@@ -34,6 +35,7 @@ from trunkline.core.errors import (
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.db.rows import insert, transaction
+from trunkline.events.catalogue import Event, EventType
 from trunkline.site.rules import VisitIds
 from trunkline.site.sites import Website
 from trunkline.site.visits import visit_of_call
@@ -51,6 +53,8 @@ LATE_HOURS = 12
 """A callback that is so much later than its time is not made any more."""
 RETRY_SECONDS = 30
 """Between two attempts, while no switch is there or a limit of calls is reached."""
+SKEW_SECONDS = 15
+"""By which the clocks of the database and the switch may differ: less than :data:`RETRY_SECONDS`."""
 KEPT_DAYS = 30
 """Rows have numbers and addresses of visitors."""
 
@@ -109,7 +113,7 @@ _DUE_AT = "select due_at from site_calls where account_id = %s and site_call_id 
 # each row of a join, and then takes another row each time; the CTE is executed once.
 _DUE = """
 with d as materialized (
-    select account_id, site_call_id, state as former_state from site_calls
+    select account_id, site_call_id, state as former_state, started_at as taken_at from site_calls
     where account_id > 0 and due_at <= now() and (
         (state = 'waiting' and (started_at is null or started_at < now() - make_interval(secs => %(retry)s)))
         or (state = 'starting' and started_at < now() - make_interval(secs => %(stalled)s)))
@@ -117,7 +121,7 @@ with d as materialized (
 )
 update site_calls c set state = 'starting', started_at = now() from d
 where c.account_id = d.account_id and c.site_call_id = d.site_call_id
-returning c.*, d.former_state, c.due_at < now() - make_interval(hours => %(late)s) as is_late
+returning c.*, d.former_state, d.taken_at, c.due_at < now() - make_interval(hours => %(late)s) as is_late
 """
 
 # None: another process has taken the row meanwhile, because this one was so slow.
@@ -129,13 +133,22 @@ returning started_at
 
 _STARTED_BEFORE = """
 select call_session_id from call_sessions
-where account_id = %s and external_id = %s and start_time > %s - interval '1 day' limit 1
+where account_id = %s and external_id = %s and start_time > %s - make_interval(secs => %s) limit 1
 """
+
+
+_EXTERNAL_ID = "site-call "
 
 
 def external_id(site_call_id: int) -> str:
     """Of the call that a request led to."""
-    return f"site-call {site_call_id}"
+    return f"{_EXTERNAL_ID}{site_call_id}"
+
+
+def site_call_of(external: str | None) -> int | None:
+    """The inverse of :func:`external_id`; None: another call."""
+    number = (external or "").removeprefix(_EXTERNAL_ID)
+    return int(number) if number != external and number.isascii() and number.isdigit() else None
 
 
 async def accept(db: Database, site: Website, call_request: CallRequest) -> Accepted:
@@ -231,6 +244,50 @@ async def _reschedule(db: Database, row: Mapping[str, Any], due_at: datetime | N
     )
 
 
+_LOST = """
+update site_calls c set state = 'waiting', call_session_id = null, started_at = now(),
+    reason = 'Asterisk did not carry out the call'
+where c.account_id = %(account_id)s and c.site_call_id = %(site_call_id)s and c.kind = 'callback'
+    and c.state in ('starting', 'started') and c.due_at > now() - make_interval(hours => %(late)s)
+    and exists (select from call_legs l where l.account_id = c.account_id
+        and l.call_session_id = %(call_session_id)s and l.finish_reason = 'internal_error')
+    and not exists (select from call_legs l where l.account_id = c.account_id
+        and l.call_session_id = %(call_session_id)s and not l.is_operator and l.answer_time is not null)
+"""
+
+
+class LostCallbacks:
+    """A listener of the relay: a callback that Asterisk did not carry out waits again, if the visitor did not answer.
+
+    Asterisk was restarted, or the switch lost its connections to it.
+    """
+
+    name = "lost_callbacks"
+
+    async def on_events(self, conn: Connection, events: Sequence[Event]) -> None:
+        """See :class:`trunkline.events.relay.Listener`."""
+        for event in events:
+            if event.type is not EventType.SESSION_FINISHED or event.data.get("source") != SOURCE:
+                continue
+            site_call_id = site_call_of(event.data.get("external_id"))
+            if site_call_id is None:
+                continue
+            params = {
+                "account_id": event.account_id,
+                "site_call_id": site_call_id,
+                "call_session_id": event.call_session_id,
+                "late": LATE_HOURS,
+            }
+            if (await conn.execute(_LOST, params)).rowcount:
+                _log.warning(
+                    "callback_lost",
+                    account_id=event.account_id,
+                    call_session_id=event.call_session_id,
+                    site_call_id=site_call_id,
+                    consequence=f"it is made again in {RETRY_SECONDS} s",
+                )
+
+
 async def prune(db: Database) -> None:
     """Remove old requests, and visitors that did not come back."""
     await db.execute(
@@ -295,7 +352,8 @@ class CallbackStarter:
         db = self._db.for_account(account_id)
         outside_id = external_id(site_call_id)
         if row["former_state"] == "starting":
-            before = await db.fetch_one(_STARTED_BEFORE, (account_id, outside_id, row["requested_at"]))
+            of_attempt = (account_id, outside_id, row["taken_at"], SKEW_SECONDS)
+            before = await db.fetch_one(_STARTED_BEFORE, of_attempt)
             if before is not None:
                 session_id = before["call_session_id"]
                 await finish(db, account_id, site_call_id, "started", call_session_id=session_id)

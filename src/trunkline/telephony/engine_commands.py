@@ -95,7 +95,7 @@ class EngineCommands:
 
 
 def failure_of(error: AriError | AmiError, command: str) -> EngineError:
-    """Which of the four kinds of failure an error of a connection is.
+    """Which of the kinds of failure an error of a connection is.
 
     :param command: what was asked for; for the message.
     """

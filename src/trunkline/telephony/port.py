@@ -529,9 +529,15 @@ class Survey:
 class Engine(Protocol):
     """Asterisk (:class:`~trunkline.telephony.engine.AsteriskEngine`). All commands are safe to repeat.
 
-    Each may raise one of the four kinds of :class:`~trunkline.core.errors.EngineError`: ``ChannelGone``,
-    ``EffectRefused``, ``EffectTimedOut``, ``EngineUnavailable``.
+    Each may raise one of the kinds of :class:`~trunkline.core.errors.EngineError`: ``ChannelGone``, ``EffectRefused`` (also
+    ``NoChannelFree``), ``EffectTimedOut``, ``EngineUnavailable``.
     """
+
+    async def wait_up(self, timeout: float = 30.0) -> None:
+        """Return when commands can be sent.
+
+        :raises TimeoutError: not within ``timeout`` seconds.
+        """
 
     def signals(self) -> AsyncIterator[Signal]: ...
 

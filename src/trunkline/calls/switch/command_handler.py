@@ -63,6 +63,9 @@ _log = get_logger("calls")
 STARTS = {**start_requests.STARTS, START_CALLBACK: site_calls.start_site_callback}
 """Commands that start a call, by name."""
 
+ENGINE_UP_SECONDS = 3.0
+"""How long a start waits for the connections to Asterisk; afterwards it is refused, and nobody is called."""
+
 START_TIMEOUT_SECONDS = 4.0
 """How long a start waits for the database to store its first events; afterwards it is refused, and nobody is called."""
 
@@ -319,6 +322,7 @@ class CommandHandler:
         self, account_id: int, name: str, params: dict[str, Any], call_session_id: int | None = None
     ) -> dict[str, Any]:
         account, params, request = self._checked_start(account_id, name, params)
+        await self._executor.wait_engine_up(ENGINE_UP_SECONDS)
         if self._numbers is not None:
             rule = params.get("virtual_phone_usage_rule")
             request = await self._numbers.chosen(account, request, rule)

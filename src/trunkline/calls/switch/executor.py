@@ -65,7 +65,7 @@ _V = TypeVar("_V", bound=EngineValue)
 _log = get_logger("calls")
 
 Failed = Callable[[int, Effect, EngineError], None]
-"""Called when the engine did not carry out an effect: session id, effect, one of the four kinds of failure."""
+"""Called when the engine did not carry out an effect: session id, effect, one of the kinds of failure."""
 
 
 class EffectOutcome:
@@ -160,6 +160,18 @@ class EffectExecutor:
             return
         queue = self._queues[call_session_id] = deque(queued)
         item_task(self._drain(call_session_id, queue), name="effects", among=self._tasks)
+
+    async def wait_engine_up(self, seconds: float) -> None:
+        """Return when commands can be sent: a connection that just broke is back in a moment.
+
+        :raises EngineUnavailable: not within this time.
+        """
+        try:
+            await self._engine.wait_up(seconds)
+        except TimeoutError:
+            raise EngineUnavailable(
+                "Asterisk is not connected now: nobody was called. Try again in a few seconds."
+            ) from None
 
     async def take_control(self, channels: tuple[Channel, ...], leaving: Channel | None = None) -> None:
         """Take control of channels that the engine connected, before anything is decided that needs it.
@@ -282,7 +294,7 @@ class EffectExecutor:
             self._call_back(call_session_id, effect, partial(self._failed, call_session_id, effect, error))
 
     async def _perform(self, call_session_id: int, effect: Effect) -> None:
-        """Whatever goes wrong is one of the four kinds of failure, so that the call does not wait for this effect for ever.
+        """Whatever goes wrong is one of the kinds of failure, so that the call does not wait for this effect for ever.
 
         :raises EngineError: the effect was not carried out.
         """

@@ -19,7 +19,13 @@ import zlib
 from collections.abc import Sequence
 
 from trunkline.core.engine_values import DISK_FULL
-from trunkline.telephony.config.model import DefaultRoute, EmergencyRoute, EngineConfig, WatchedExtension
+from trunkline.telephony.config.model import (
+    TRUNK_PREFIX,
+    DefaultRoute,
+    EmergencyRoute,
+    EngineConfig,
+    WatchedExtension,
+)
 from trunkline.telephony.config.pjsip import BROWSER_PREFIX, CONTEXT, WATCHED
 
 APP = "trunkline"
@@ -47,8 +53,9 @@ ALONE = "tl-alone"
 switch runs: it ends the other party, which would wait in silence for a switch. The contact has it while it is in the bridge
 of the talk."""
 _LEFT_SECONDS = 0.5
-"""After this the party is hung up although a switch is there, which has had time to take control of it. While none is, the
-party waits for the next one: the request of the phone may be one that the last switch had and could not carry out."""
+"""After this the party is hung up although a switch is there, which has had time to take control of it. While none is, a
+party at a trunk waits for the next one: the request of the phone that left it may be one that the last switch had and could
+not carry out. An employee whom the contact left does not wait."""
 KEPT_UNTIL = "TL_KEPT_UNTIL"
 """Variable of a party, Unix seconds: a phone has asked to transfer it. If it is left before this, it waits for a switch."""
 # The tag, which the channel (or those it dials) has from then on. It is set where it is used, not in a separate step:
@@ -136,7 +143,7 @@ exten => left,1,{_PARTICIPANTS}
  same => n(again),Wait({_LEFT_SECONDS})
  same => n,{kept}
  same => n,Set(TL_LEFT=$[0${{TL_LEFT}} + 1])
- same => n,GotoIf($[${{TL_LEFT}} < {tries} & {_IS_READY} = 0]?again)
+ same => n,GotoIf($["${{CHANNEL(endpoint):0:6}}" = "{TRUNK_PREFIX}" & ${{TL_LEFT}} < {tries} & {_IS_READY} = 0]?again)
 ; A switch that has become ready meanwhile carries out what its recovery found.
  same => n,Wait({_LEFT_SECONDS})
  same => n,{kept}
