@@ -346,7 +346,8 @@ async def test_a_callback_that_asterisk_did_not_carry_out_is_made_again(
         shop.switch.answers[START_CALLBACK] = SwitchInterrupted("stopped")
         assert await shop.site.callbacks.start_due() == 1
         shop.switch.commands.clear()
-        await shop.db.execute("update site_calls set started_at = started_at - interval '61 seconds'")
+        await shop.pass_time(seconds=61)
+        await shop.db.execute("update call_sessions set start_time = start_time - interval '61 seconds'")
         shop.switch.answers[START_CALLBACK] = {"call_session_id": 8}
         assert (
             await shop.site.callbacks.start_due() == 1
