@@ -160,3 +160,18 @@ async def test_the_result_from_stored_events_is_that_of_the_live_call() -> None:
     session = replay(one.reported.events[call])
     assert session is not None
     assert result_of(session, SETTINGS) == one.dialer._ended[call][1]
+
+
+async def test_a_lead_whose_call_asterisk_did_not_carry_out_was_interrupted() -> None:
+    """Nobody declined: the cause is that of the failure, and the lead is called again soon."""
+    from trunkline.calls.effects import OriginateLeg
+    from trunkline.core.errors import EngineUnavailable
+
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD)
+    [session] = one.switch.sessions.values()
+    [effect] = [each for each in one.engine.done if isinstance(each, OriginateLeg)]
+    one.switch.effect_failed(call, effect, EngineUnavailable("no connection"))
+    await one.settle()
+    assert session.ending is not None
+    assert one.outcome(call) is DialOutcome.INTERRUPTED

@@ -87,7 +87,14 @@ from trunkline.calls.timers import (
     ring_timer,
 )
 from trunkline.core import not_recorded
-from trunkline.core.errors import ChannelGone, EffectRefused, EngineError, EngineUnavailable, NoChannelFree
+from trunkline.core.errors import (
+    ChannelGone,
+    EffectRefused,
+    EffectTimedOut,
+    EngineError,
+    EngineUnavailable,
+    NoChannelFree,
+)
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import (
@@ -366,6 +373,11 @@ def _not_reached(decision: Decision, channel: Channel, error: EngineError) -> No
         return
     if isinstance(error, NoChannelFree):
         reason, cause = Reason.NO_RESOURCES, SWITCH_CONGESTION
+    elif isinstance(error, EngineUnavailable | EffectTimedOut):
+        reason, cause = (
+            Reason.INTERNAL_ERROR,
+            TEMPORARY_FAILURE,
+        )  # says nothing of the party, who was not called
     else:
         reason, cause = engine_connect.why_unanswered(leg, TEMPORARY_FAILURE), TEMPORARY_FAILURE
     decision.end_leg(leg, reason, cause)

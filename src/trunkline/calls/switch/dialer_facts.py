@@ -8,6 +8,7 @@ from trunkline.core.clock import Instant
 from trunkline.dialer.outcomes import DialOutcome, of_unanswered
 from trunkline.dialer.settings import CampaignSettings, Mode
 from trunkline.dialer.store import Result
+from trunkline.events.reasons import Reason
 
 
 def contact_leg(session: Session) -> Leg | None:
@@ -31,6 +32,9 @@ def result_of(session: Session, settings: CampaignSettings) -> Result | None:
         talk = session.talks[0]
         agent = session.legs[talk.leg_id].employee_id
         return Result(DialOutcome.ANSWERED, ended_at, contact.answered_at, talk.started_at, agent)
+    if contact.answered_at is None and contact.finish_reason is Reason.INTERNAL_ERROR:
+        # Asterisk was restarted or not reached: what its cause says is nothing of the lead.
+        return Result(DialOutcome.INTERRUPTED, ended_at, cause=contact.cause)
     if contact.answered_at is None:
         outcome = of_unanswered(contact.cause or 0, contact.sip_code)
         return Result(outcome, ended_at, cause=contact.cause)
