@@ -87,3 +87,11 @@ def test_after_a_restart_only_calls_that_live_have_an_agent() -> None:
     simulation.give(i.Restarted())
     assert agent_of(simulation, CALL) is None
     assert simulation.the_agent(ANN).state is AgentState.WAITING
+
+
+def test_an_agent_without_a_phone_is_passed_over() -> None:
+    simulation = QueueSimulation().queue().agent(ANN, Q).agent(BOB, Q)
+    simulation.give(i.ReserveAgent(Q, CALL, frozenset({ANN, BOB})))
+    assert agent_of(simulation, CALL) is None
+    simulation.give(i.ReserveAgent(Q, CALL, frozenset({ANN})))
+    assert agent_of(simulation, CALL) == BOB

@@ -272,10 +272,12 @@ class ReserveAgent:
     """Reserve an agent for a call that is going to be dialled and then joins the queue.
 
     :ivar reservation_id: id of that call.
+    :ivar without: agents who are left out: none of their phones could ring now.
     """
 
     queue_id: int
     reservation_id: int
+    without: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from trunkline.queues.agents import Agent
 from trunkline.queues.callers import Caller
 from trunkline.queues.decision import QueueDecision
 from trunkline.queues.states import AgentState
-from trunkline.queues.strategies import choose
+from trunkline.queues.strategies import FreeLevel, agent_of, choose
 
 
 def reserved_for(state: AccountQueues, reservation_id: int) -> Agent | None:
@@ -30,15 +30,22 @@ def _is_for(agent: Agent, reservation_id: int) -> bool:
     )
 
 
-def reserve(decision: QueueDecision, queue_id: int, reservation_id: int) -> bool:
+def reserve(
+    decision: QueueDecision, queue_id: int, reservation_id: int, without: frozenset[int] = frozenset()
+) -> bool:
     """Reserve the next agent by the strategy of the queue. False: none is free, or the reservation is there.
 
+    :param without: agents who are left out.
     :raises NotFound: there is no such queue.
     """
     queue = decision.state.queue(queue_id)
     if reserved_for(decision.state, reservation_id) is not None:
         return False
-    levels = decision.view(queue_id).open_free(0.0)
+    levels = [
+        FreeLevel(one.level, keys)
+        for one in decision.view(queue_id).open_free(0.0)
+        if (keys := [key for key in one.keys if agent_of(key) not in without] if without else one.keys)
+    ]
     agent_id = (
         choose(queue.settings.strategy, levels, None, queue.pointer, decision.context.random)
         if levels

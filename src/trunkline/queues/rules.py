@@ -155,7 +155,7 @@ _RULES: Mapping[type, Callable[[QueueDecision, Any], bool | None]] = MappingProx
         ),
         i.CallbackFailed: lambda decision, given: callbacks.failed(decision, given.caller_id, given.failure),
         i.ReserveAgent: lambda decision, given: reservations.reserve(
-            decision, given.queue_id, given.reservation_id
+            decision, given.queue_id, given.reservation_id, given.without
         ),
         i.ReleaseAgent: lambda decision, given: reservations.release(decision, given.reservation_id),
         i.Elapsed: _elapsed,

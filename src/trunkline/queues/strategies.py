@@ -85,32 +85,33 @@ def choose(
         return None
     lowest = levels[0]
     if strategy is Strategy.RANDOM:
-        return _agent(random.choice(lowest.keys))
+        return agent_of(random.choice(lowest.keys))
     if strategy is Strategy.TOP_DOWN and caller_pointer is not None:
         return _after(levels, caller_pointer)
     if strategy in ROUND_ROBIN and queue_pointer is not None and queue_pointer.level == lowest.level:
         following = bisect_right(lowest.keys, queue_pointer[1:])
-        return _agent(lowest.keys[following % len(lowest.keys)])
-    return _agent(lowest.keys[0])
+        return agent_of(lowest.keys[following % len(lowest.keys)])
+    return agent_of(lowest.keys[0])
 
 
 def choose_all(levels: Sequence[FreeLevel]) -> list[int]:
     """``ring-all``: all eligible agents of all open levels (6.5)."""
-    return [_agent(key) for level in levels for key in level.keys]
+    return [agent_of(key) for level in levels for key in level.keys]
 
 
 def _after(levels: Sequence[FreeLevel], pointer: Place) -> int | None:
     """The first agent strictly after a place, over the levels (6.3)."""
     for level, keys in levels:
         if level > pointer.level:
-            return _agent(keys[0])
+            return agent_of(keys[0])
         if level == pointer.level:
             following = bisect_right(keys, pointer[1:])
             if following < len(keys):
-                return _agent(keys[following])
+                return agent_of(keys[following])
     return None
 
 
-def _agent(key: Key) -> int:
+def agent_of(key: Key) -> int:
+    """The agent of a key."""
     found: int = key[-1]
     return found

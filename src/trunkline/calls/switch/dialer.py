@@ -407,7 +407,12 @@ class Dialer:
         """The agents and calls now. Agents who are reserved for a call to a lead count with that call: both as free and as a
         call that rings."""
         one, now = live.campaign, Instant(self._clock())
-        members = [agent for agent in owner.state.members(one.queue_id) if agent.status.receives_offers]
+        silent = self._without_phone(one, owner)
+        members = [
+            agent
+            for agent in owner.state.members(one.queue_id)
+            if agent.status.receives_offers and agent.agent_id not in silent
+        ]
         free = sum(owner.live.index.is_free_for(agent, one.queue_id) for agent in members)
         ringing = [attempt for attempt in live.calls.values() if attempt.answered_at is None]
         reserved = sum(self._is_reserved_for(agent, ringing) for agent in members)
@@ -484,9 +489,23 @@ class Dialer:
         self._end(attempt, result)
 
     def _reserve(self, one: Campaign, owner: QueueOwner, call_session_id: int) -> int | None:
-        owner.give(i.ReserveAgent(one.queue_id, call_session_id))
+        owner.give(i.ReserveAgent(one.queue_id, call_session_id, self._without_phone(one, owner)))
         agent = reserved_for(owner.state, call_session_id)
         return agent.agent_id if agent is not None else None
+
+    def _without_phone(self, one: Campaign, owner: QueueOwner) -> frozenset[int]:
+        """Free agents of whom no phone could ring now: a lead who answers would be abandoned."""
+        account = self._switch.account(one.account_id)
+        context = self._switch.context(account)
+        found = []
+        for agent in owner.state.members(one.queue_id):
+            employee = account.employees.get(agent.agent_id)
+            if agent.state is AgentState.WAITING and (
+                employee is None
+                or all(context.phone_obstacle(phone) is not None for phone in employee.phones)
+            ):
+                found.append(agent.agent_id)
+        return frozenset(found)
 
     def _release(self, account_id: int, call_session_id: int) -> None:
         owner = self._switch.queues.owner(account_id) if self._switch.queues is not None else None
