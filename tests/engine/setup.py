@@ -522,6 +522,21 @@ async def wait_known(installation: Installation, account: Account, phone: Phone)
                 await asyncio.sleep(0.1)
 
 
+async def wait_browser_known(installation: Installation, since: float) -> None:
+    """Wait until the switch has a browser that has registered since this time (Unix seconds): see :func:`wait_known`."""
+    dsn = postgres.dsn(installation.settings)
+    async with asyncio.timeout(REGISTERED_SECONDS):
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            while True:
+                found = await connection.execute(
+                    "select from registrations where transport in ('ws', 'wss') and registered_at > to_timestamp(%s)",
+                    (since,),
+                )
+                if found.rowcount:
+                    return
+                await asyncio.sleep(0.05)
+
+
 def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

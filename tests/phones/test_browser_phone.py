@@ -11,8 +11,9 @@ import pytest_asyncio
 from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from tests.chromium import Messages, browser
-from tests.engine.setup import Setup
+from tests.engine.setup import Setup, wait_browser_known
 from trunkline.demo import tones
+from trunkline.demo.installation import Installation
 from trunkline.demo.outside import Answer, Call
 
 TONE = 630.0
@@ -75,9 +76,10 @@ _STATE = """() => trunklinePhone.calls.map(({ session, state }) => ({
 class BrowserPhone:
     """The page of the phone, as a person uses it."""
 
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, installation: Installation) -> None:
         self.page = page
-        self.url = url
+        self.installation = installation
+        self.url = installation.url
         self.messages = Messages(page)
 
     async def open(self) -> None:
@@ -89,6 +91,8 @@ class BrowserPhone:
             await expect(self.page.locator("#phone")).to_have_attribute("data-state", "registered")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.messages.all}") from error
+        loaded_at = await self.page.evaluate("performance.timeOrigin")  # ms
+        await wait_browser_known(self.installation, loaded_at / 1000)
 
     @property
     def calls(self) -> Locator:
@@ -177,7 +181,7 @@ async def _sign_in(context: BrowserContext, setup: Setup, login: str) -> None:
 @pytest_asyncio.fixture(loop_scope="session")
 async def phone(setup: Setup, operator: BrowserContext) -> AsyncIterator[BrowserPhone]:
     page = await operator.new_page()
-    one = BrowserPhone(page, setup.installation.url)
+    one = BrowserPhone(page, setup.installation)
     await one.open()
     yield one
     await setup.world.hang_up_all()
@@ -323,7 +327,7 @@ async def test_of_two_tabs_one_has_the_phone(
     await phone.press(call, "answer")
     await phone.hears(call, setup.anna.tone)
     page = await operator.new_page()
-    other = BrowserPhone(page, phone.url)
+    other = BrowserPhone(page, phone.installation)
     await page.goto(f"{phone.url}/console/phone")
     await expect(page.locator("#phone")).to_have_attribute("data-state", "elsewhere")
     await expect(other.calls).to_have_count(0)
@@ -349,7 +353,7 @@ async def test_a_supervisor_whispers_and_only_the_employee_hears_it(
     assert operator.browser is not None
     context = await operator.browser.new_context(ignore_https_errors=True, permissions=["microphone"])
     await _sign_in(context, setup, USERS["supervisor"])
-    phone = BrowserPhone(await context.new_page(), setup.installation.url)
+    phone = BrowserPhone(await context.new_page(), setup.installation)
     await phone.open()
     setup.anna.on_call(Answer(after=0.3))
     customer = await setup.customer()

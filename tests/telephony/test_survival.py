@@ -27,6 +27,7 @@ from trunkline.demo.tones import heard as heard_tones
 from trunkline.demo.tones import read_raw, read_wav, sine, write_wav
 from trunkline.runtime import certificates
 from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.asterisk_correction import are_transfers_corrected
 from trunkline.runtime.full_disk import FullDiskGuard
 from trunkline.runtime.instance import set_disk_full
 from trunkline.runtime.secrets import Login
@@ -59,7 +60,7 @@ PRECISION = 0.3
 
 
 async def talk(
-    setup: TelephonySetup, tag: str, *, record: bool = False
+    setup: TelephonySetup, tag: str, *, record: bool = False, returns: bool = True
 ) -> tuple[outside.Call, outside.Call, Arrived]:
     """A customer talks with the phone of line 1001."""
     phone = await setup.world.phone("1001", "secret")
@@ -67,7 +68,8 @@ async def talk(
     phone.on_call(outside.Answer(after=0.2))
     call = await customer.dial(NUMBER)
     arrival = await setup.signals.wait(Arrived)
-    connect = Connect([Target.of(LINE, caller_number=CUSTOMER)], 20, record=record, tag=CallTag(tag))
+    target = Target.of(LINE, caller_number=CUSTOMER)
+    connect = Connect([target], 20, record=record, tag=CallTag(tag), return_after_talk=returns)
     await setup.engine.connect(arrival.channel, connect)
     taken = await phone.next_call()
     await call.hears(phone.tone)
@@ -102,6 +104,40 @@ async def test_call_ends_while_the_switch_is_dead(setup: TelephonySetup) -> None
     sound = read_raw(setup.pbx.config.paths.spool / "31" / f"{arrival.channel}.sln")
     joined = await setup.signals.wait(Joined, lambda one: one.channel == arrival.channel)
     assert len(sound) / 8000 == pytest.approx(ends[arrival.channel].at - joined.at, abs=0.3)
+
+
+@pytest.mark.durability
+@pytest.mark.parametrize("who", ["contact", "employee"])
+async def test_who_is_left_while_no_switch_runs(
+    asterisk_install: AsteriskInstall, tmp_path: Path, who: str
+) -> None:
+    """The employee does not wait for the next switch; the contact does: a phone may have asked for a transfer."""
+    if not are_transfers_corrected(asterisk_install.modules_dir):
+        pytest.skip("this machine has an Asterisk without the corrections")
+    pbx = Pbx(asterisk_install, tmp_path / "pbx")
+    pbx.config = replace(pbx.config, away_wait=300, transfers=True)
+    await pbx.start()
+    try:
+        registrars = (
+            Registrar("127.0.0.1", pbx.config.ports.udp),
+            Registrar("127.0.0.1", pbx.config.ports.tls),
+        )
+        async with OutsideWorld(asterisk_install, tmp_path / "w", *registrars, pbx.world_ports) as world:
+            async with pbx.engine() as (engine, signals):
+                setup = TelephonySetup(pbx, engine, signals, world)
+                call, taken, _arrival = await talk(setup, "34", returns=False)
+            await asyncio.sleep(0.3)  # Asterisk needs a moment to notice
+            if who == "contact":
+                await call.hangup()
+                await taken.ended()
+            else:
+                await taken.hangup()
+                await asyncio.sleep(1.5)
+                assert not call.is_ended
+                async with pbx.engine() as (engine, signals):
+                    await call.ended()
+    finally:
+        await pbx.stop()
 
 
 @pytest.mark.durability
