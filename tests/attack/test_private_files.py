@@ -114,4 +114,4 @@ def test_secrets_of_the_first_account_are_not_written_to_a_log(
     assert str(path) in "".join(said)
     assert mode(path) == 0o600
     assert "password  the-password" in path.read_text()
-    assert "the-key" in path.read_text()
+    assert "call        key the-key\n" in path.read_text()

@@ -149,7 +149,7 @@ def test_consult_and_transfer(kind: str) -> None:
     assert simulation.end["finish_reason"] == R.OPERATOR_DISCONNECTS
     assert simulation.end["is_transfer"]
     row = session_row(simulation.session, 1)
-    # The hold and the consultation between are nobody's talk.
+    # Neither the hold nor the consultation is talk with the contact.
     assert row["employee_talks"] == {str(c.ANNA): 10, str(c.DORA): 10}
     assert (row["talk_duration"], row["clean_talk_duration"]) == (40, 20)
 

@@ -24,10 +24,12 @@ class Setup:
         self.now = 1_772_366_400.0
         self.addresses: tuple[str, ...] = (CARRIER, "192.0.2.2")
         self.account = c.company()
+        self.phones: set[str] = set()
         self.carriers = UnlistedCarriers(
             lambda: Directory({self.account.account_id: self.account}),
             lambda _: self.addresses,
             lambda: self.now,
+            lambda ip: ip in self.phones,
         )
 
     def change(self, **changes: Any) -> None:
@@ -94,6 +96,16 @@ def test_an_address_that_the_trunk_lists_is_no_unknown_sender() -> None:
     setup.change(addresses=(CARRIER,))
     assert setup.request(CARRIER) == []
     assert setup.carriers.unknown_senders() == []
+
+
+def test_phones_are_no_unknown_senders() -> None:
+    """Asterisk treats a banned phone as one that it does not know."""
+    setup = Setup()
+    setup.phones.add(ELSEWHERE)
+    assert setup.request(ELSEWHERE) == []
+    assert setup.carriers.unknown_senders() == []
+    setup.phones.clear()
+    assert len(setup.request(ELSEWHERE)) == 1
 
 
 def test_many_unknown_senders_fill_neither_log_nor_memory() -> None:

@@ -21,7 +21,7 @@ BASE = {"call_session_id": 1, "finish_reason": "caller_number_problems"}
 TRUNK = {
     "trunk_name": "carrier", "trunk_mode": "register", "cause": 34, "data": {}, "seconds": 1.0, "is_internal": False,
     "leg_reasons": ["caller_number_problems"], "vanished_is_operator": None, "leg_causes": [34], "message_seconds": None,
-    "silent_legs": None,
+    "silent_legs": None, "by_command": False,
 }  # fmt: skip
 NO_TRUNK = {**dict.fromkeys(TRUNK), "vanished_is_operator": None, "leg_causes": None}
 WAS_REFUSED = (
@@ -133,6 +133,14 @@ def test_a_call_without_sound_from_a_side(is_operator: bool, is_internal: bool, 
     assert explained(row)["explanation"].endswith(
         f" hung up; no sound (RTP) arrived from the {who} in the whole call (trunk carrier): open sip.rtp_port_first to"
         " sip.rtp_port_last (UDP) in the firewall, behind NAT set sip.external_address and sip.local_networks"
+    )
+
+
+def test_a_call_that_a_command_ended() -> None:
+    row = {**BASE, **NO_TRUNK, "finish_reason": "operator_disconnects"}
+    assert explained(row)["explanation"] == "The employee hung up"
+    assert explained({**row, "by_command": True})["explanation"].startswith(
+        "A command ended the call: release.call"
     )
 
 

@@ -57,6 +57,8 @@ async def add_call(office: Office, moment: datetime, number: int = 0, **changes:
     _move(made, moment.astimezone(UTC), number)
     for name, value in changes.items():
         made.session[name] = Jsonb(value) if isinstance(value, list) and name != "attributes" else value
+    if made.session["is_lost"]:
+        made.recordings.clear()
     await store(office.db, [made])
     return int(made.session["call_session_id"])
 

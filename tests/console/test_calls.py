@@ -14,10 +14,13 @@ from psycopg.types.json import Jsonb
 
 from tests.console.calls import SCRIPT, add_call, add_calls, add_employees, add_events, noon
 from tests.console.conftest import Office
+from tests.reports.lifelike import insert
 from trunkline.accounts.permissions import Role
 from trunkline.console.call_page import is_for_supervisors
+from trunkline.core.clock import Instant
+from trunkline.events.catalogue import Event, EventType
 from trunkline.reports.overview import read_overview
-from trunkline.reports.story import Step
+from trunkline.reports.story import Step, steps
 
 _PERSON = [{"employee_id": 4001, "employee_full_name": "Stone Mira", "is_answered": True, "is_talked": True}]
 _OTHER = [{"employee_id": 4002, "employee_full_name": "Okafor Ben", "is_answered": True, "is_talked": True}]
@@ -120,6 +123,53 @@ async def test_each_employee_of_a_transferred_call_has_the_own_talk_time(office:
     day = noon().replace(hour=0)
     found = await read_overview(office.db, office.account_id, day, day + timedelta(days=1), "Asia/Dubai")
     assert {one.employee_id: one.talk_seconds for one in found.people} == {4001: 60 + 20 + 15, 4002: 120 + 70}
+
+
+async def test_a_call_with_a_message_has_its_mark_and_its_download(office: Office) -> None:
+    call_id = await add_call(
+        office, noon(), direction="in", is_lost=True, talk_duration=0, finish_reason="no_operation", employees=_MISSED
+    )  # fmt: skip
+    browser = await office.browser("captain")
+    for is_message in (False, True):
+        if is_message:
+            async with office.db.connection() as connection:
+                await insert(
+                    connection,
+                    "recordings",
+                    [
+                        {
+                            "account_id": office.account_id,
+                            "recording_id": "m" * 32,
+                            "call_session_id": call_id,
+                            "kind": "voice_mail",
+                            "status": "ready",
+                            "mp3_path": "m.mp3",
+                        }
+                    ],
+                )
+        listed = await browser.get("/console/calls?when=yesterday")
+        page = await browser.get(f"/console/calls/{call_id}")
+        for one in (listed, page):
+            assert ("The contact left a message" in one.words) is is_message
+        assert ("✉" in listed.text) is is_message
+        assert (f"/voice_mail/{call_id}/{'m' * 32}/?download=1" in page.text) is is_message
+    assert "The scenario had no further operation" not in listed.words
+
+
+def test_a_recording_of_two_parties_begins_and_stops_once() -> None:
+    types = [
+        (EventType.RECORDING_STARTED, 1), (EventType.RECORDING_STARTED, 2), (EventType.RECORDING_STOPPED, 1),
+        (EventType.RECORDING_STOPPED, 2), (EventType.RECORDING_STARTED, 1), (EventType.LEG_ENDED, 1),
+        (EventType.RECORDING_STARTED, 3),
+    ]  # fmt: skip
+    events = [
+        Event(1, "call:1", seq, kind, Instant(float(seq)), {"leg_id": leg_id})
+        for seq, (kind, leg_id) in enumerate(types, 1)
+    ]
+    assert [(one.kind, one.at.second) for one in steps(events)] == [
+        ("recording_started", 1), ("recording_stopped", 4), ("recording_started", 5), ("leg_ended", 6),
+        ("recording_started", 7),
+    ]  # fmt: skip
 
 
 async def test_today_is_compared_with_the_same_hours_a_week_before(office: Office) -> None:

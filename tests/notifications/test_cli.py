@@ -39,7 +39,8 @@ def test_add_list_test_log_replay_remove(run: CliRunner, tmp_path: Path) -> None
     extras = ["--template", str(template), "--header", "X-A: b", "--secret", "0123456789abcdef"]
     made = json.loads(call(run, "add", *words, *extras, "--json").output)
     again = json.loads(call(run, "add", *words, "--json").output)
-    assert again == made, "the same key replaces"
+    assert again == {**made, "is_replaced": True}, "the same key replaces"
+    assert not made["is_replaced"]
     (listed,) = json.loads(call(run, "list", "--json").output)
     assert listed["key"] == "receiver.example/hook"
     assert listed["events"] == ["call_finish", "lost_call"]

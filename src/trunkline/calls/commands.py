@@ -28,7 +28,7 @@ Params = Mapping[str, Any]
 
 
 def release_call(decision: Decision, _params: Params) -> None:
-    decision.end_session(Reason.OPERATOR_DISCONNECTS)
+    decision.end_session(Reason.OPERATOR_DISCONNECTS, by_command=True)
     for leg in decision.session.living:
         decision.do(Hangup(leg.channel))
 

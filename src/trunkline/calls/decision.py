@@ -327,10 +327,14 @@ class Decision:
                     employee_full_name=None,
                 )
 
-    def end_session(self, reason: Reason, *, at: Instant | None = None) -> None:
-        """Decide why the session ends; the first decision stays."""
+    def end_session(self, reason: Reason, *, at: Instant | None = None, by_command: bool = False) -> None:
+        """Decide why the session ends; the first decision stays.
+
+        :param by_command: no party hung up.
+        """
         if self.session.ending is None:
-            self.emit(EventType.SESSION_ENDING, at=at, finish_reason=reason)
+            how = {"by_command": True} if by_command else {}
+            self.emit(EventType.SESSION_ENDING, at=at, finish_reason=reason, **how)
 
     def trunk_endpoint(self, trunk_id: int) -> Endpoint:
         return Endpoint(EndpointKind.TRUNK, EndpointName(f"trunk-{trunk_id}"))

@@ -156,14 +156,19 @@ def add(
         ),
     )
 
-    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> int:
-        return await subscriptions.save(which, draft)
+    async def task(_db: Database, subscriptions: Subscriptions, which: int) -> tuple[int, bool]:
+        is_there = any(one.key == handle for one in await subscriptions.all(which))
+        return await subscriptions.save(which, draft), is_there
 
-    made = _work(account_id, task)
+    made, is_replaced = _work(account_id, task)
     if json:
-        print_json({"subscription_id": made, "key": handle})
-    else:
-        click.echo(f"subscription {made} ({handle}); try it with `trunkline notification test {made}`")
+        print_json({"subscription_id": made, "key": handle, "is_replaced": is_replaced})
+        return
+    click.echo(f"subscription {made} ({handle}); try it with `trunkline notification test {made}`")
+    if is_replaced:
+        click.echo(
+            "it replaced the subscription with this key; --key with another one makes a further subscription"
+        )
 
 
 @notification.command()

@@ -71,6 +71,7 @@ _FIELDS = (
     "queues",
     "scenario_name",
     "call_records",
+    "voice_mail_records",
 )
 
 _EXPORTED = (

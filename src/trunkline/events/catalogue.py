@@ -152,7 +152,8 @@ class EventType(StrEnum):
     QUESTION_CLOSED = "question_closed"
     """key, why (null: it was answered)"""
     SESSION_ENDING = "session_ending"
-    """finish_reason: decided; the legs are being hung up"""
+    """finish_reason: decided; the legs are being hung up; by_command: true when no party hung up, but a command ended the
+    call"""
     SESSION_FINISHED = "session_finished"
     """finish_reason, is_lost, finish_time, direction, source, is_internal, virtual_phone_number,
     contact_phone_number, contact_id, contact_full_name, wait_duration, total_wait_duration, talk_duration,

@@ -36,7 +36,11 @@ select session.call_session_id, start_time, direction, contact_phone_number, vir
             and leg.leg_id::text = ended.data->>'leg_id'
         where ended.account_id = session.account_id and ended.call_session_id = session.call_session_id
             and ended.type = 'leg_ended' and ended.data ? 'no_sound'
-    ) as silent_legs, (
+    ) as silent_legs, exists (
+        select from call_events ending
+        where ending.account_id = session.account_id and ending.call_session_id = session.call_session_id
+            and ending.type = 'session_ending' and ending.data ? 'by_command'
+    ) as by_command, (
         select array_agg(distinct leg.release_cause_code order by leg.release_cause_code) from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
             and leg.is_failed and leg.direction = 'out' and leg.release_cause_code is not null
@@ -97,6 +101,10 @@ MEDIA_REFUSED = (
     " of the line)"
 )
 
+_BY_COMMAND = (
+    "A command ended the call: release.call of the Call API, Hang up in the console, or keys of an employee"
+)
+
 _ENDED_WITH_ENGINE = (
     "Asterisk ended during the call (a power cut, a restored backup): the call ends when it was last known to be"
     " up"
@@ -121,6 +129,7 @@ _MORE = (
     "message_seconds",
     "vanished_is_operator",
     "silent_legs",
+    "by_command",
     "leg_causes",
 )
 
@@ -152,6 +161,8 @@ def explained(row: Mapping[str, Any]) -> dict[str, Any]:
         text += _LINE_IS_FULL
     if reason == "internal_error" and row["ended_with_engine"]:
         text = _ENDED_WITH_ENGINE
+    if row["by_command"]:
+        text = _BY_COMMAND
     if row["vanished_is_operator"] is not None and reason in _VANISHED:
         text = _vanished(row)
     if row["message_seconds"] is not None:

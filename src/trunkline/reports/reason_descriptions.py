@@ -61,7 +61,7 @@ REASON_DESCRIPTIONS: Mapping[str, str] = {
     "max_out_call_reached": "The line or its number had as many outgoing calls as it may have at a time",
     "max_transition_count_exceeded": "The scenario ran through too many operations",
     "net_lock": "The operator's network is locked",
-    "no_active_scenario": "The number had no scenario for this time",
+    "no_active_scenario": "The number had no rule for this time, or no rule at all",
     "no_money": "The balance did not suffice",
     "no_operation": "The scenario had no further operation",
     "no_operator_cdr_found": "No call to an employee was found",

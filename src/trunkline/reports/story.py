@@ -74,8 +74,11 @@ def steps(events: Iterable[Event]) -> list[Step]:
     """The steps of a call's events, in their order. Pure."""
     parties: dict[Any, tuple[str, str]] = {}
     found: list[Step] = []
+    recorded: set[Any] = set()
     for event in events:
         data = event.data
+        if not _is_step_of_recording(event, recorded):
+            continue
         if event.type is EventType.LEG_STARTED:
             parties[data.get("leg_id")] = (_party(data), str(data.get("role") or ""))
         if event.type not in SHOWN:
@@ -89,6 +92,25 @@ def steps(events: Iterable[Event]) -> list[Step]:
             data = {**data, "target": parties.get(data.get("target_leg_id"), ("", ""))[0]}
         found.append(Step(to_datetime(event.at), event.type.value, who, role, data))
     return found
+
+
+def _is_step_of_recording(event: Event, recorded: set[Any]) -> bool:
+    """Whether the recording of the call begins or stops with an event; True for others. Each party is recorded by itself.
+
+    :param recorded: the legs that are recorded; is updated.
+    """
+    leg_id = event.data.get("leg_id")
+    before = bool(recorded)
+    match event.type:
+        case EventType.RECORDING_STARTED:
+            recorded.add(leg_id)
+            return not before
+        case EventType.RECORDING_STOPPED:
+            recorded.discard(leg_id)
+            return before and not recorded
+        case EventType.LEG_ENDED:
+            recorded.discard(leg_id)
+    return True
 
 
 def _party(data: Mapping[str, Any]) -> str:

@@ -226,7 +226,11 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             servers=identified.addresses_of,
         )
         await stack.enter_async_context(guarding(guard))
-        unlisted = UnlistedCarriers(lambda: snapshot.current, identified.addresses_of)
+        unlisted = UnlistedCarriers(
+            lambda: snapshot.current,
+            identified.addresses_of,
+            is_of_phones=lambda ip: guard.is_banned(ip) or bool(switch.presence.devices_at(ip)),
+        )
         await stack.enter_async_context(_certificates_watched(engine, settings))
         follower = SignalFollower(
             db,

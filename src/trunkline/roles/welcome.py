@@ -73,7 +73,8 @@ def hand_over(settings: Settings, made: NewAccount, say: Callable[[str], None]) 
         f"  account   {made.account_id}",
         f"  login     {made.login}",
         f"  password  {made.password}",
-        *(f"  key       {key}  (opens {' and '.join(made.keys)})" for key in made.keys.values()),
+        *(f"  {api:<11} key {key}" for api, key in made.keys.items()),
+        f"  each key opens {' and '.join(made.keys)}: give each program its own, so that one can be taken away alone",
     ]
     if sys.stdout.isatty():
         say("A first account was created. This is shown only once; save it:")

@@ -24,12 +24,15 @@ def any_number(text: str) -> str | None:
     return normalise(text) or (text if _SHORT.match(text) else None)
 
 
-def message_override(name: str) -> Override:
-    """A message for one party: ``{"type": "media" | "tts", "value": id or text}``."""
+def message_override(name: str, played: str = "Played to that party when it answered.") -> Override:
+    """A message for one party: ``{"type": "media" | "tts", "value": id or text}``.
+
+    :param played: to whom and when.
+    """
     return override(
         name,
         params=(override("value", description="Id of a media file, or text to say."),),
-        description="Played to that party when it answered.",
+        description=played,
     )
 
 

@@ -46,7 +46,7 @@ METHODS = (
     call_method(
         "hold.call",
         "Puts the contact on hold: it hears the message, then music.",
-        common.message_override("contact_message"),
+        common.message_override("contact_message", "Played to the contact before the music of the hold."),
         errors=(errors.INVALID_STATE, *errors.MESSAGE_ERRORS),
     ),
     call_method(

@@ -95,10 +95,18 @@ class LoginBans:
     def __init__(self) -> None:
         self._counters: dict[Key, _Counter] = {}
         self._bans: dict[Key, Ban] = {}
+        self._addresses: frozenset[str] | None = None
+        """Of the bans; None: not known since a ban began or ended."""
 
     @property
     def bans(self) -> list[Ban]:
         return list(self._bans.values())
+
+    def has(self, ip: str) -> bool:
+        """Whether this address is banned, at one line or as a whole."""
+        if self._addresses is None:
+            self._addresses = frozenset(ban.ip for ban in self._bans.values())
+        return ip in self._addresses
 
     def failed(
         self,
@@ -159,6 +167,7 @@ class LoginBans:
 
         lifted = [ban for key, ban in self._bans.items() if concerns(key)]
         self._bans = {key: ban for key, ban in self._bans.items() if not concerns(key)}
+        self._addresses = None
         self._counters = {key: place for key, place in self._counters.items() if not concerns(key)}
         return lifted
 
@@ -211,11 +220,13 @@ class LoginBans:
         until = Instant(at + steps[min(level, len(steps) - 1)])
         ban = Ban(key[0], key[1], key[2], at, until, place.failures, allowed)
         self._bans[key] = ban
+        self._addresses = None
         place.bans, place.ban_ended, place.failures = level + 1, until, 0
         return [ban]
 
     def _lift(self, ban: Ban) -> None:
         self._bans.pop(_key(ban), None)
+        self._addresses = None
 
     def _count(self, key: Key, at: Instant) -> _Counter:
         place = self._counters.pop(key, None) or _Counter()

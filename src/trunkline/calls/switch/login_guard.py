@@ -174,6 +174,10 @@ class LoginGuard:
             self._changed.set()
         return [_shown(ban) for ban in lifted]
 
+    def is_banned(self, ip: str) -> bool:
+        """Whether a ban of this address is in force, at one line or as a whole."""
+        return self._bans.has(ip)
+
     @property
     def in_force(self) -> int:
         """How many bans there are."""

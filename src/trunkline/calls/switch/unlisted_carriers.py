@@ -51,6 +51,7 @@ class UnlistedCarriers:
     """Counts and logs such requests since the start of the switch.
 
     :param servers: the addresses that the host of a trunk has, as they are known.
+    :param is_of_phones: whether an address is one of phones: its requests are no unknown carrier's.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class UnlistedCarriers:
         directory: Callable[[], Directory],
         servers: Callable[[Trunk], Iterable[str]],
         clock: Callable[[], float] = time.time,
+        is_of_phones: Callable[[str], bool] = lambda _ip: False,
     ) -> None:
+        self._is_of_phones = is_of_phones
         self._directory = directory
         self._servers = servers
         self._clock = clock
@@ -129,6 +132,8 @@ class UnlistedCarriers:
         return shown
 
     def _count_sender(self, request: Unidentified) -> None:
+        if self._is_of_phones(request.ip):
+            return
         counted = self._senders.pop(request.ip, None) or _Counted(request.ip)
         if len(self._senders) >= SENDERS_MAX:
             del self._senders[next(iter(self._senders))]
@@ -159,8 +164,9 @@ class UnlistedCarriers:
             "sip_sender_unknown",
             ip=request.ip,
             requests=counted.requests,
-            reason="SIP 401: it names no line, and no trunk has this address",
-            remedy=f"if it is a carrier of yours, add it to the trunk: addresses: [{request.ip}]; else nothing",
+            reason="SIP 401: it names no line that Asterisk has, and no trunk has this address",
+            remedy=f"if it is a carrier of yours, add it to the trunk: addresses: [{request.ip}]; if it is a phone, check"
+            " its login; else nothing",
         )
 
     def _inactive_trunk_at(self, ip: str) -> tuple[Account, Trunk] | None:
