@@ -261,6 +261,19 @@ def test_a_customer_who_declines_is_no_matter_of_the_trunk(call: None, database:
     assert row["explanation"] == "The customer hung up"
 
 
+def test_how_a_call_ended_and_which_side_was_silent_is_in_its_events(call: None, database: str) -> None:
+    _ended(database, {"rang": True, "no_sound": {"kind": "trunk", "name": "carrier"}})
+    with psycopg.connect(database) as connection:
+        connection.execute("update call_sessions set finish_reason = 'operator_disconnects'")
+        connection.execute(
+            "insert into call_events (account_id, call_session_id, seq, type, occurred_at, data)"
+            " select account_id, call_session_id, 4, 'session_ending', now(), '{\"by_command\": true}' from call_sessions"
+        )
+    [row] = json.loads(_last("--json"))
+    assert row["explanation"].startswith("A command ended the call")
+    assert "arrived from the customer in the whole call (trunk carrier)" in row["explanation"]
+
+
 def test_the_causes_of_those_who_did_not_decide_the_end(call: None, database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute(
