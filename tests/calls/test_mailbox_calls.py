@@ -1,4 +1,4 @@
-"""An employee calls the own mailbox: PIN, messages, keys, and what is stored of it."""
+"""An employee calls their own mailbox: PIN, messages, keys, and what is stored of it."""
 
 from __future__ import annotations
 

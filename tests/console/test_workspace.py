@@ -1,4 +1,4 @@
-"""The workspace of an operator: the own calls, state, notes and calls to make, and nothing of others."""
+"""The workspace of an operator: their own calls, state, notes and calls to make, and nothing of others."""
 
 from __future__ import annotations
 

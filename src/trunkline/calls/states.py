@@ -112,9 +112,9 @@ class Dialling(State):
 
 @dataclass(frozen=True, slots=True)
 class InMailbox(State):
-    """Base: an employee has called the own mailbox, or that of a group.
+    """Base: an employee has called their own mailbox, or that of a group.
 
-    :ivar group_id: None: the own one.
+    :ivar group_id: None: their own.
     """
 
     employee_id: int

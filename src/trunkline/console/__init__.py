@@ -25,7 +25,7 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``queues_live``   queues as they are now
 ``wallboard``     queues on a screen, by a user or by a link
 ``workspace``     the page of an operator's day; click-to-call
-``me``            the own user: codes of an app
+``me``            the user's own account: codes of an app
 ``setup``         set-up: pages that write what the account has
 ``search``        contacts, employees and calls by a name or number
 ``scenarios``        the list of scenarios, the editor, versions

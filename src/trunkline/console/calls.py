@@ -103,7 +103,7 @@ class Choice:
 
 
 def may_see_calls(caller: CallerLike) -> bool:
-    """Whether the caller sees calls: all, or those of the own employee."""
+    """Whether the caller sees calls: all, or those of their own employee."""
     return caller.may(*READ_REPORTS) or caller.employee_id is not None
 
 

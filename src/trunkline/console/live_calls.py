@@ -1,8 +1,8 @@
 """Calls in progress: who talks with whom, by server-sent events while the page is open; listen, whisper, barge, hang up.
 
 Commands are those of the Call API (``add.coach``, ``disconnect.leg``, ``release.call``), with its checks, components and
-permissions, and a row in the request log. Who may not read reports sees the own calls, no coaches, and may end a call of the
-own only.
+permissions, and a row in the request log. Who may not read reports sees their own
+calls, no coaches, and may end those only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page of the own user: codes of an app as the second factor."""
+"""The page of a user about themselves: codes of an app as the second factor."""
 
 from __future__ import annotations
 

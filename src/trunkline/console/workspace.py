@@ -1,6 +1,6 @@
 """The page of an operator's day: the phone of the browser, the present call with its contact, state, wrap-up, whom to call.
 
-It shows what is the user's own. Setting the own state and ending the own wrap-up need no permission, as in the Call
+It shows what is the user's own. Setting one's state and ending one's wrap-up need no permission, as in the Call
 Center API; tags, a note and a callback for an own call need that to control calls (an operator has it), which permits
 tags of live calls in the Call API, too. Commands are in the request log.
 """

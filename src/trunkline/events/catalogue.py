@@ -110,7 +110,7 @@ class EventType(StrEnum):
     KEY_PRESSED = "key_pressed"
     """leg_id, key"""
     MAILBOX_CALLED = "mailbox_called"
-    """leg_id, employee_id, group_id (null: the own mailbox): an employee called a mailbox; the PIN is asked"""
+    """leg_id, employee_id, group_id (null: their own mailbox): an employee called a mailbox; the PIN is asked"""
     MAILBOX_REFUSED = "mailbox_refused"
     """result wrong|locked|no_pin|failed"""
     MAILBOX_OPENED = "mailbox_opened"

@@ -109,7 +109,7 @@ class Mailboxes:
         """Whether a PIN is right, and the messages: ``result`` right|wrong|locked|no_pin, ``messages`` (``id``,
         ``is_saved``, ``file``: path without extension).
 
-        :param data: ``employee_id`` (whose PIN it is), ``group_id`` (null: the own mailbox), ``pin``.
+        :param data: ``employee_id`` (whose PIN it is), ``group_id`` (null: their own mailbox), ``pin``.
         """
         params = {"account_id": account_id, "employee_id": data["employee_id"]}
         limits = {"most": ATTEMPTS_MAX, "locked": LOCKED_SECONDS}

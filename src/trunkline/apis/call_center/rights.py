@@ -37,7 +37,7 @@ def check_permission(request: RequestContext, needed: Permission, restriction: s
 
 
 def check_grantable(caller: CallerLike, permissions: Iterable[Permission]) -> None:
-    """Nobody grants a permission that the own key does not have, or changes a user who has one.
+    """Nobody grants a permission that their own key does not have, or changes a user who has one.
 
     :raises PermissionDenied: one is missing.
     """

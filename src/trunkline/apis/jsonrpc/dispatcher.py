@@ -72,7 +72,7 @@ def _cause(error: Unavailable) -> str:
 
 
 _CLIENT = "Send user_id, the number of the client for whom the agent asks; get.customers lists them."
-_NO_AGENT = "Only agents name another user: leave user_id out, or send the own one."
+_NO_AGENT = "Only agents name another user: leave user_id out, or send your own."
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""An employee calls the own mailbox, or that of a group: PIN, messages, keys, a new PIN, the greeting. Pure.
+"""An employee calls their own mailbox, or that of a group: PIN, messages, keys, a new PIN, the greeting. Pure.
 
 The keys of a PIN, and of a new one, are no events: nothing of them is stored. The messages are in memory only; after a
 restart of the switch the PIN is asked again.
@@ -54,7 +54,7 @@ OPEN = "mailbox_open"
 MARK = "mailbox_mark"
 SET_PIN = "mailbox_set_pin"
 KEEP_GREETING = "mailbox_keep_greeting"
-"""Kinds of questions. Their data have ``employee_id`` and ``group_id`` (null: the own mailbox)."""
+"""Kinds of questions. Their data have ``employee_id`` and ``group_id`` (null: their own mailbox)."""
 
 GREETING_SECONDS_MAX = 60
 GREETING_SILENCE_SECONDS = 5
@@ -200,7 +200,7 @@ def _ask(decision: Decision, leg: Leg) -> None:
 
 
 def _group(decision: Decision) -> int | None:
-    """The group whose mailbox it is; None: the own one."""
+    """The group whose mailbox it is; None: the employee's own."""
     state = decision.session.state
     return state.group_id if isinstance(state, InMailbox) else None
 
@@ -383,4 +383,4 @@ TABLE = Table(
     | pairs((MailboxGreeting,), InputElapsed),
     expected=pairs(_STATES, LegAnswered, LegUnreached) | pairs((MailboxGreeting,), Key),
 )
-"""Of an employee in the own mailbox."""
+"""Of an employee in their own mailbox."""

@@ -104,10 +104,10 @@ class ToPickUp:
 
 
 PICK_UP = "*8"
-"""Takes a call that rings for a colleague of the own groups; with an extension behind it, for that employee or group."""
+"""Takes a call that rings for a colleague of the same groups; with an extension behind it, for that employee or group."""
 
 MAILBOX = "*98"
-"""Calls the own mailbox; with the extension of a group behind it, that of the group."""
+"""Calls one's own mailbox; with the extension of a group behind it, that of the group."""
 
 PARKING = "*68"
 """Parks a contact; with two digits behind it, it is a slot."""

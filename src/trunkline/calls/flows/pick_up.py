@@ -39,7 +39,7 @@ def choose(
 ) -> RingingPhone | None:
     """The phone that has rung longest of those meant; None: none rings.
 
-    :param employee_id: who dials. The own phones, and calls that the employee makes, are not meant.
+    :param employee_id: who dials. Their own phones, and calls that the employee makes, are not meant.
     """
     if employee_id is not None:
         phones = [one for one in phones if employee_id not in (one.employee_id, one.caller_employee_id)]

@@ -93,7 +93,7 @@ def _of_event(session: Session, event: Event, caller_of: CallerOf) -> Iterator[i
         case EventType.LEG_ENDED if leg is not None and offer_id is not None:
             yield from _offer_leg_ended(session, leg, offer_id)
         case EventType.SESSION_FINISHED | EventType.TRANSFER_REQUESTED | EventType.TRANSFERRED:
-            # A transferred contact may wait in the same queue again; its agent is busy until the own leg ends.
+            # A transferred contact may wait in the same queue again; its agent is busy until its leg ends.
             caller_id = caller_of(call)
             if caller_id is not None:
                 yield i.CallerHungUp(caller_id)

@@ -1,6 +1,6 @@
 """Access to the APIs: points used today, keys of users, and the addresses that may use each API.
 
-Nobody makes, blocks or deletes a key of a user with more rights than the own.
+Nobody makes, blocks or deletes a key of a user with more rights than their own.
 """
 
 from __future__ import annotations
