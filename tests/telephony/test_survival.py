@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.attack.guesser import Guesser
+from tests.drills.own_server import fill, needs_root, small_disk
 from tests.patience import PATIENCE
 from tests.telephony.conftest import NUMBER, Pbx, TelephonySetup, line
 from tests.telephony.test_calls import BY_ADDRESS, CUSTOMER, LINE
@@ -25,7 +26,7 @@ from trunkline.demo import outside
 from trunkline.demo.outside import OutsideWorld, Registrar
 from trunkline.demo.tones import heard as heard_tones
 from trunkline.demo.tones import read_raw, read_wav, sine, write_wav
-from trunkline.runtime import certificates
+from trunkline.runtime import certificates, engine_database
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.asterisk_correction import are_transfers_corrected
 from trunkline.runtime.full_disk import FullDiskGuard
@@ -504,3 +505,36 @@ async def test_engine_restart_is_reported_and_registrations_survive(setup: Telep
     await setup.pbx.start()
     await setup.signals.wait(EngineUp, lambda _: len(setup.signals.of(EngineUp)) > ups, timeout=15)
     await setup.signals.wait(Registered, lambda _: len(setup.signals.of(Registered)) > known)
+
+
+@needs_root
+@pytest.mark.durability
+async def test_a_registration_is_refreshed_while_the_disk_has_no_free_block(
+    asterisk_install: AsteriskInstall, tmp_path: Path
+) -> None:
+    """Asterisk answers with 200 in any case; without reserved blocks, the registration would end."""
+    pbx = Pbx(asterisk_install, tmp_path / "pbx")
+    pbx.config = replace(pbx.config, expiry_min=2, expiry_max=16)
+    registrar = Registrar("127.0.0.1", pbx.config.ports.udp)
+    with small_disk(pbx.config.paths.root / "db", 14) as disk:
+        assert engine_database.prepare(disk) is None
+        await pbx.start()
+        try:
+            async with (
+                pbx.engine() as (_engine, signals),
+                OutsideWorld(asterisk_install, tmp_path / "w", registrar, ports=pbx.world_ports) as world,
+            ):
+                await world.phone("1001", "secret")
+                first = await signals.wait(Registered, lambda one: one.line == "1001")
+                ends = first.expires_at
+                assert ends is not None
+                engine_database.reserve(disk)
+                fill(disk)
+                later = await signals.wait(
+                    Registered, lambda one: one.line == "1001" and (one.expires_at or 0.0) > ends
+                )
+                await world.phone("1002", "secret")
+                await signals.wait(Registered, lambda one: one.line == "1002")
+                assert later.expires_at is not None
+        finally:
+            await pbx.stop()

@@ -21,6 +21,7 @@ class FullDiskGuard:
     :param folders: may be on disks of their own; the fullest one counts.
     :param set_variable: sets the variable in Asterisk, "1" or ""; raises OSError while Asterisk does not respond.
     :param say: gets a line when the state changes.
+    :param reserve: called at each check while the disk is not full: reserves what Asterisk needs when it is.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class FullDiskGuard:
         set_variable: Callable[[str], None],
         say: Callable[[str], None],
         probe: Probe = free_bytes,
+        reserve: Callable[[], None] = lambda: None,
     ) -> None:
         self._probe = probe
+        self._reserve = reserve
         self._folders, self._settings = folders, settings
         self._set_variable, self._say = set_variable, say
         self._level = DiskLevel.ENOUGH
@@ -57,6 +60,8 @@ class FullDiskGuard:
             return
         before, self._level = self._level, level_of(min(free), self._settings, self._level)
         is_full = self._level is DiskLevel.NO_CALLS
+        if not is_full:
+            self._reserve()
         if is_full and before is not DiskLevel.NO_CALLS:
             self._say(
                 f"the disk is full ({min(free) // 1_000_000} MB are free):"

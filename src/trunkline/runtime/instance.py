@@ -29,7 +29,15 @@ from trunkline.core.engine_values import DISK_FULL
 from trunkline.core.errors import ConfigurationError
 from trunkline.core.settings import Settings
 from trunkline.core.spool import mark_spool
-from trunkline.runtime import certificates, handshakes, listen_queue, postgres, secrets, sip_connections
+from trunkline.runtime import (
+    certificates,
+    engine_database,
+    handshakes,
+    listen_queue,
+    postgres,
+    secrets,
+    sip_connections,
+)
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.background_ask import BackgroundAsk
 from trunkline.runtime.files import PRIVATE, private_folder
@@ -133,6 +141,7 @@ async def _supervise(supervisor: Supervisor, settings: Settings, parts: Parts, s
         settings.disk,
         lambda value: set_disk_full(settings.engine.ari_port, secrets.load(settings).ari, value),
         say,
+        reserve=lambda: engine_database.reserve(settings.asterisk_dir / "db"),
     )
     guarding = asyncio.create_task(guard.run())
     try:
@@ -188,6 +197,8 @@ def engine_service(
     def prepare() -> None:
         nonlocal configuration
         configuration = configure()
+        if (problem := engine_database.prepare(settings.asterisk_dir / "db")) is not None:
+            say(f"warning: {problem}")
 
     return Service(
         name=ENGINE,
