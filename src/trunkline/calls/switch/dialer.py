@@ -73,6 +73,8 @@ REFUSED_SECONDS = 5.0
 
 LONGEST_PAUSE_SECONDS = 60.0
 
+_LOGGED_MAX = 1000
+"""Problems of rows that are remembered, so that each is logged once."""
 LEAD_SCORE = 1_000_000
 """Of a lead who has answered, over the callers who wait: nobody may keep a called person waiting."""
 
@@ -140,7 +142,8 @@ class Dialer:
         """Calls whose attempts are being stored, started or withdrawn."""
         self._ended: dict[int, tuple[LiveAttempt, Result]] = {}
         """Results that are not stored yet, by attempt."""
-        self._said: set[tuple[object, ...]] = set()
+        self._logged: set[tuple[object, ...]] = set()
+        """Rows and errors that are in the log already."""
         """Errors of rows that are in the log already."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -263,13 +266,15 @@ class Dialer:
     def _failed(self, of: Mapping[str, Any], error: Exception, consequence: str) -> None:
         """Log, once, what goes wrong with one row: it does not affect the others."""
         about = {name: of[name] for name in ("account_id", "campaign_id", "attempt_id") if name in of}
-        said = (*about.values(), f"{type(error).__name__}: {first_line(error)}")
-        if said not in self._said:
-            self._said.add(said)
+        problem = (*about.values(), f"{type(error).__name__}: {first_line(error)}")
+        if problem not in self._logged:
+            if len(self._logged) >= _LOGGED_MAX:
+                self._logged.clear()
+            self._logged.add(problem)
             _log.error(
                 "campaign_row_failed",
                 **about,
-                error=said[-1],
+                error=problem[-1],
                 consequence=consequence,
                 remedy="see the settings of the campaign; else report this line with its traceback",
                 exc_info=error,
