@@ -23,6 +23,8 @@ ANNOUNCE_CALL = "announce_browser_call"
 """``site_id``, ``visit``, ``visitor_name``: ``{"ticket", "seconds"}`` of a call of a browser that comes next."""
 START_CALLBACK = "start_site_callback"
 """See :func:`trunkline.calls.flows.site_calls.start_site_callback`."""
+SITE_SOURCE = "sitephone"
+"""Source of the calls that these commands begin, in events and reports."""
 
 SITE_COMMANDS = frozenset({SITE_STATE, ANNOUNCE_CALL})
 

@@ -22,8 +22,7 @@ from typing import Any
 import psycopg
 
 from trunkline.apis.service.request_context import SwitchPort
-from trunkline.calls.command_names import SITE_STATE, START_CALLBACK
-from trunkline.calls.flows.site_calls import SOURCE
+from trunkline.calls.command_names import SITE_SOURCE, SITE_STATE, START_CALLBACK
 from trunkline.core.errors import (
     DatabaseUnavailable,
     InvalidState,
@@ -267,7 +266,7 @@ class LostCallbacks:
     async def on_events(self, conn: Connection, events: Sequence[Event]) -> None:
         """See :class:`trunkline.events.relay.Listener`."""
         for event in events:
-            if event.type is not EventType.SESSION_FINISHED or event.data.get("source") != SOURCE:
+            if event.type is not EventType.SESSION_FINISHED or event.data.get("source") != SITE_SOURCE:
                 continue
             site_call_id = site_call_of(event.data.get("external_id"))
             if site_call_id is None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from trunkline.calls.command_names import SITE_SOURCE
 from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.finish_reasons import Side
@@ -31,7 +32,7 @@ from trunkline.routing.directions import Direction, needed_directions
 from trunkline.routing.emergency import emergency_number
 from trunkline.telephony.port import Arrived
 
-SOURCE = "sitephone"
+SOURCE = SITE_SOURCE
 
 NO_SCENARIO = "scenario_not_specified"
 """Mnemonic: the website has no scenario for such a call."""
