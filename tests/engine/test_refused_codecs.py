@@ -105,23 +105,26 @@ async def _without_sound(setup: Setup) -> int:
 
 
 async def test_a_customer_whose_sound_does_not_arrive(setup: Setup) -> None:
-    before, counted = await setup.last_id(), await _without_sound(setup)
     customer = await setup.customer()
     customer.is_silent = True
     setup.anna.on_call(Answer())
     call = await customer.dial("97140000200")
     phone = await setup.anna.next_call()
     await phone.answered()
+    call_session_id = (await setup.only_call(2))["call_session_id"]
+    counted = await _without_sound(setup)
     await asyncio.sleep(SILENT_SECONDS + 1)
     await call.hangup()
     await phone.ended()
-    row = await setup.row(before)
-    assert await _without_sound(setup) == counted + 1
-    entry = await _logged(setup, "trunk", CARRIER, "call_without_sound")
-    assert entry["account_id"] == setup.account.account_id
     async with await Database.open(postgres.dsn(setup.installation.settings), max_size=1) as db:
-        explanation = await explain(db, setup.account.account_id, row["id"])
-    assert explanation is not None
+        async with asyncio.timeout(WAIT):
+            while (
+                explanation := await explain(db, setup.account.account_id, call_session_id)
+            ) is None:  # it lives
+                await asyncio.sleep(0.1)
     # What the employee sent has arrived.
     assert explanation.count("no sound") == 1
     assert "arrived from the customer in the whole call (trunk Carrier)" in explanation
+    assert await _without_sound(setup) == counted + 1
+    entry = await _logged(setup, "trunk", CARRIER, "call_without_sound")
+    assert entry["account_id"] == setup.account.account_id
