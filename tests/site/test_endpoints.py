@@ -314,10 +314,11 @@ async def test_a_call_back_whose_start_is_unknown_is_found_by_its_session(shop: 
 async def test_a_callback_that_asterisk_did_not_carry_out_is_made_again(
     shop: Shop, reason: str, answered: bool, state: str
 ) -> None:
+    session_id = first_id_at(int(datetime.now(UTC).timestamp() * 1000))
+    shop.switch.answers[START_CALLBACK] = {"call_session_id": session_id}
     assert await shop.request_callback() == (0, "ok")
     assert await shop.site.callbacks.start_due() == 1
     [row] = await shop.rows()
-    session_id = first_id_at(int(datetime.now(UTC).timestamp() * 1000))
     external = f"site-call {row['site_call_id']}"
     async with shop.db.connection() as connection:
         await ensure_partitions(connection, datetime.now(UTC))
@@ -353,6 +354,30 @@ async def test_a_callback_that_asterisk_did_not_carry_out_is_made_again(
             await shop.site.callbacks.start_due() == 1
         )  # the session of the first attempt is not this one's
         assert len(shop.called()) == 1
+        async with shop.db.connection() as connection:
+            await requests.LostCallbacks().on_events(
+                connection, [over]
+            )  # the event of the first attempt, again
+        [row] = await shop.rows()
+        assert (row["state"], row["call_session_id"]) == ("started", 8)
+
+
+async def test_a_callback_that_is_lost_before_its_start_is_noted_waits(shop: Shop) -> None:
+    """The end of the call comes before the web process has written that it began."""
+    assert await shop.request_callback() == (0, "ok")
+    command = shop.switch.command
+
+    async def lost_meanwhile(account_id: int, name: str, params: dict[str, Any], **more: Any) -> Any:
+        answer = await command(account_id, name, params, **more)
+        if name == START_CALLBACK:
+            lost = "update site_calls set state = 'waiting', started_at = now() + interval '1 second'"
+            await shop.db.execute(lost)
+        return answer
+
+    shop.switch.command = lost_meanwhile  # type: ignore[method-assign]
+    assert await shop.site.callbacks.start_due() == 1
+    [row] = await shop.rows()
+    assert row["state"] == "waiting"
 
 
 async def test_without_a_switch_a_call_back_waits_and_one_that_is_late_is_not_made(shop: Shop) -> None:

@@ -167,9 +167,8 @@ class Decision:
         if leg.sip_line_id is not None and leg.trunk_id is None:
             line = self.context.account.lines.get(leg.sip_line_id)
             return {"kind": "line", "name": None if line is None else line.phone_number}
-        trunk = self.context.account.trunks.get(
-            leg.trunk_id or 0
-        )  # the trunk of another account is not described
+        # The trunk of another account is not described.
+        trunk = self.context.account.trunks.get(leg.trunk_id or 0)
         return {"kind": "trunk", "name": None if trunk is None else trunk.name}
 
     def _trunk_facts(self, leg: Leg, cause: int, at: Instant) -> dict[str, Any]:

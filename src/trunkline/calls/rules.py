@@ -374,10 +374,8 @@ def _not_reached(decision: Decision, channel: Channel, error: EngineError) -> No
     if isinstance(error, NoChannelFree):
         reason, cause = Reason.NO_RESOURCES, SWITCH_CONGESTION
     elif isinstance(error, EngineUnavailable | EffectTimedOut):
-        reason, cause = (
-            Reason.INTERNAL_ERROR,
-            TEMPORARY_FAILURE,
-        )  # says nothing of the party, who was not called
+        # Says nothing of the party, who was not called.
+        reason, cause = Reason.INTERNAL_ERROR, TEMPORARY_FAILURE
     else:
         reason, cause = engine_connect.why_unanswered(leg, TEMPORARY_FAILURE), TEMPORARY_FAILURE
     decision.end_leg(leg, reason, cause)

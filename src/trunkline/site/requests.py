@@ -243,11 +243,16 @@ async def _reschedule(db: Database, row: Mapping[str, Any], due_at: datetime | N
     )
 
 
+# Of the present attempt only: the event of a former one may come again.
 _LOST = """
 update site_calls c set state = 'waiting', call_session_id = null, started_at = now(),
     reason = 'Asterisk did not carry out the call'
 where c.account_id = %(account_id)s and c.site_call_id = %(site_call_id)s and c.kind = 'callback'
-    and c.state in ('starting', 'started') and c.due_at > now() - make_interval(hours => %(late)s)
+    and c.due_at > now() - make_interval(hours => %(late)s)
+    and (c.state = 'started' and c.call_session_id = %(call_session_id)s
+        or c.state = 'starting' and exists (select from call_sessions s where s.account_id = c.account_id
+            and s.call_session_id = %(call_session_id)s
+            and s.start_time > c.started_at - make_interval(secs => %(skew)s)))
     and exists (select from call_legs l where l.account_id = c.account_id
         and l.call_session_id = %(call_session_id)s and l.finish_reason = 'internal_error')
     and not exists (select from call_legs l where l.account_id = c.account_id
@@ -276,6 +281,7 @@ class LostCallbacks:
                 "site_call_id": site_call_id,
                 "call_session_id": event.call_session_id,
                 "late": LATE_HOURS,
+                "skew": SKEW_SECONDS,
             }
             if (await conn.execute(_LOST, params)).rowcount:
                 _log.warning(
@@ -386,8 +392,9 @@ class CallbackStarter:
             await finish(db, account_id, site_call_id, "refused", reason=reason, started_at=at)
         else:
             # Outside of the above: whatever fails here, the call was made, and the row stays ``starting``.
-            session_id = answer["call_session_id"]
-            await finish(db, account_id, site_call_id, "started", call_session_id=session_id)
+            # The call may be over by now, and wait again (:class:`LostCallbacks`).
+            session_id, at = answer["call_session_id"], row["started_at"]
+            await finish(db, account_id, site_call_id, "started", call_session_id=session_id, started_at=at)
 
     async def _prepared(self, db: Database, row: Mapping[str, Any], outside_id: str) -> dict[str, Any] | None:
         """Parameters of the command; None: the callback is rescheduled."""

@@ -75,6 +75,7 @@ LONGEST_PAUSE_SECONDS = 60.0
 
 _LOGGED_MAX = 1000
 """Problems of rows that are remembered, so that each is logged once."""
+
 LEAD_SCORE = 1_000_000
 """Of a lead who has answered, over the callers who wait: nobody may keep a called person waiting."""
 
@@ -143,7 +144,6 @@ class Dialer:
         self._ended: dict[int, tuple[LiveAttempt, Result]] = {}
         """Results that are not stored yet, by attempt."""
         self._logged: set[tuple[object, ...]] = set()
-        """Rows and errors that are in the log already."""
         """Errors of rows that are in the log already."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
