@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from trunkline.core import tasks
+from trunkline.core import log_limit, tasks
 from trunkline.core.clock import Instant
 from trunkline.core.tasks import CoreTasks
 from trunkline.telephony import ami, bad_messages, cel_log, registrations
@@ -262,7 +262,7 @@ def test_bad_messages_are_counted_and_logged_once_a_minute() -> None:
     counted._log = log  # type: ignore[assignment]
     for _ in range(100):
         counted.add("ami", "x" * 10_000, ValueError("bad"))
-    now = bad_messages.LOG_SECONDS
+    now = log_limit.LOG_SECONDS
     counted.add("ami", "y", "bad")
     assert [line["messages"] for line in log.lines] == [1, 100]
     assert max(len(line["detail"]) for line in log.lines) <= bad_messages.SHOWN

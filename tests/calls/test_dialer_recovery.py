@@ -28,7 +28,7 @@ from trunkline.core.errors import (
 )
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
-from trunkline.dialer import store
+from trunkline.dialer import campaign_store, lead_store
 from trunkline.dialer.leads import Lead
 from trunkline.dialer.outcomes import DialOutcome
 from trunkline.dialer.settings import Mode
@@ -103,7 +103,7 @@ async def test_attempts_of_a_former_process_end_once(database: str, db: Database
             ("971500000052", None, None),
         ]
     assert started.has(living)
-    leads = await store.lead_results(db, c.ACCOUNT, campaign_id)
+    leads = await lead_store.lead_results(db, c.ACCOUNT, campaign_id)
     assert [(row["phone"], row["last_outcome"]) for row in leads] == [("971500000051", "busy")]
 
 
@@ -138,10 +138,10 @@ async def test_a_result_of_the_moment_of_the_stop_is_stored(database: str, db: D
         ).fetchone()
     assert row is not None
     attempt = LiveAttempt(row[0], c.ACCOUNT, campaign_id, LEAD, 5, Instant(one.clock), is_started=True)
-    one.dialer._end(attempt, store.Result(DialOutcome.BUSY, Instant(one.clock)))
+    one.dialer._end(attempt, lead_store.Result(DialOutcome.BUSY, Instant(one.clock)))
     one.live.is_stopped = True
     await one.dialer._dial(one.live)
-    found = await store.results(db, c.ACCOUNT, campaign_id)
+    found = await lead_store.results(db, c.ACCOUNT, campaign_id)
     assert (found["outcomes"], found["calls"]) == ({"busy": 1}, 0)
 
 
@@ -168,7 +168,7 @@ async def _callable(database: str, db: Database, mode: Mode) -> tuple[DialingNod
     )
     made.dialer._db = db
     made.dialer._campaigns = {(c.ACCOUNT, campaign_id): made.live}
-    await store.sync_leads(db, made.live.campaign)
+    await lead_store.sync_leads(db, made.live.campaign)
     return made, Lead(LEAD, ("UTC",))
 
 
@@ -189,7 +189,7 @@ async def _is_quiet(one: DialingNode, db: Database) -> bool:
         and not one.live.calls
         and not one.dialer._starting
         and _is_free(one)
-        and await store.open_attempts(db, NODE) == []
+        and await lead_store.open_attempts(db, NODE) == []
     )
 
 
@@ -202,7 +202,7 @@ async def test_a_call_that_no_trunk_takes_leaves_lead_and_agent_as_they_were(
     assert await _is_quiet(one, db)
     assert LEAD in one.live.pool
     assert one.live.refused_until > asyncio.get_running_loop().time()
-    assert await store.lead_results(db, c.ACCOUNT, one.live.campaign.campaign_id) == []
+    assert await lead_store.lead_results(db, c.ACCOUNT, one.live.campaign.campaign_id) == []
 
 
 async def test_a_preview_whose_agent_has_no_phone_that_rings_ends_at_once(
@@ -215,7 +215,7 @@ async def test_a_preview_whose_agent_has_no_phone_that_rings_ends_at_once(
     _change(one, employees=employees)
     assert not await one.dialer._call(one.live, one.owner, lead)
     assert await _is_quiet(one, db)
-    found = await store.results(db, c.ACCOUNT, one.live.campaign.campaign_id)
+    found = await lead_store.results(db, c.ACCOUNT, one.live.campaign.campaign_id)
     assert found["outcomes"] == {"agent_missed": 1}
 
 
@@ -248,7 +248,7 @@ async def test_what_a_refused_start_means_for_its_lead(
     monkeypatch.setattr(one.switch.commands, "start_lead_call", refused)
     await one.dialer._call(one.live, one.owner, lead)
     assert await _is_quiet(one, db)
-    found = await store.lead_results(db, c.ACCOUNT, one.live.campaign.campaign_id)
+    found = await lead_store.lead_results(db, c.ACCOUNT, one.live.campaign.campaign_id)
     assert [(row["last_outcome"], row["closed"]) for row in found] == (
         [(outcome, closed)] if outcome is not None else []
     )
@@ -269,10 +269,10 @@ async def test_a_start_in_an_outage_of_the_database_is_repaired_by_the_sweep(
 
     monkeypatch.setattr(one.switch.commands, "start_lead_call", not_stored)
     with monkeypatch.context() as outage:
-        outage.setattr(store, "forget_attempt", away)
+        outage.setattr(campaign_store, "forget_attempt", away)
         with pytest.raises(DatabaseUnavailable):
             await one.dialer._call(one.live, one.owner, lead)
-    assert len(await store.open_attempts(db, NODE)) == 1
+    assert len(await lead_store.open_attempts(db, NODE)) == 1
     await one.dialer._resolve()
     assert await _is_quiet(one, db)
 
@@ -306,7 +306,7 @@ async def test_a_start_that_goes_on_is_not_taken_for_a_lost_one(
     monkeypatch.setattr(one.switch.commands, "start_lead_call", slow)
     one.live.task = asyncio.create_task(one.dialer._call(one.live, one.owner, lead))  # type: ignore[arg-type]
     async with asyncio.timeout(PATIENCE):
-        while not await store.open_attempts(db, NODE):
+        while not await lead_store.open_attempts(db, NODE):
             await asyncio.sleep(0.01)
     await one.dialer._resolve()
     stop = asyncio.create_task(one.dialer._end_campaign(one.live))
@@ -316,7 +316,7 @@ async def test_a_start_that_goes_on_is_not_taken_for_a_lost_one(
     await stop
     await one.settle()
     assert one.rings() == [LEAD]
-    assert len(await store.open_attempts(db, NODE)) == 1
+    assert len(await lead_store.open_attempts(db, NODE)) == 1
     one.engine.refuse(one.phone(LEAD), 17)
     await one.settle()
     assert await _is_quiet(one, db)

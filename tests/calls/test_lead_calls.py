@@ -9,11 +9,11 @@ from tests.calls.queue_node import QUEUE, QueueNode, with_queue
 from trunkline.calls.switch.dialer import Dialer, LiveAttempt, LiveCampaign
 from trunkline.calls.switch.dialer_facts import result_of
 from trunkline.core.clock import Instant
+from trunkline.dialer.campaign_store import Campaign
 from trunkline.dialer.campaigns import CampaignState
 from trunkline.dialer.leads import LeadPool
 from trunkline.dialer.outcomes import DialOutcome
 from trunkline.dialer.settings import CampaignSettings, Mode
-from trunkline.dialer.store import Campaign
 from trunkline.events.catalogue import EventType
 from trunkline.queues import inputs as i
 from trunkline.queues.states import AgentState

@@ -49,7 +49,7 @@ ALLOWED = {
         "number_inventory",
     ): "a number that is offered to anybody is nobody's own",
     ("directory/media/spoken_retention.py", "media_files"): EVERYBODY + "files that nobody has",
-    ("dialer/store.py", "dial_campaigns"): EVERYBODY + "a switch runs the campaigns of its accounts",
+    ("dialer/campaign_store.py", "dial_campaigns"): EVERYBODY + "a switch runs the campaigns of its accounts",
     ("events/retention.py", "hubspot_objects"): EVERYBODY + "a month is dropped for all or for nobody",
     ("events/retention.py", "recordings"): EVERYBODY + "a month is dropped for all or for nobody",
     ("events/retention.py", "{}"): EVERYBODY + "a month is dropped for all or for nobody",

@@ -7,7 +7,7 @@ from typing import Any
 
 from trunkline.calls.switch.queue_store import _JOINED
 from trunkline.db.pool import Database
-from trunkline.dialer.store import _DUE_LEADS, _NEXT_LEADS
+from trunkline.dialer.lead_store import _DUE_LEADS, _NEXT_LEADS
 
 ROWS = 20_000
 LIMIT = 10

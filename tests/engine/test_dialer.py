@@ -26,7 +26,7 @@ from trunkline.demo.outside.behaviour import (
     ring_then_give_up,
     unreachable,
 )
-from trunkline.dialer import store
+from trunkline.dialer import campaign_store, lead_store
 from trunkline.dialer.campaigns import Action, CampaignState
 from trunkline.queues.states import AgentState
 from trunkline.runtime import postgres, secrets
@@ -115,11 +115,11 @@ class Campaigns:
                 )
             ).fetchone()
             assert found is not None
-        return await store.create_campaign(
+        return await campaign_store.create_campaign(
             self.db,
             self.account_id,
             name=name,
-            queue_id=await store.queue_by_name(self.db, self.account_id, "Calls"),
+            queue_id=await campaign_store.queue_by_name(self.db, self.account_id, "Calls"),
             phone_list_ids=[list_id],
             virtual_phone_number=NUMBER,
             abandoned_scenario_id=found["scenario_id"] if scenario else None,
@@ -127,20 +127,20 @@ class Campaigns:
         )
 
     async def start(self, campaign_id: int) -> None:
-        await store.change_state(self.db, self.account_id, campaign_id, Action.START)
+        await campaign_store.change_state(self.db, self.account_id, campaign_id, Action.START)
 
     async def stop(self, campaign_id: int) -> None:
-        await store.change_state(self.db, self.account_id, campaign_id, Action.STOP)
+        await campaign_store.change_state(self.db, self.account_id, campaign_id, Action.STOP)
 
     async def until_finished(self, campaign_id: int) -> None:
         async with asyncio.timeout(20):
             while (
-                await store.campaign(self.db, self.account_id, campaign_id)
+                await campaign_store.campaign(self.db, self.account_id, campaign_id)
             ).state is not CampaignState.FINISHED:
                 await asyncio.sleep(0.2)
 
     async def outcomes(self, campaign_id: int) -> dict[str, str | None]:
-        rows = await store.lead_results(self.db, self.account_id, campaign_id)
+        rows = await lead_store.lead_results(self.db, self.account_id, campaign_id)
         return {row["phone"]: row["last_outcome"] for row in rows}
 
     async def until_called(self, campaign_id: int, count: int, seconds: float = 60) -> dict[str, str | None]:
@@ -191,9 +191,11 @@ async def all_campaigns(whole_setup: Setup) -> AsyncIterator[Campaigns]:
 async def campaigns(all_campaigns: Campaigns, setup: Setup) -> AsyncIterator[Campaigns]:
     await all_campaigns.agents.free()
     yield all_campaigns
-    for one in await store.campaigns(all_campaigns.db, all_campaigns.account_id):
+    for one in await campaign_store.campaigns(all_campaigns.db, all_campaigns.account_id):
         if one.state is CampaignState.RUNNING:
-            await store.change_state(all_campaigns.db, all_campaigns.account_id, one.campaign_id, Action.STOP)
+            await campaign_store.change_state(
+                all_campaigns.db, all_campaigns.account_id, one.campaign_id, Action.STOP
+            )
     await all_campaigns.agents.free()
 
 
@@ -235,7 +237,7 @@ async def test_a_campaign_of_100_leads_ends_with_exact_results(setup: Setup, cam
     _, [forbidden] = await campaigns.people(1, Answer())
     expected |= {**dict.fromkeys(silent, "no_answer"), forbidden: "do_not_call"}
     assert len(expected) == 100
-    await store.forbid_numbers(campaigns.db, campaigns.account_id, [forbidden])
+    await campaign_store.forbid_numbers(campaigns.db, campaigns.account_id, [forbidden])
     for phone in (setup.anna, setup.boris, setup.clara):
         phone.on_call(Answer())
     await campaigns.agents.free("anna", "boris", "clara")
@@ -244,7 +246,7 @@ async def test_a_campaign_of_100_leads_ends_with_exact_results(setup: Setup, cam
     found = await campaigns.until_called(campaign_id, 100, 200)
     await campaigns.stop(campaign_id)
     assert found == expected
-    results = await store.results(campaigns.db, campaigns.account_id, campaign_id)
+    results = await lead_store.results(campaigns.db, campaigns.account_id, campaign_id)
     assert results["leads"] == {"do_not_call": 1, "invalid": 12, "open": 47, "reached": 40}
     assert results["calls"] == 0
     assert results["abandoned"]["share_24_hours"] == 0
@@ -272,7 +274,7 @@ async def test_who_answers_without_an_agent_hears_the_message_and_is_abandoned(
     assert phone.at_end - called.at_answer == pytest.approx(2.0, abs=0.6)
     assert await campaigns.until_called(campaign_id, 1) == {phones[0]: "abandoned"}
     await campaigns.agents.until("anna", lambda one: one.state is AgentState.WAITING)
-    results = await store.results(campaigns.db, campaigns.account_id, campaign_id)
+    results = await lead_store.results(campaigns.db, campaigns.account_id, campaign_id)
     assert results["abandoned"]["share_24_hours"] == 1.0
 
 
@@ -291,7 +293,7 @@ async def test_a_stop_begins_no_further_call(setup: Setup, campaigns: Campaigns)
     assert list(found.values()) == ["answered"]
     await asyncio.sleep(3)
     assert await campaigns.outcomes(campaign_id) == found
-    results = await store.results(campaigns.db, campaigns.account_id, campaign_id)
+    results = await lead_store.results(campaigns.db, campaigns.account_id, campaign_id)
     assert (results["leads"], results["calls"]) == ({"new": 19, "reached": 1}, 0)
 
 

@@ -15,7 +15,7 @@ from trunkline.cli.table import print_table
 from trunkline.core.clock import to_datetime, to_instant
 from trunkline.core.errors import NotFound
 from trunkline.db.pool import Database
-from trunkline.dialer import store
+from trunkline.dialer import campaign_store, lead_store
 from trunkline.dialer.campaigns import Action
 from trunkline.dialer.settings import DEFAULT_HOURS, CampaignSettings, Mode
 from trunkline.phone_lists.lists import read_lists
@@ -88,11 +88,11 @@ def create(
         for one in lists:
             if one not in known:
                 raise NotFound(f"There is no phone list {one}.", field="list", value=one)
-        return await store.create_campaign(
+        return await campaign_store.create_campaign(
             db,
             account,
             name=name,
-            queue_id=await store.queue_by_name(db, account, queue_name),
+            queue_id=await campaign_store.queue_by_name(db, account, queue_name),
             phone_list_ids=[known[one] for one in lists],
             settings=changed,
             virtual_phone_number=number,
@@ -113,7 +113,7 @@ def create(
 @json_option
 def list_campaigns(account_id: int | None, json: bool) -> None:
     """List the campaigns of an account."""
-    found = [_shown(one) for one in _with_account(account_id, store.campaigns)]
+    found = [_shown(one) for one in _with_account(account_id, campaign_store.campaigns)]
     if json:
         print_json(found)
         return
@@ -121,7 +121,7 @@ def list_campaigns(account_id: int | None, json: bool) -> None:
     print_table(("campaign", "name", "state", "mode", "hours"), rows, none="no campaign")
 
 
-def _shown(one: store.Campaign) -> dict[str, Any]:
+def _shown(one: campaign_store.Campaign) -> dict[str, Any]:
     own = one.settings
     return {
         "campaign_id": one.campaign_id, "name": one.name, "state": one.state.value, "mode": own.mode.value,
@@ -134,7 +134,7 @@ def _shown(one: store.Campaign) -> dict[str, Any]:
 
 def _change(action: Action, account_id: int | None, campaign_id: int, json: bool) -> None:
     state = _with_account(
-        account_id, lambda db, account: store.change_state(db, account, campaign_id, action)
+        account_id, lambda db, account: campaign_store.change_state(db, account, campaign_id, action)
     )
     if json:
         print_json({"campaign_id": campaign_id, "state": state.value})
@@ -166,7 +166,7 @@ def stop(campaign_id: int, account_id: int | None, json: bool) -> None:
 @json_option
 def delete(campaign_id: int, account_id: int | None, json: bool) -> None:
     """Delete a campaign that does not run, with its results."""
-    _with_account(account_id, lambda db, account: store.delete_campaign(db, account, campaign_id))
+    _with_account(account_id, lambda db, account: campaign_store.delete_campaign(db, account, campaign_id))
     if json:
         print_json({"campaign_id": campaign_id, "deleted": True})
     else:
@@ -181,8 +181,8 @@ def show(campaign_id: int, account_id: int | None, json: bool) -> None:
     """Show the settings and the totals of a campaign."""
 
     async def work(db: Database, account: int) -> dict[str, Any]:
-        one = await store.campaign(db, account, campaign_id)
-        return {**_shown(one), **await store.results(db, account, campaign_id)}
+        one = await campaign_store.campaign(db, account, campaign_id)
+        return {**_shown(one), **await lead_store.results(db, account, campaign_id)}
 
     found = _with_account(account_id, work)
     if json:
@@ -204,7 +204,7 @@ def _plain(value: Any) -> str:
 @json_option
 def results(campaign_id: int, account_id: int | None, json: bool) -> None:
     """List the leads that were called, and what came of it."""
-    rows = _with_account(account_id, lambda db, account: store.lead_results(db, account, campaign_id))
+    rows = _with_account(account_id, lambda db, account: lead_store.lead_results(db, account, campaign_id))
     if json:
         print_json(rows)
         return
@@ -235,7 +235,9 @@ def results(campaign_id: int, account_id: int | None, json: bool) -> None:
 def callback(campaign_id: int, phone: str, moment: str, account_id: int | None, json: bool) -> None:
     """Call a person again, who has agreed to a time in the last talk."""
     at = to_instant(moment_of(moment, "at"))
-    _with_account(account_id, lambda db, account: store.agree_callback(db, account, campaign_id, phone, at))
+    _with_account(
+        account_id, lambda db, account: lead_store.agree_callback(db, account, campaign_id, phone, at)
+    )
     if json:
         print_json({"phone": phone, "next_at": to_datetime(at)})
     else:
@@ -249,7 +251,9 @@ def callback(campaign_id: int, phone: str, moment: str, account_id: int | None, 
 @json_option
 def forbid(phones: tuple[str, ...], reason: str | None, account_id: int | None, json: bool) -> None:
     """Add numbers that no campaign of the account calls from now on."""
-    count = _with_account(account_id, lambda db, account: store.forbid_numbers(db, account, phones, reason))
+    count = _with_account(
+        account_id, lambda db, account: campaign_store.forbid_numbers(db, account, phones, reason)
+    )
     if json:
         print_json({"added": count})
     else:
@@ -262,7 +266,7 @@ def forbid(phones: tuple[str, ...], reason: str | None, account_id: int | None, 
 @json_option
 def allow(phones: tuple[str, ...], account_id: int | None, json: bool) -> None:
     """Remove numbers from those that are not called."""
-    count = _with_account(account_id, lambda db, account: store.allow_numbers(db, account, phones))
+    count = _with_account(account_id, lambda db, account: campaign_store.allow_numbers(db, account, phones))
     if json:
         print_json({"removed": count})
     else:
@@ -274,7 +278,7 @@ def allow(phones: tuple[str, ...], account_id: int | None, json: bool) -> None:
 @json_option
 def forbidden(account_id: int | None, json: bool) -> None:
     """List the numbers that are not called."""
-    rows = _with_account(account_id, store.forbidden_numbers)
+    rows = _with_account(account_id, campaign_store.forbidden_numbers)
     if json:
         print_json(rows)
         return

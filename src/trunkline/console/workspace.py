@@ -32,7 +32,7 @@ from trunkline.console.setup.writer import logged, may_call
 from trunkline.core.clock import to_instant
 from trunkline.core.errors import InvalidInput, NotFound, PermissionDenied, TrunklineError
 from trunkline.core.id_text import id_in_text
-from trunkline.dialer.store import NextLead, agree_callback, campaign_of_call, next_leads
+from trunkline.dialer.lead_store import NextLead, agree_callback, campaign_of_call, next_leads
 from trunkline.directory.agents.check_ins import check_out
 from trunkline.directory.contacts.listing import CONTACTS
 from trunkline.directory.employees.changes import EmployeePatch, end_break, update_employee

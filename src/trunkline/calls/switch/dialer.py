@@ -35,15 +35,16 @@ from trunkline.core.errors import (
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task, item_task
 from trunkline.db.pool import Database, Row
-from trunkline.dialer import store
+from trunkline.dialer import campaign_store, lead_store
 from trunkline.dialer.abandonment import Abandonment
+from trunkline.dialer.campaign_store import Campaign
 from trunkline.dialer.campaigns import Action
 from trunkline.dialer.estimates import MEMORY, Estimates
+from trunkline.dialer.lead_store import Claimed, Result
 from trunkline.dialer.leads import Lead, LeadPool
 from trunkline.dialer.outcomes import NOT_CALLED, PERSONS, DialOutcome
 from trunkline.dialer.pacing import Risk, Situation, calls_to_begin
 from trunkline.dialer.settings import Mode
-from trunkline.dialer.store import Campaign, Claimed, Result
 from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.store import events_of_calls
 from trunkline.queues import inputs as i
@@ -85,6 +86,7 @@ _OUTAGES = (DatabaseUnavailable, psycopg.OperationalError, OSError, TimeoutError
 """No row is their cause, so with them all wait; with another error, only the row or campaign that has it."""
 
 _log = get_logger("calls")
+_CALLS_NOBODY = "this campaign calls nobody; it is tried again each minute"
 
 
 @dataclass(slots=True)
@@ -177,7 +179,7 @@ class Dialer:
     async def _listen(self) -> None:
         while True:
             with contextlib.suppress(*_DATABASE_ERRORS):
-                async for _ in self._db.listen(store.CHANNEL):
+                async for _ in self._db.listen(campaign_store.CHANNEL):
                     self._changed.set()
             await asyncio.sleep(PERIOD_SECONDS)
 
@@ -209,7 +211,7 @@ class Dialer:
         """Attempts without an end that nothing in this process has: their calls go on, have ended, or did not begin."""
         rows = [
             row
-            for row in await store.open_attempts(self._db, self._switch.node)
+            for row in await lead_store.open_attempts(self._db, self._switch.node)
             if row["call_session_id"] not in self._calls
             and row["call_session_id"] not in self._starting
             and row["attempt_id"] not in self._ended
@@ -253,14 +255,14 @@ class Dialer:
     async def _resolve_one(self, row: Row, events: Sequence[Event] | None) -> None:
         session = replay(events) if events else None
         if session is None:  # a call is stored before it is dialled
-            await store.forget_attempt(self._db, row["account_id"], row["attempt_id"])
+            await lead_store.forget_attempt(self._db, row["account_id"], row["attempt_id"])
         else:
-            one = await store.campaign(self._db, row["account_id"], row["campaign_id"])
+            one = await campaign_store.campaign(self._db, row["account_id"], row["campaign_id"])
             result = result_of(session, one.settings)
             if result is None and row["node"] == self._switch.node:
                 return  # its end is not stored yet
             result = result or Result(DialOutcome.INTERRUPTED, Instant(self._clock()))
-            await store.finish(self._db, row["account_id"], row["attempt_id"], result)
+            await lead_store.finish(self._db, row["account_id"], row["attempt_id"], result)
         self._release(row["account_id"], row["call_session_id"])
 
     def _failed(self, of: Mapping[str, Any], error: Exception, consequence: str) -> None:
@@ -283,7 +285,9 @@ class Dialer:
     async def _read_campaigns(self) -> None:
         wanted = {
             (one.account_id, one.campaign_id): one
-            for one in await store.running_campaigns(self._db, self._switch.node)
+            for one in await campaign_store.running_campaigns(
+                self._db, self._switch.node, lambda row, error: self._failed(row, error, _CALLS_NOBODY)
+            )
         }
         for key, live in list(self._campaigns.items()):
             found = wanted.get(key)
@@ -299,7 +303,7 @@ class Dialer:
                     raise
                 except Exception as error:
                     about = {"account_id": found.account_id, "campaign_id": found.campaign_id}
-                    self._failed(about, error, "this campaign calls nobody; it is tried again each minute")
+                    self._failed(about, error, _CALLS_NOBODY)
 
     async def _end_campaign(self, live: LiveCampaign) -> None:
         """Begin no further call. A call that is being begun is not interrupted: its attempt is stored already."""
@@ -311,9 +315,9 @@ class Dialer:
     async def _begin(self, one: Campaign) -> None:
         """Run a campaign."""
         live = LiveCampaign(one, LeadPool(one.settings), risk=Risk.under(one.settings.abandon_limit))
-        for at, counts in await store.answered_counts(self._db, one):
+        for at, counts in await lead_store.answered_counts(self._db, one):
             live.abandonment.add_counts(at, counts)
-        for row in await store.last_attempts(self._db, one, int(MEMORY)):
+        for row in await lead_store.last_attempts(self._db, one, int(MEMORY)):
             outcome = DialOutcome(row["outcome"])
             live.estimates.add_dial(max(0.0, row["ringing"]), is_person=outcome in PERSONS)
             if row["talking"] is not None:
@@ -371,9 +375,9 @@ class Dialer:
             return
         live.read_at = now
         if is_time:
-            await store.sync_leads(self._db, live.campaign)
+            await lead_store.sync_leads(self._db, live.campaign)
         until = Instant(self._clock() + READ_SECONDS)
-        leads = await store.due_leads(
+        leads = await lead_store.due_leads(
             self._db, live.campaign, until, POOL_LEADS, open_at=Instant(self._clock())
         )
         live.has_more = len(leads) == POOL_LEADS
@@ -385,9 +389,9 @@ class Dialer:
             await self._finish_if_done(live.campaign)
 
     async def _finish_if_done(self, one: Campaign) -> None:
-        if not await store.has_open_leads(self._db, one):
+        if not await lead_store.has_open_leads(self._db, one):
             with contextlib.suppress(InvalidState):  # it was stopped meanwhile
-                await store.change_state(self._db, one.account_id, one.campaign_id, Action.EXHAUSTED)
+                await campaign_store.change_state(self._db, one.account_id, one.campaign_id, Action.EXHAUSTED)
 
     async def _begin_calls(self, live: LiveCampaign) -> None:
         one = live.campaign
@@ -448,7 +452,7 @@ class Dialer:
             return False
         self._starting.add(call_session_id)
         try:
-            claimed = await store.claim(self._db, one, lead.phone, call_session_id, self._switch.node)
+            claimed = await lead_store.claim(self._db, one, lead.phone, call_session_id, self._switch.node)
             if claimed is None:
                 return True
             attempt = LiveAttempt(
@@ -556,7 +560,7 @@ class Dialer:
         attempt = self._calls.pop(call_session_id, None)
         live.calls.pop(call_session_id, None)
         if attempt is not None:
-            await store.forget_attempt(self._db, attempt.account_id, attempt.attempt_id)
+            await lead_store.forget_attempt(self._db, attempt.account_id, attempt.attempt_id)
             live.pool.add(lead)
 
     def _pause(self, live: LiveCampaign) -> None:
@@ -647,7 +651,7 @@ class Dialer:
             if live is not None and attempt.campaign_id != live.campaign.campaign_id:
                 continue
             try:
-                await store.finish(self._db, attempt.account_id, attempt_id, result)
+                await lead_store.finish(self._db, attempt.account_id, attempt_id, result)
             except _OUTAGES:
                 raise
             except Exception as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from trunkline.calls.flows.queueing import NOT_IN_TIME
 from trunkline.calls.session import Leg, Phase, Session
 from trunkline.core.clock import Instant
+from trunkline.dialer.lead_store import Result
 from trunkline.dialer.outcomes import DialOutcome, of_unanswered
 from trunkline.dialer.settings import CampaignSettings, Mode
-from trunkline.dialer.store import Result
 from trunkline.events.reasons import Reason
 
 

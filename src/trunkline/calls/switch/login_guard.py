@@ -23,6 +23,7 @@ from trunkline.calls.switch.trunk_addresses import TrunkAddresses
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import EngineError
 from trunkline.core.log import get_logger
+from trunkline.core.log_limit import LogLimit
 from trunkline.core.tasks import core_task, item_task
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory, Trunk
@@ -37,8 +38,6 @@ TRUNKS_SECONDS = 5.0
 """After which the addresses of trunks are read again: host names may have others."""
 TRUNKS_MAX = 400
 """Addresses and networks of trunks that may connect during a flood."""
-LOG_SECONDS = 60.0
-"""Failed logins of one address at one line are logged at most so often."""
 REFUSED_NAME = "unknown name, or the line refuses this address (ban)"
 """Asterisk reports both in the same way: a banned address must not learn whether a name exists."""
 NAME_LOOKUPS_MAX = 10
@@ -105,8 +104,8 @@ class LoginGuard:
         self._guesses = GuessCounter()
         self._guessed: list[Guessing] = []
         self._begun: list[Ban] = []
-        self._failed_since: dict[tuple[str, str], int] = {}
-        self._logged_at: dict[tuple[str, str], float] = {}
+        self._log_limit: LogLimit[tuple[str, str]] = LogLimit()
+        """By address of the sender and line."""
         self._trunks: tuple[Directory, float, TrunkAddresses] | None = None
         """The addresses of the trunks of the present directory, and when they were read."""
         self._changed = asyncio.Event()
@@ -298,16 +297,9 @@ class LoginGuard:
         ``login_unknown`` is logged for a name that is not a line, for a line that refuses this address because of a ban, and
         for a request of an unlisted carrier.
         """
-        key = (failed.ip, failed.line)
-        count = self._failed_since.get(key, 0) + 1
-        if failed.at - self._logged_at.get(key, 0.0) < LOG_SECONDS:
-            self._failed_since[key] = count
+        count = self._log_limit.add((failed.ip, failed.line), failed.at)
+        if not count:
             return
-        if len(self._logged_at) > 10_000:
-            self._logged_at.clear()
-            self._failed_since.clear()
-        self._logged_at[key] = failed.at
-        self._failed_since[key] = 0
         if failed.tried_password and failed.line:
             _log.warning(
                 "login_failed",

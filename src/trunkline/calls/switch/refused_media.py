@@ -20,6 +20,7 @@ from typing import Any
 
 from trunkline.core.engine_values import EndpointName
 from trunkline.core.log import get_logger
+from trunkline.core.log_limit import LogLimit
 from trunkline.directory.model import Directory
 from trunkline.telephony.config.model import BY_ADDRESS, TRUNK_PREFIX
 from trunkline.telephony.names import endpoint_of
@@ -27,10 +28,6 @@ from trunkline.telephony.port import EndpointKind
 
 PERIOD_SECONDS = 2.0
 """Between two readings of the log."""
-LOG_SECONDS = 60.0
-"""Refused calls of one line or trunk are logged at most so often."""
-LOGGED_MAX = 10_000
-"""Lines, trunks and addresses of which the time of the last log line is kept."""
 THREADS_MAX = 10_000
 """Threads of Asterisk of which a line is remembered."""
 READ_MAX = 1_000_000
@@ -141,8 +138,9 @@ class RefusedMedia:
         self._inode, self._position = self._state()
         self._calls = RefusedCalls()
         self._counts: Counter[_Key] = Counter()
-        self._unlogged: Counter[_Key] = Counter()
-        self._logged_at: dict[tuple[str, str] | _Key, float] = {}
+        self._call_lines: LogLimit[_Key] = LogLimit()
+        self._login_lines: LogLimit[str] = LogLimit()
+        """By the address of the sender."""
 
     async def run(self) -> None:
         """Read the log until cancelled."""
@@ -183,16 +181,15 @@ class RefusedMedia:
             return
         key = (account_id, kind, name, call.why)
         self._counts[key] += 1
-        self._unlogged[key] += 1
-        if self._clock() - self._logged_at.get(key, 0.0) < LOG_SECONDS:
+        calls = self._call_lines.add(key, self._clock())
+        if not calls:
             return
-        self._logged_at[key] = self._clock()
         _log.warning(
             "call_media_refused",
             account_id=account_id,
             **{kind: name},
             addresses=addresses,
-            calls=self._unlogged.pop(key),
+            calls=calls,
             cause=str(call.why),
             reason="SIP 488",
             remedy=call.why.remedy,
@@ -200,11 +197,8 @@ class RefusedMedia:
 
     def _add_login(self, trunk_id: int, ip: str) -> None:
         owner = self._directory().trunk(trunk_id)
-        if owner is None or self._clock() - self._logged_at.get(("login", ip), 0.0) < LOG_SECONDS:
+        if owner is None or not self._login_lines.add(ip, self._clock()):
             return
-        if len(self._logged_at) > LOGGED_MAX:
-            self._logged_at.clear()
-        self._logged_at["login", ip] = self._clock()
         _log.warning(
             "login_unknown",
             account_id=owner[0].account_id,

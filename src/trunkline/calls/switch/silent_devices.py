@@ -9,11 +9,10 @@ from typing import Any
 
 from trunkline.calls.session import Session
 from trunkline.core.log import get_logger
+from trunkline.core.log_limit import LogLimit
 from trunkline.directory.model import Directory
 from trunkline.events.catalogue import Event
 
-LOG_SECONDS = 60.0
-"""Such calls of one line or trunk are logged at most so often."""
 SHOWN = 20
 """Lines and trunks in the status."""
 
@@ -39,8 +38,7 @@ class SilentDevices:
         self._addresses = addresses
         self._clock = clock
         self._counts: Counter[_Key] = Counter()
-        self._unlogged: Counter[_Key] = Counter()
-        self._logged_at: dict[_Key, float] = {}
+        self._log_limit: LogLimit[_Key] = LogLimit()
 
     def note(self, session: Session, event: Event) -> None:
         """Count the end of a leg, if no sound arrived from it."""
@@ -57,17 +55,16 @@ class SilentDevices:
             addresses = [owner[1].host, *owner[1].addresses]
         key = (account_id, str(device["kind"]), name)
         self._counts[key] += 1
-        self._unlogged[key] += 1
-        if self._clock() - self._logged_at.get(key, float("-inf")) < LOG_SECONDS:
+        calls = self._log_limit.add(key, self._clock())
+        if not calls:
             return
-        self._logged_at[key] = self._clock()
         _log.warning(
             "call_without_sound",
             account_id=account_id,
             call_session_id=session.call_session_id,
             **{key[1]: name},
             addresses=addresses,
-            calls=self._unlogged.pop(key),
+            calls=calls,
             reason="the call was answered, and no RTP packet arrived from this side until its end",
             remedy="check that the firewall has UDP sip.rtp_port_first to sip.rtp_port_last open; behind NAT set"
             " sip.external_address and sip.local_networks",

@@ -85,7 +85,7 @@ class FileWriter:
         key = str(values[self.named]) if self.is_key else _free_key(str(values[self.named]), taken)
         if self.is_key:
             given.pop(self.named, None)
-            if re.sub(r"\D", "", key) in {re.sub(r"\D", "", one) for one in taken}:
+            if _digits(key) in {_digits(one) for one in taken}:
                 raise InvalidInput(_("Another one has this already."), field=self.named)
         item = self.merge({}, given)
         await self.check(page_request, item)
@@ -138,14 +138,13 @@ class FileWriter:
 
     async def _id(self, page_request: PageRequest, key: str) -> int:
         page = await page_request.reader.list(self.listing, {"fields": ["id", self.key], "limit": 10_000})
-        return next(
-            int(row["id"]) for row in orjson.loads(page.rows) if str(row[self.key]) == _digits(key, row, self)
-        )
+        kept = _digits(key) if self.is_key else key
+        return next(int(row["id"]) for row in orjson.loads(page.rows) if str(row[self.key]) == kept)
 
 
-def _digits(key: str, row: Mapping[str, Any], writer: FileWriter) -> str:
-    """A number is kept as its digits."""
-    return re.sub(r"\D", "", key) if writer.is_key else key
+def _digits(number: str) -> str:
+    """A number as it is kept."""
+    return re.sub(r"\D", "", number)
 
 
 def files(page_request: PageRequest) -> DirectoryFiles:
