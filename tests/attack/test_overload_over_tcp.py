@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.attack.test_sip_connections import flood_of_one_call_id
+from tests.patience import PATIENCE
 from tests.telephony.conftest import Pbx
 from tests.telephony.conftest import pbx as pbx  # the fixture
 from trunkline.runtime.asterisk import AsteriskInstall
@@ -39,13 +41,16 @@ def _connected(port: int) -> Iterator[socket.socket]:
         yield phone
 
 
-def _responses(port: int, request: str) -> Counter[int]:
-    """What Asterisk says to requests over one connection while the flood runs."""
+def _responses(port: int, request: str, refused: threading.Event) -> Counter[int]:
+    """What Asterisk says to requests over one connection while the flood runs, until one was refused.
+
+    A busy machine reads a few requests in :data:`SECONDS`, and a queue may be full at none of them.
+    """
     found: Counter[int] = Counter()
     with _connected(port) as phone:
         own, received = phone.getsockname()[1], b""
         began, number = time.monotonic(), 0
-        while time.monotonic() - began < SECONDS:
+        while (passed := time.monotonic() - began) < SECONDS or (not refused.is_set() and passed < PATIENCE):
             number += 1
             phone.sendall(_invite(number, own).replace(b"INVITE", request.encode()))
             while b"\r\n\r\n" not in received:
@@ -54,7 +59,9 @@ def _responses(port: int, request: str) -> Counter[int]:
                 received += more
             head, _, received = received.partition(b"\r\n\r\n")
             assert b"Content-Length:  0" in head or b"Content-Length: 0" in head
-            found[int(head.split(b" ")[1])] += 1
+            found[code := int(head.split(b" ")[1])] += 1
+            if code == 503:
+                refused.set()
             time.sleep(0.02)
     return found
 
@@ -69,8 +76,10 @@ async def test_a_call_over_tcp_waits_while_a_queue_is_full(
     async with pbx.engine():
         with flood_of_one_call_id("REGISTER", port):
             await asyncio.sleep(1.0)
+            refused = threading.Event()
             others, calls = await asyncio.gather(
-                asyncio.to_thread(_responses, port, "OPTIONS"), asyncio.to_thread(_responses, port, "INVITE")
+                asyncio.to_thread(_responses, port, "OPTIONS", refused),
+                asyncio.to_thread(_responses, port, "INVITE", refused),
             )
     print(f"OPTIONS {dict(others)}, INVITE {dict(calls)}")
     assert others[503], "the flood filled no queue"
