@@ -31,9 +31,9 @@ test: ## run all tests on the real engines (workers=N)
 
 # They compute: each process more than the processors need would only collect the tests once more.
 test-fast: workers = 3
-test-fast: ## run the tests of rules and SQL only, without Asterisk
+test-fast: ## run the tests of rules and SQL only, without Asterisk and other processes
 	@scripts/bootstrap dev
-	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m "not engine and not phones and not attack and not drill" $(arguments)
+	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m "not engine and not phones and not attack and not drill and not processes" $(arguments)
 
 attack: ## play a hostile tenant, client and phone against the product
 	@scripts/bootstrap dev

@@ -269,7 +269,7 @@ async def test_a_start_in_an_outage_of_the_database_is_repaired_by_the_sweep(
 
     monkeypatch.setattr(one.switch.commands, "start_lead_call", not_stored)
     with monkeypatch.context() as outage:
-        outage.setattr(campaign_store, "forget_attempt", away)
+        outage.setattr(lead_store, "forget_attempt", away)
         with pytest.raises(DatabaseUnavailable):
             await one.dialer._call(one.live, one.owner, lead)
     assert len(await lead_store.open_attempts(db, NODE)) == 1

@@ -16,6 +16,8 @@ from tests.hubspot.test_misbehaviour import assert_exact
 from tests.notifications.rig import MASTER_KEY
 from tests.patience import PATIENCE
 
+pytestmark = pytest.mark.processes
+
 KILLS = 8
 
 

@@ -13,6 +13,8 @@ from trunkline.roles import process
 from trunkline.roles.health import Health, StartPhases
 from trunkline.runtime.instance import SUPERVISED
 
+pytestmark = pytest.mark.processes
+
 _SOUND = ("numpy", "av", "onnxruntime")
 _RULES_OF_CALLS = ("trunkline.calls.rules", "trunkline.calls.session", "trunkline.calls.flows.inbound")
 _NOT_AT_START = {

@@ -16,6 +16,8 @@ from trunkline.roles.health import Health, StartPhases
 from trunkline.roles.process import _run
 from trunkline.runtime.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.processes
+
 
 async def test_a_start_waits_for_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that ends instead is started again and again, and callers wait for the switch."""

@@ -17,6 +17,8 @@ from trunkline.runtime import postgres
 from trunkline.runtime.postgres import Cluster, EmbeddedPostgres
 from trunkline.runtime.processes import is_alive, wait_gone
 
+pytestmark = pytest.mark.processes
+
 
 def _server_pid(server: EmbeddedPostgres) -> int:
     return int((server.cluster.folder / "postmaster.pid").read_text().splitlines()[0])

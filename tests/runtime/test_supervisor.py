@@ -32,6 +32,8 @@ from trunkline.runtime.program import Program
 from trunkline.runtime.service import Backoff, Report, Service, ServiceState
 from trunkline.runtime.supervisor import STATE_IS_OLD, Supervisor, sole_instance, state_file
 
+pytestmark = pytest.mark.processes
+
 _GOOD = """
     import os, signal, sys, time
     open(sys.argv[1], "a").write(f"{os.getpid()}\\n")

@@ -15,7 +15,10 @@ _TOP = Path(__file__).parents[2]
 _OWN_UV = _TOP / ".trunkline" / "tools" / "uv" / "bin" / "uv"
 _UV = str(_OWN_UV) if _OWN_UV.exists() else shutil.which("uv")
 
-pytestmark = pytest.mark.skipif(_UV is None, reason="no uv: run scripts/bootstrap")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(_UV is None, reason="no uv: run scripts/bootstrap"),
+]
 
 
 def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

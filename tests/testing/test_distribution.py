@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.distribution import stale_modules
+
+pytestmark = pytest.mark.processes
 
 _REPOSITORY = Path(__file__).parents[2]
 # Other plugins would be imported by each of six processes.

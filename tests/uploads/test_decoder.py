@@ -16,6 +16,8 @@ from trunkline.core.settings import UploadSettings
 from trunkline.uploads.decoder import Decoder
 from trunkline.uploads.model import ErrorCode, RecordType, ServerFault, UploadFailed
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(
     "limits",

@@ -19,6 +19,8 @@ from trunkline.core.retry import RetryPolicy
 from trunkline.core.settings import Settings
 from trunkline.db import jobs as job_queue
 
+pytestmark = pytest.mark.processes
+
 PROCESS = "tests.uploads.worker_process"
 
 
