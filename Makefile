@@ -29,11 +29,11 @@ test: ## run all tests on the real engines (workers=N)
 	@$(bin)/trunkline setup
 	@$(bin)/python -m pytest -n $(workers) --dist loadgroup $(arguments)
 
-# They compute: each process more than the processors need would only collect the tests once more.
-test-fast: workers = 3
-test-fast: ## run the tests of rules and SQL only, without Asterisk and other processes
+# They compute, and wait for PostgreSQL: each further process would only collect the tests once more.
+test-fast: workers = 4
+test-fast: ## run the tests of rules and SQL only, without Asterisk, other processes and servers
 	@scripts/bootstrap dev
-	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m "not engine and not phones and not attack and not drill and not processes" $(arguments)
+	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m "not engine and not phones and not attack and not drill and not shells" $(arguments)
 
 attack: ## play a hostile tenant, client and phone against the product
 	@scripts/bootstrap dev

@@ -31,6 +31,8 @@ from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 from trunkline.events.catalogue import Event, EventType, call_stream
 
+pytestmark = pytest.mark.shells
+
 INFO, ANALYSIS, TASK = (
     "getobj.call_session_recognition_info",
     "getobj.call_analysis",

@@ -22,7 +22,7 @@ from trunkline.analysis.transcriber import NullTranscriber, WhisperTranscriber
 from trunkline.analysis.work import analyse
 from trunkline.core.errors import InvalidInput, SetupError, Unavailable
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 CLOSE = 0.3
 """Seconds within which the beginning and the end of speech are found."""

@@ -30,7 +30,7 @@ from trunkline.runtime import instance, secrets
 from trunkline.runtime.instance import RESTORE_MARKER
 from trunkline.runtime.postgres import EmbeddedPostgres
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 SOUND = bytes(range(256)) * 8000
 """Larger than the chunks in which files are read."""

@@ -28,7 +28,7 @@ from trunkline.core.errors import (
 )
 from trunkline.db.partitions import ensure_partitions
 from trunkline.db.pool import Database
-from trunkline.dialer import campaign_store, lead_store
+from trunkline.dialer import lead_store
 from trunkline.dialer.leads import Lead
 from trunkline.dialer.outcomes import DialOutcome
 from trunkline.dialer.settings import Mode

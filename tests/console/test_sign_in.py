@@ -218,7 +218,7 @@ async def test_the_style_sheet_may_be_kept_for_as_long_as_it_does_not_change(off
     assert (await browser.get("/console/static/..%2Fframe.py")).status == 404
 
 
-@pytest.mark.processes
+@pytest.mark.shells
 async def test_the_real_process_serves_the_console_over_https(database: str, tmp_path: Path) -> None:
     async with web_role(database, tmp_path) as role:
         await role.tenant("Sample")

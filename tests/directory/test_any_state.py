@@ -39,7 +39,7 @@ def test_every_method_that_changes_something_is_tried_or_has_a_reason() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),

@@ -15,7 +15,7 @@ from trunkline.core.settings import Settings
 from trunkline.runtime import secrets
 from trunkline.runtime.ports import free_ports
 
-pytestmark = [pytest.mark.processes, pytest.mark.durability, pytest.mark.long, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.shells, pytest.mark.durability, pytest.mark.long, pytest.mark.timeout(180)]
 
 SETTLED_AFTER, MEASURED = 12.0, 30.0
 """Seconds."""

@@ -16,7 +16,7 @@ from tests.hubspot.test_misbehaviour import assert_exact
 from tests.notifications.rig import MASTER_KEY
 from tests.patience import PATIENCE
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 KILLS = 8
 

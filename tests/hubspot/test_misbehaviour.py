@@ -17,6 +17,8 @@ from trunkline.hubspot.connections import App, ConnectionKind, valid_until
 from trunkline.hubspot.connections import Token as AccessToken
 from trunkline.hubspot.limits import RATES, LimitKind
 
+pytestmark = pytest.mark.shells
+
 FILLED = (
     "hs_timestamp", "hs_call_direction", "hs_call_status", "hs_call_duration", "hs_call_from_number", "hs_call_to_number",
     "hs_call_title", "hs_call_body", "hs_call_external_id", "hubspot_owner_id",

@@ -28,6 +28,8 @@ from trunkline.core.settings import NotificationSettings
 from trunkline.db.partitions import ensure_partitions
 from trunkline.notifications import deliveries
 
+pytestmark = pytest.mark.shells
+
 QUICK = NotificationSettings(connect_timeout=1, total_timeout=1, allowed_private_networks=LOOPBACK)
 
 

@@ -15,6 +15,8 @@ from tests.patience import PATIENCE
 from trunkline.events.catalogue import Event, EventType
 from trunkline.events.relay import Relay, backlog, relay_batch, retry_failures
 
+pytestmark = pytest.mark.shells
+
 
 @pytest.fixture
 async def rig(database: str) -> AsyncIterator[Rig]:

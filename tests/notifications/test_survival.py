@@ -15,7 +15,7 @@ from tests.notifications.receiver import Receiver
 from tests.notifications.rig import ALL_OF_A_CALL, Rig, call_events, open_rig, worker
 from tests.worker_processes import worker_process
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 PROCESS = "tests.notifications.worker_process"
 

@@ -13,7 +13,7 @@ from trunkline.roles import process
 from trunkline.roles.health import Health, StartPhases
 from trunkline.runtime.instance import SUPERVISED
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 _SOUND = ("numpy", "av", "onnxruntime")
 _RULES_OF_CALLS = ("trunkline.calls.rules", "trunkline.calls.session", "trunkline.calls.flows.inbound")

@@ -16,7 +16,7 @@ from trunkline.roles.health import Health, StartPhases
 from trunkline.roles.process import _run
 from trunkline.runtime.postgres import EmbeddedPostgres
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 
 async def test_a_start_waits_for_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

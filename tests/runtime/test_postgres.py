@@ -17,7 +17,7 @@ from trunkline.runtime import postgres
 from trunkline.runtime.postgres import Cluster, EmbeddedPostgres
 from trunkline.runtime.processes import is_alive, wait_gone
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 
 def _server_pid(server: EmbeddedPostgres) -> int:

@@ -32,7 +32,7 @@ from trunkline.runtime.program import Program
 from trunkline.runtime.service import Backoff, Report, Service, ServiceState
 from trunkline.runtime.supervisor import STATE_IS_OLD, Supervisor, sole_instance, state_file
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 _GOOD = """
     import os, signal, sys, time

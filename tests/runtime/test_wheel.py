@@ -16,7 +16,7 @@ _OWN_UV = _TOP / ".trunkline" / "tools" / "uv" / "bin" / "uv"
 _UV = str(_OWN_UV) if _OWN_UV.exists() else shutil.which("uv")
 
 pytestmark = [
-    pytest.mark.processes,
+    pytest.mark.shells,
     pytest.mark.skipif(_UV is None, reason="no uv: run scripts/bootstrap"),
 ]
 

@@ -18,7 +18,7 @@ from trunkline.core.errors import DirectoryFileError, InvalidInput
 from trunkline.demo import demo_call
 from trunkline.directory.files.file import parse
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 OWN = "sip_lines: {'0170001': {}}\nemployees: {anna: {last_name: Ivanova, extension: 301}}\n"
 END_SECONDS = 60

@@ -11,7 +11,7 @@ import pytest
 
 from tests.distribution import stale_modules
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 _REPOSITORY = Path(__file__).parents[2]
 # Other plugins would be imported by each of six processes.

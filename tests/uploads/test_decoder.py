@@ -16,7 +16,7 @@ from trunkline.core.settings import UploadSettings
 from trunkline.uploads.decoder import Decoder
 from trunkline.uploads.model import ErrorCode, RecordType, ServerFault, UploadFailed
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 
 @pytest.mark.parametrize(

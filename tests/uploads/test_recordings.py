@@ -6,6 +6,8 @@ import asyncio
 import gzip
 from pathlib import Path
 
+import pytest
+
 from tests.apis.data_api.client import DataApiClient
 from tests.notifications.receiver import Receiver
 from tests.patience import PATIENCE
@@ -22,6 +24,8 @@ from tests.uploads.customer import (
     trickles,
 )
 from tests.uploads.rig import ALL_EVENTS, call, children, open_files, settings_for, settled, working
+
+pytestmark = pytest.mark.shells
 
 
 def wav_call(ext_id: str, url: str, callback: str | None = None, **more: object) -> dict[str, object]:

@@ -19,7 +19,7 @@ from trunkline.core.retry import RetryPolicy
 from trunkline.core.settings import Settings
 from trunkline.db import jobs as job_queue
 
-pytestmark = pytest.mark.processes
+pytestmark = pytest.mark.shells
 
 PROCESS = "tests.uploads.worker_process"
 

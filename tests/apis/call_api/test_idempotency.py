@@ -253,7 +253,7 @@ async def _web_process(web: _Web, port: int, note: Path) -> AsyncIterator[asynci
         await process.wait()
 
 
-@pytest.mark.processes
+@pytest.mark.shells
 @pytest.mark.parametrize("reached_the_switch", [True, False])
 async def test_a_web_process_killed_while_it_dials(
     web: _Web, reached_the_switch: bool, tmp_path: Path, free_ports: Callable[[int], list[int]]

@@ -168,6 +168,7 @@ async def test_two_companies_with_equal_lists_never_meet(rest: Rest) -> None:
         assert refused.status == 404
 
 
+@pytest.mark.shells
 async def test_a_hundred_thousand_leads_in_one_list(rest: Rest) -> None:
     """Added by arrays of 2 500, read at once and by pages: in seconds, and in memory of some pages."""
     list_id = await make_list(rest)

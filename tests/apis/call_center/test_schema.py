@@ -35,7 +35,7 @@ from tests.apis.call_center.test_users import JOHN
 from trunkline.apis.call_center.openapi import document
 from trunkline.apis.call_center.operations import OPERATIONS
 
-EXAMPLES = 8
+EXAMPLES = 6
 """Requests of each kind (data by the schema, data against it) for each operation."""
 
 LIVE = live()
@@ -65,6 +65,7 @@ async def test_the_document_has_each_operation_once(rest: Rest) -> None:
     assert served["openapi"] == "3.1.0"
 
 
+@pytest.mark.shells
 @pytest.mark.timeout(300)
 @pytest.mark.long
 async def test_no_answer_is_outside_of_the_document(rest: Rest) -> None:
