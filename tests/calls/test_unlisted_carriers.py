@@ -85,7 +85,7 @@ def test_addresses_of_no_trunk_are_counted_and_logged() -> None:
     assert line["requests"] == 3
     setup.request("203.0.113.6")
     shown = setup.carriers.unknown_senders()
-    assert [(one["ip"], one["requests"]) for one in shown] == [("203.0.113.6", 1), (ELSEWHERE, 3)]
+    assert [(one["ip"], one["requests"]) for one in shown] == [(ELSEWHERE, 3), ("203.0.113.6", 1)]
     assert setup.carriers.status() == []
     setup.now += 86_401
     assert setup.carriers.unknown_senders() == []
@@ -117,6 +117,16 @@ def test_many_unknown_senders_fill_neither_log_nor_memory() -> None:
     assert len(setup.carriers.unknown_senders()) == unlisted_carriers.SENDERS_SHOWN
     setup.now += 601
     assert len(setup.request(ELSEWHERE)) == 1
+
+
+def test_scanners_do_not_push_a_carrier_out() -> None:
+    setup = Setup()
+    setup.request(ELSEWHERE)
+    setup.request(ELSEWHERE)
+    for number in range(5000):
+        setup.request(f"198.51.{number // 250}.{1 + number % 250}")
+        setup.now += 0.01
+    assert setup.carriers.unknown_senders()[0]["ip"] == ELSEWHERE
 
 
 def test_it_is_over_when_the_trunk_lists_the_address_or_after_a_day() -> None:

@@ -35,7 +35,7 @@ def kills(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def share_of_rate(request: pytest.FixtureRequest) -> float:
     """What the short form has of a drill's calls per second: tests of real calls beside it need the processors, too."""
-    return 1.0 if request.config.getoption("--long-drills") else 0.5
+    return 1.0 if request.config.getoption("--long-drills") else 0.3
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ the Internet, so they are only counted for each address, with few lines of the l
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -28,8 +29,9 @@ SHOWN_SECONDS = 86_400.0
 """For how long the last one is shown in the status."""
 INDEX_SECONDS = 5.0
 """After which the addresses of trunks are read again."""
-SENDERS_MAX = 1_000
-"""Addresses of no trunk that are counted; beyond, those that were not seen for longest are forgotten."""
+SENDERS_MAX = 500
+"""Addresses of no trunk that are counted: so many of one request, and so many of several. Beyond, those that were not seen
+for longest are forgotten. A carrier calls again; a scanner, or one that forges addresses, sends one request from each."""
 SENDERS_SHOWN = 20
 SENDER_LINES = 20
 """Addresses of no trunk that are logged within :data:`LOG_SECONDS`."""
@@ -66,7 +68,8 @@ class UnlistedCarriers:
         self._servers = servers
         self._clock = clock
         self._counts: dict[int, _Counted] = {}
-        self._senders: dict[str, _Counted] = {}
+        self._seen_once: dict[str, _Counted] = {}
+        self._seen_again: dict[str, _Counted] = {}
         """The one that was seen last is the last."""
         self._lines: deque[float] = deque(maxlen=SENDER_LINES)
         """Times of the last lines of the log about them."""
@@ -122,22 +125,24 @@ class UnlistedCarriers:
         return shown
 
     def unknown_senders(self) -> list[dict[str, Any]]:
-        """For ``trunkline status``: addresses of no trunk, with requests within a day; those that were seen last first."""
+        """For ``trunkline status``: addresses of no trunk, with requests within a day: those with several first,
+        then those seen last."""
         shown: list[dict[str, Any]] = []
-        for ip, one in reversed(self._senders.items()):
-            if self._clock() - one.last > SHOWN_SECONDS or len(shown) >= SENDERS_SHOWN:
-                break
-            last = to_datetime(Instant(one.last)).isoformat(timespec="seconds")
-            shown.append({"ip": ip, "requests": one.requests, "last": last})
+        for one in itertools.chain(reversed(self._seen_again.values()), reversed(self._seen_once.values())):
+            if self._clock() - one.last <= SHOWN_SECONDS and len(shown) < SENDERS_SHOWN:
+                last = to_datetime(Instant(one.last)).isoformat(timespec="seconds")
+                shown.append({"ip": one.ip, "requests": one.requests, "last": last})
         return shown
 
     def _count_sender(self, request: Unidentified) -> None:
         if self._is_of_phones(request.ip):
             return
-        counted = self._senders.pop(request.ip, None) or _Counted(request.ip)
-        if len(self._senders) >= SENDERS_MAX:
-            del self._senders[next(iter(self._senders))]
-        self._senders[request.ip] = counted
+        counted = self._seen_again.pop(request.ip, None) or self._seen_once.pop(request.ip, None)
+        seen = self._seen_again if counted else self._seen_once
+        counted = counted or _Counted(request.ip)
+        if len(seen) >= SENDERS_MAX:
+            del seen[next(iter(seen))]
+        seen[request.ip] = counted
         counted.requests += 1
         counted.last = request.at
         if request.at - counted.logged_at < LOG_SECONDS:
