@@ -33,7 +33,7 @@ test: ## run all tests on the real engines (workers=N)
 test-fast: workers = 4
 test-fast: ## run the tests of rules and SQL only, without Asterisk, other processes and servers
 	@scripts/bootstrap dev
-	@$(bin)/python -m pytest -n $(workers) --dist loadgroup -m "not engine and not phones and not attack and not drill and not shells" $(arguments)
+	@QUEUE_WALKS=50 $(bin)/python -m pytest -n $(workers) --dist loadgroup -m "not engine and not phones and not attack and not drill and not shells" $(arguments)
 
 attack: ## play a hostile tenant, client and phone against the product
 	@scripts/bootstrap dev

@@ -29,8 +29,8 @@ from trunkline.queues.states import AgentState, AgentStatus, CallerState, OfferO
 pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 
 STEPS = 50
-EXAMPLES = int(os.environ.get("QUEUE_WALKS", "100"))
-"""Walks of up to 50 steps each: some thousand steps by default."""
+EXAMPLES = int(os.environ.get("QUEUE_WALKS", "200"))
+"""Walks of up to 50 steps each: more than 10 000 steps by default."""
 
 QUEUES = (1, 2)
 AGENTS = (11, 12, 13, 14, 15)
