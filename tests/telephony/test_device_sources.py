@@ -98,6 +98,7 @@ class Manager:
 
     def __init__(self, silent_to: str, times: int) -> None:
         self.silent_to, self.times = silent_to, times
+        self.is_up = True
         self.database: dict[str, str] = {}
         self.uri = "sip:1001@203.0.113.5:6000"
         self.writes = asyncio.Event()
@@ -163,6 +164,22 @@ async def test_a_device_whose_look_up_got_no_response_is_looked_up_again(
             await asyncio.sleep(0.01)
     assert manager.times == 0
     await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("silent_to", ["DBGetTree", "PJSIPShowContacts"])
+async def test_contacts_are_asked_for_until_asterisk_has_loaded_the_commands(silent_to: str) -> None:
+    """The switch waits for them: it took no call for five seconds after one of three starts of Asterisk."""
+    manager = Manager(silent_to, 3)
+    signals: list[Signal] = []
+    lookups = ContactLookups(cast(AmiClient, manager), signals.append, cast(Any, None), cast(Any, None))
+    async with asyncio.timeout(PATIENCE):
+        await lookups.list_all()
+    assert lookups.known.is_set()
+    assert [one.endpoint for one in lookups.registrations.all()] == ["1001"]
+    lookups.known.clear()
+    manager.times, manager.is_up = 1, False
+    await lookups.list_all()  # the connection is lost: the next one lists them
+    assert not lookups.known.is_set()
 
 
 def _status(status: str, uri: str) -> AmiMessage:

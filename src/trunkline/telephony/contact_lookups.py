@@ -5,7 +5,6 @@ devices that changed; what they lack is looked up.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from enum import Enum
@@ -25,6 +24,8 @@ _EXPIRY_CHECK = 5.0
 _DIAL_LIST_BYTES = 3500
 _RETRY_SECONDS = 1.0
 """After which what Asterisk did not respond to in time is looked up or written again."""
+_LIST_PAUSE_SECONDS = 0.05
+"""After which Asterisk is asked for all contacts again, the first time; then after twice as long each time."""
 _PROOF_SECONDS = 2.0
 """How long the event of a device may come before that of the request which proves its address."""
 SOURCES = "tl-sources"
@@ -124,8 +125,6 @@ class ContactLookups:
         """Look up devices shortly before their registration ends: one look-up for each period, not for each probe."""
         while True:
             await asyncio.sleep(_EXPIRY_CHECK)
-            if not self.known.is_set():  # the listing after the connection failed: Asterisk was still loading
-                await self.list_all()
             self._look_up(self.registrations.expiring(Instant(_now() + _EXPIRY_CHECK)))
 
     async def _look_up_stale(self) -> None:
@@ -170,15 +169,30 @@ class ContactLookups:
         await self._store()
 
     async def list_all(self) -> None:
-        """Read all contacts, as after a connection to Asterisk."""
-        with contextlib.suppress(AmiError):
-            await self._load()
-            messages = await self._ami.listing("PJSIPShowContacts")
-            signals = self.registrations.replace_all(self._contacts(messages, missed=True), _now())
-            written = {key for family, key in self._stored if family == DEVICES and key != _FORM}
-            self._changed({one.endpoint for one in self.registrations.all()} | written, signals)
-            await self._store()
-            self.known.set()
+        """Read all contacts, as after a connection to Asterisk; returns when they are read or the connection is lost.
+
+        Asterisk takes connections while it loads modules and does not have the commands of all yet, so it is asked again.
+        The switch takes calls when the contacts are known.
+        """
+        pause = _LIST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._list_all()
+                return
+            except AmiError:
+                if not self._ami.is_up:
+                    return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _RETRY_SECONDS)
+
+    async def _list_all(self) -> None:
+        await self._load()
+        messages = await self._ami.listing("PJSIPShowContacts")
+        signals = self.registrations.replace_all(self._contacts(messages, missed=True), _now())
+        written = {key for family, key in self._stored if family == DEVICES and key != _FORM}
+        self._changed({one.endpoint for one in self.registrations.all()} | written, signals)
+        await self._store()
+        self.known.set()
 
     def _contacts(self, messages: Iterable[AmiMessage], *, missed: bool = False) -> list[Contact]:
         """Those that may be dialled; the others are removed.
