@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from tests.chromium import Messages, browser
-from tests.engine.setup import Setup, wait_browser_known
+from tests.engine.setup import LINE_PASSWORD, Setup, wait_browser_known
+from tests.phones.baresip import TONE as DESK_TONE
+from tests.phones.baresip import Baresip
+from tests.phones.test_foreign_phones import wait_reachable
 from trunkline.demo import tones
 from trunkline.demo.installation import Installation
-from trunkline.demo.outside import Answer, Call
+from trunkline.demo.outside import Answer, Call, Transport
+from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.asterisk_correction import are_bridges_corrected
+from trunkline.testing.foreign import ForeignPhones
 
 TONE = 630.0
 """Hz: of no party of the outside world."""
+DESK_LINE = "0260006"
 PASSWORD = "a long password of tests"
 USERS = {"operator": "dora", "supervisor": "dora-supervises"}
 """Logins of Dora Finch by role."""
@@ -316,6 +324,39 @@ async def test_a_call_goes_on_after_the_page_is_loaded_again(
     await at_anna.ended()
     row = await setup.row(before)
     assert not row["is_transfer"]
+
+
+async def test_a_phone_with_one_stream_is_not_asked_for_another_when_the_page_is_loaded_again(
+    setup: Setup,
+    phone: BrowserPhone,
+    foreign_phones: ForeignPhones,
+    asterisk_install: AsteriskInstall,
+    tmp_path: Path,
+) -> None:
+    """The page changes its streams twice. baresip refused all streams of such an offer, and the call ended."""
+    if not are_bridges_corrected(asterisk_install.modules_dir):
+        pytest.skip("this machine has an Asterisk without a correction")
+    phone.page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    began = time.time()
+    async with Baresip(
+        foreign_phones, tmp_path / "b", setup.installation.sip, Transport.UDP, DESK_LINE, LINE_PASSWORD
+    ) as desk:
+        await wait_reachable(setup, began, DESK_LINE)
+        await desk.dial("204")
+        call = phone.calls.first
+        await phone.is_in(call, "ringing")
+        await phone.press(call, "answer")
+        await phone.hears(call, DESK_TONE)
+        for _ in range(2):
+            await phone.page.reload()
+            await phone.ready()
+            await phone.is_in(call, "talking")
+            await phone.hears(call, DESK_TONE)
+        await phone.press(call, "hold")
+        await phone.press(call, "resume")
+        await phone.hears(call, DESK_TONE)
+        await phone.press(call, "hang-up")
+        await desk.wait("CALL_CLOSED")
 
 
 async def test_of_two_tabs_one_has_the_phone(

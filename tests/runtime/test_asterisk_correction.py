@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import platform
 import shutil
@@ -77,6 +78,7 @@ def test_corrections_replace_what_they_name() -> None:
         *asterisk_correction.REGISTRAR_CORRECTIONS,
         *asterisk_correction.SESSION_CORRECTIONS,
         *asterisk_correction.DISTRIBUTOR_CORRECTIONS,
+        *itertools.chain(*asterisk_correction.BRIDGE_CORRECTIONS.values()),
     ):
         assert len(one.old) == len(one.new)
         assert one.old != one.new
@@ -119,6 +121,9 @@ def test_a_copy_of_an_earlier_version_is_corrected(asterisk_install: AsteriskIns
     assert not asterisk_correction.are_sessions_corrected(module.parent)
     _undo(module.with_name(asterisk_correction.DISTRIBUTOR), asterisk_correction.DISTRIBUTOR_CORRECTIONS)
     assert not asterisk_correction.is_distributor_corrected(module.parent)
+    for name, corrections in asterisk_correction.BRIDGE_CORRECTIONS.items():
+        _undo(module.with_name(name), corrections)
+    assert not asterisk_correction.are_bridges_corrected(module.parent)
     marker = json.loads((root / "installed.json").read_text())
     assert marker.pop("corrections") == asterisk_correction.APPLIED
     (root / "installed.json").write_text(json.dumps(marker))
@@ -129,4 +134,5 @@ def test_a_copy_of_an_earlier_version_is_corrected(asterisk_install: AsteriskIns
     assert asterisk_correction.is_registrar_corrected(module.parent)
     assert asterisk_correction.are_sessions_corrected(module.parent)
     assert asterisk_correction.is_distributor_corrected(module.parent)
+    assert asterisk_correction.are_bridges_corrected(module.parent)
     assert json.loads((root / "installed.json").read_text())["corrections"] == asterisk_correction.APPLIED

@@ -7,6 +7,7 @@ Its module of transfers has six more (decision 0043); without the corrections it
 response to the address in ``maddr`` of ``Via``, so an unknown client chose the destination. Its registrar stores each
 ``Contact`` of a REGISTER and sends OPTIONS there (decision 0050). Its module of sessions refuses a call without a common
 codec, and writes nothing about it. Its distributor of requests refuses calls over TCP while others send too much (0051).
+Its bridges ask a phone for as many streams as the browser has to which it talks (0074).
 
 A correction names the digest of the file before and after it, so it applies to that very build, or not at all.
 """
@@ -348,6 +349,86 @@ DISTRIBUTOR_CORRECTIONS = (
 """In order; decision 0051."""
 
 
+SIMPLE_BRIDGE, RTP_BRIDGE = "bridge_simple.so", "bridge_native_rtp.so"
+"""The modules that connect the two parties of a talk, in the folder of modules."""
+
+_BRIDGES_CORRECTED = {
+    SIMPLE_BRIDGE: "e1d121fd6792bf42af94655d1c68c85d64b551591c7128209d5b9e834a6bf39c",
+    RTP_BRIDGE: "b9959a84e722f4122ebc06b6d85d876eccba165168ba50294e99a6c86ccf12dc",
+}
+
+_OTHER_STREAMS = "41554989fd5653e8{count_one}89c3488b7c2408e8{count_other}39d85b5f7505e9{back}31c0415dc3"
+"""What comes before one party is asked for the streams of the other. The instructions, in their order::
+
+    push r13                   # what the jump to here replaced
+    mov  r13, rdi              # streams of the one who would be asked; replaced as well
+    push rsi                   # streams of the other
+    push rbx
+    call ast_stream_topology_get_count
+    mov  ebx, eax
+    mov  rdi, [rsp+8]
+    call ast_stream_topology_get_count
+    cmp  eax, ebx
+    pop  rbx
+    pop  rdi                   # rsi, as the third replaced instruction has it
+    jne  refuse
+    jmp  back
+    refuse:
+    xor  eax, eax              # nothing to ask for
+    pop  r13
+    ret
+"""
+
+BRIDGE_CORRECTIONS = {
+    # amd64, *_request_stream_topology_update(): when the parties of a talk have another number of streams, Asterisk asks the
+    # one for as many as the other has. A browser whose page was loaded again ends one stream and has another; a phone that
+    # supports one stream refuses both, and the talk ended. Now each keeps the streams that it has: only sound is passed on.
+    # The instructions are in the rest of the last page of the module's code.
+    SIMPLE_BRIDGE: (
+        Correction(
+            before="24ad43963ab8bb8e969b8a7c58743a74e02d401179a6a2138e1357d765aa8469",
+            after="4b053bb3b5193985448944e9c251876c02c5cbfe317627902244b11b2bfa210d",
+            offset=0x1CA0,
+            old=bytes(40),
+            new=bytes.fromhex(
+                _OTHER_STREAMS.format(count_one="c4f4ffff", count_other="b8f4ffff", back="b5f6ffff")
+            ),
+        ),
+        Correction(
+            before="4b053bb3b5193985448944e9c251876c02c5cbfe317627902244b11b2bfa210d",
+            after=_BRIDGES_CORRECTED[SIMPLE_BRIDGE],
+            offset=0x1370,
+            old=bytes.fromhex("41554989fd4889f7"),
+            new=bytes.fromhex("e92b0900000f1f00"),
+        ),
+    ),
+    RTP_BRIDGE: (
+        Correction(
+            before="52c6dddc0f2014ef3e3388ed64abad3fda262312d97f61a71281c00b18af9955",
+            after="941d210c9e4a17ffc8fc982b430db33cf56c7e51121bd1427b4ca6287f53016c",
+            offset=0x5470,
+            old=bytes(40),
+            new=bytes.fromhex(
+                _OTHER_STREAMS.format(count_one="54cdffff", count_other="48cdffff", back="05d0ffff")
+            ),
+        ),
+        Correction(
+            before="941d210c9e4a17ffc8fc982b430db33cf56c7e51121bd1427b4ca6287f53016c",
+            after=_BRIDGES_CORRECTED[RTP_BRIDGE],
+            offset=0x2490,
+            old=bytes.fromhex("41554989fd4889f7"),
+            new=bytes.fromhex("e9db2f00000f1f00"),
+        ),
+    ),
+}
+"""By module, each in order; decision 0074."""
+
+
+def are_bridges_corrected(modules: Path) -> bool:
+    """Whether the modules of talks in this folder leave each party the streams that it has."""
+    return all(_has_digest(modules / name, digest) for name, digest in _BRIDGES_CORRECTED.items())
+
+
 def is_distributor_corrected(modules: Path) -> bool:
     """Whether the distributor of requests in this folder is the corrected one."""
     return _has_digest(modules / DISTRIBUTOR, _DISTRIBUTOR_CORRECTED)
@@ -381,6 +462,8 @@ APPLIED = [
         *REGISTRAR_CORRECTIONS,
         *SESSION_CORRECTIONS,
         *DISTRIBUTOR_CORRECTIONS,
+        *BRIDGE_CORRECTIONS[SIMPLE_BRIDGE],
+        *BRIDGE_CORRECTIONS[RTP_BRIDGE],
     )
 ]
 """What the marker of a copy holds after :func:`correct_copy` of this version."""
@@ -400,6 +483,7 @@ def correct_copy(root: Path, modules: Path) -> None:
         (REGISTRAR, REGISTRAR_CORRECTIONS),
         (SESSIONS, SESSION_CORRECTIONS),
         (DISTRIBUTOR, DISTRIBUTOR_CORRECTIONS),
+        *BRIDGE_CORRECTIONS.items(),
     ):
         if (modules / name).exists():
             correct(modules / name, corrections)
