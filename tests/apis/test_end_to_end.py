@@ -25,6 +25,8 @@ from trunkline.apis.jsonrpc.dispatcher import Dispatcher
 from trunkline.apis.service.request_log import DatabaseRequestLog, Entry, prune
 from trunkline.db.pool import Database
 
+pytestmark = pytest.mark.shells
+
 
 @dataclass
 class _Real:

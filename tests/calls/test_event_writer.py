@@ -21,6 +21,8 @@ from trunkline.events.catalogue import UNPUBLISHED, Event, EventType
 from trunkline.events.store import call_events, open_calls
 from trunkline.runtime.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.shells
+
 
 @asynccontextmanager
 async def writing(db: Database, **options: Any) -> AsyncIterator[EventWriter]:

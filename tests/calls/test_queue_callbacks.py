@@ -8,10 +8,13 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.queue_node import QUEUE, QueueNode, with_queue
+from trunkline.console.story_texts import sentence
+from trunkline.core.clock import to_datetime
 from trunkline.directory.model import Scenario
 from trunkline.directory.queues import exits
 from trunkline.events.catalogue import EventType
 from trunkline.queues.states import AgentState, AgentStatus, CallerState
+from trunkline.reports.story import Step
 from trunkline.telephony.port import Channel, KeyPressed
 
 RING, PAUSE = 60, 300
@@ -58,6 +61,19 @@ async def test_the_customer_is_called_when_an_agent_is_free_and_talks_with_that_
     await one.hangs_up(customer)
     assert one.engine.channels == {}
     assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+
+
+async def test_the_first_call_says_that_the_customer_will_be_called_back() -> None:
+    one = await asked()
+    [left] = [
+        event
+        for events in one.reported.events.values()
+        for event in events
+        if event.type is EventType.QUEUE_LEFT
+    ]
+    assert left.data == {"queue_id": QUEUE, "reason": "exit_key", "key": "1", "is_callback": True}
+    step = Step(to_datetime(left.at), left.type.value, data=left.data)
+    assert "will be called back" in sentence(step, {})[0]
 
 
 async def test_who_does_not_answer_is_called_again_and_the_agent_is_free_meanwhile() -> None:

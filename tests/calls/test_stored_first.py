@@ -27,6 +27,8 @@ from trunkline.directory.model import Account, Directory, OperationKind, TalkOpt
 from trunkline.events.catalogue import STORED_FIRST, UNPUBLISHED, EventType
 from trunkline.telephony.port import Arrived, Channel, KeyPressed
 
+pytestmark = pytest.mark.shells
+
 CALLER = Channel(f"{int(T0)}.1")
 
 REBUILT = frozenset(

@@ -18,6 +18,8 @@ from trunkline.core.errors import SwitchUnavailable
 from trunkline.core.settings import Settings
 from trunkline.runtime import secrets
 
+pytestmark = pytest.mark.shells
+
 TEXT = "sip_lines: {0160001: {}}\n"
 ROW = {
     "account_id": 1001,

@@ -35,6 +35,14 @@ async def sign_in(page: Page, office: Office) -> None:
     await page.wait_for_url("**/console/")
 
 
+_CUT = """() => [...document.querySelectorAll(".top a")].filter((one) => {
+  const box = one.getBoundingClientRect();
+  const middle = document.elementFromPoint((box.left + box.right) / 2, (box.top + box.bottom) / 2);
+  return middle === null || !one.contains(middle);
+}).map((one) => one.textContent)"""
+"""Entries of the menu that cannot be clicked."""
+
+
 async def test_every_page_in_every_form(office: Office, context: BrowserContext) -> None:
     await add_employees(office)
     await add_calls(office, noon(), count=60)
@@ -72,6 +80,8 @@ async def test_every_page_in_every_form(office: Office, context: BrowserContext)
             assert await page.evaluate("document.documentElement.lang") == language
             if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
                 wide.append(f"{path} in {language}, {width}")
+            if width > 1000 and (cut := await page.evaluate(_CUT)):
+                wide.append(f"{cut} on {path} in {language}, {width}")
         await page.goto(f"{office.origin}/console/")
     assert not messages.errors
     assert not dialogs

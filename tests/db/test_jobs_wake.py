@@ -57,6 +57,33 @@ async def test_the_next_job_of_a_lock_runs_when_the_one_before_ends(database: st
     assert done == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("lets_others_pass", [True, False])
+async def test_later_jobs_of_a_lock_wait_for_one_that_fails_or_pass_it(
+    database: str, lets_others_pass: bool
+) -> None:
+    begun: list[int] = []
+    all_begun = asyncio.Event()
+
+    async def work(number: int) -> None:
+        begun.append(number)
+        if set(begun) == {0, 1, 2}:
+            all_begun.set()
+        if number == 0 and begun.count(0) < 2:
+            raise RetryLater(2.0)
+
+    jobs = Jobs(database)
+    jobs.register("work", work, queue="one", lets_others_pass=lets_others_pass)
+    async with await Database.open(database) as db, _running(jobs):
+        async with db.connection() as conn:
+            for number in range(3):
+                await jobs.enqueue(conn, "work", {"number": number}, queue="one", lock="same")
+        async with asyncio.timeout(30):
+            await all_begun.wait()
+            while begun.count(0) < 2:
+                await asyncio.sleep(0.01)
+    assert begun == ([0, 1, 2, 0] if lets_others_pass else [0, 0, 1, 2])
+
+
 async def test_a_job_that_is_put_back_runs_when_it_is_due(database: str) -> None:
     attempts: dict[int, int] = {}
     finished = asyncio.Event()

@@ -15,6 +15,8 @@ from trunkline.core.errors import DatabaseUnavailable
 from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.shells
+
 
 @pytest.fixture
 async def db(empty_database: str) -> AsyncIterator[Database]:

@@ -22,6 +22,8 @@ from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.model import Account, Directory, NumberStatus, OperationKind, VirtualNumber
 from trunkline.runtime.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.shells
+
 
 def account(account_id: int, *logins: str) -> Account:
     return company(account_id, [line(account_id, login) for login in logins])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT
+from tests.docs.sources import syntax_of
 
 pytestmark = pytest.mark.xdist_group("docstrings")
 """The sources are parsed once, which takes longer than the tests."""
@@ -25,7 +26,7 @@ _Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 @cache
 def _trees() -> tuple[tuple[Path, ast.Module], ...]:
-    return tuple((path, ast.parse(path.read_text())) for path in sorted(_SOURCES.rglob("*.py")))
+    return tuple((path, syntax_of(path)) for path in sorted(_SOURCES.rglob("*.py")))
 
 
 @cache

@@ -6,7 +6,12 @@ import ast
 import re
 from collections.abc import Iterator
 
+import pytest
+
 from tests.docs.pages import ROOT
+from tests.docs.sources import syntax_of
+
+pytestmark = pytest.mark.xdist_group("sources")
 
 _LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 _LOGGERS = re.compile(r"(^|\.)_?(log|steps)$")
@@ -29,7 +34,7 @@ def _names() -> Iterator[tuple[str, ast.expr]]:
         text = path.read_text()
         if not _LOGS.search(text):
             continue
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(syntax_of(path)):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
@@ -64,7 +69,7 @@ def test_errors_of_the_database_have_a_cause() -> None:
         f"{path.relative_to(ROOT)}:{call.lineno}"
         for path in sorted((ROOT / "src" / "trunkline").rglob("*.py"))
         if _DATABASE_ERRORS.search(path.read_text())
-        for handler in ast.walk(ast.parse(path.read_text()))
+        for handler in ast.walk(syntax_of(path))
         if isinstance(handler, ast.ExceptHandler)
         and handler.type is not None
         and _DATABASE_ERRORS.search(ast.unparse(handler.type))

@@ -10,6 +10,7 @@ from functools import cache
 import pytest
 
 from tests.docs.pages import ROOT
+from tests.docs.sources import syntax_of
 
 pytestmark = pytest.mark.xdist_group("log remedies")
 """The sources are parsed once, which takes longer than the tests."""
@@ -34,7 +35,7 @@ def _calls() -> tuple[tuple[str, ast.Call], ...]:
         text = path.read_text()
         if "log" in text or "QueueAlarm" in text:
             name = str(path.relative_to(_SOURCES))
-            found += [(name, node) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+            found += [(name, node) for node in ast.walk(syntax_of(path)) if isinstance(node, ast.Call)]
     return tuple(found)
 
 

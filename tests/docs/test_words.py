@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from tests.docs.pages import ROOT, pages
+from tests.docs.sources import syntax_of
+
+pytestmark = pytest.mark.xdist_group("sources")
 
 _SOURCES = ROOT / "src" / "trunkline"
 _TESTS = ROOT / "tests"
@@ -113,7 +118,7 @@ def _modules() -> tuple[Path, ...]:
 def _names(path: Path) -> Iterator[str]:
     """Every name that a module defines, and its own."""
     yield path.stem
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(syntax_of(path)):
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.name
@@ -191,7 +196,7 @@ def test_comments_and_docstrings() -> None:
 
 def _texts(path: Path) -> Iterator[tuple[int, str]]:
     """Every string constant: messages, log events, names of loggers and files."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(syntax_of(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
 

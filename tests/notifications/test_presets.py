@@ -152,7 +152,11 @@ def test_one_command_connects_planfix_and_a_check_names_what_is_missing(run: Cli
     assert made["login"] == "planfix"
     assert len(made["password"]) >= 12
     assert all(one["is_met"] for one in made["checks"]), made["checks"]
+    revoked = ["user", "permit", "--user", "planfix", "call_control", "update", "--revoke"]
+    assert run.invoke(commands, revoked).exit_code == 0
+    assert "no   permission call_control:update of user planfix" in planfix(run, "check").output
     again = json.loads(planfix(run, "connect", *words).output)
+    assert all(one["is_met"] for one in again["checks"]), again["checks"]
     assert again["password"] is None, "the user is there already"
     listed = json.loads(run.invoke(commands, ["notification", "list", "--json"]).output)
     assert len(listed) == len(PLANFIX)

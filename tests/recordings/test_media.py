@@ -22,6 +22,8 @@ from trunkline.directory.media.listing import MediaFiles
 from trunkline.recordings.library import Library
 from trunkline.recordings.links import LinkMaker, base_url, new_recording_id
 
+pytestmark = pytest.mark.shells
+
 MP3 = bytes(range(256)) * 10
 WAV = b"RIFF" + bytes(5000)
 

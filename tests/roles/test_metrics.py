@@ -39,6 +39,8 @@ from trunkline.roles.health import Health, StartPhases
 from trunkline.roles.observation import observation_app, observed
 from trunkline.telephony.port import Ended
 
+pytestmark = pytest.mark.shells
+
 PAGE = DOCS / "operations" / "metrics.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([^|]*)\| ([^|]*)\|", re.MULTILINE)
 

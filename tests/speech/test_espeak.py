@@ -13,6 +13,8 @@ import pytest
 from trunkline.core.errors import InvalidInput, Unavailable
 from trunkline.speech import MAX_CHARACTERS, EspeakSpeech, NullSpeech, Speech, audio
 
+pytestmark = pytest.mark.shells
+
 SENTENCE = "Welcome to our company. Please hold the line, we connect you with our team."
 
 

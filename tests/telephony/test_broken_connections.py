@@ -21,6 +21,8 @@ from trunkline.telephony.ari import AriAddress, AriClient, AriError
 from trunkline.telephony.http_pool import HttpError, HttpPool, HttpTimeout
 from trunkline.testing.proxy import FaultProxy
 
+pytestmark = pytest.mark.shells
+
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 

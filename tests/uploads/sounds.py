@@ -73,6 +73,19 @@ def wav_header(
     return b"RIFF" + struct.pack("<I", min(data + 36, 0xFFFFFFFF)) + b"WAVE" + head
 
 
+def wav_with_extension(coding: bytes, bits: int, seconds: int = 17) -> bytes:
+    """A stereo WAV of 8000 Hz whose coding is in the extension of its format.
+
+    :param coding: the 16 bytes of its GUID.
+    """
+    data = bytes(range(256)) * (125 * seconds)
+    shape = (
+        struct.pack("<HHIIHH", 0xFFFE, 2, 8000, 32_000, 4, bits) + struct.pack("<HHI", 22, bits, 3) + coding
+    )
+    chunks = b"fmt " + struct.pack("<I", len(shape)) + shape + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
 def bomb_in_gzip(megabytes: int) -> bytes:
     """Some kilobytes that become so many megabytes of silence."""
     return gzip.compress(wav_header(data=megabytes << 20) + bytes(megabytes << 20), 9)

@@ -7,10 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.apis.data_api.client import DataApiClient
 from tests.reports.company import ACCOUNT
 from tests.uploads.rig import call, settings_for, settled, working
 from trunkline.core.ids import unix_ms_of, uploaded_id
+
+pytestmark = pytest.mark.shells
 
 DAY = {"date_from": "2026-03-03 00:00:00", "date_till": "2026-03-03 23:59:59"}
 RECORD = {

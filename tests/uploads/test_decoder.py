@@ -75,6 +75,27 @@ async def test_a_fetched_file_that_is_gone_is_no_fault_of_the_recording(
         await Decoder(UploadSettings(), 32_000).decode(kind, tmp_path / f"gone.{kind}")
 
 
+@pytest.mark.parametrize(
+    ("coding", "bits"),
+    [
+        ("0000000000001000800000aa00389b72", 16),  # of nobody
+        ("0100000000001000800000aa00389b71", 0),
+        ("0200000000001000800000aa00389b71", 4),  # ADPCM
+        ("0020000000001000800000aa00389b71", 16),  # AC-3
+        ("5500000000001000800000aa00389b71", 0),  # MP3
+    ],
+)
+async def test_a_wav_with_another_coding_in_its_extension_is_at_fault(
+    tmp_path: Path, coding: str, bits: int
+) -> None:
+    """The library has no coding for some; the call was tried again without end."""
+    source = tmp_path / "coded.wav"
+    source.write_bytes(sounds.wav_with_extension(bytes.fromhex(coding), bits))
+    with pytest.raises(UploadFailed) as failure:
+        await Decoder(UploadSettings(), 32_000).decode(RecordType.WAV, source)
+    assert failure.value.code is ErrorCode.WAV_PROCESSING
+
+
 async def test_memory_is_bounded(tmp_path: Path) -> None:
     source = tmp_path / "fine.wav"
     source.write_bytes(sounds.wav())

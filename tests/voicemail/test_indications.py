@@ -19,6 +19,8 @@ from trunkline.telephony.port import Registered, Unregistered
 from trunkline.voicemail.indications import MessageIndicator, indicating_messages
 from trunkline.voicemail.mailboxes import Mailboxes
 
+pytestmark = pytest.mark.shells
+
 Sent = tuple[str, int, int]
 
 

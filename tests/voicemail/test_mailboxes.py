@@ -20,6 +20,8 @@ from trunkline.voicemail import mailboxes
 from trunkline.voicemail.greetings import Greetings
 from trunkline.voicemail.mailboxes import ATTEMPTS_MAX, Mailboxes, MailboxListener
 
+pytestmark = pytest.mark.shells
+
 
 @pytest.fixture
 async def rig(database: str) -> AsyncIterator[Rig]:

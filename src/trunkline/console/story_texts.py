@@ -119,6 +119,8 @@ def sentence(step: Step, reasons: Mapping[str, str]) -> tuple[str, dict[str, str
         case "coach_joined":
             mode = str(data.get("mode") or "listen")
             return _COACHES.get(mode, _COACHES["listen"]), {**values, "name": str(data.get("target") or "–")}
+        case "queue_left" if data.get("is_callback"):
+            return _("The contact leaves the queue, keeps its place and will be called back"), values
         case "queue_left":
             return _LEFT_QUEUE.get(str(data.get("reason")), _("The contact leaves the queue")), values
         case "notification":

@@ -69,6 +69,9 @@ _RECONNECT_PERIOD = 0.5
 _WRITE_PAUSE, _WRITE_PAUSE_MAX = 0.25, 5.0
 """Seconds between two attempts to write the outcome of a job: the first, and at most."""
 
+_AFTER_OTHERS = -1
+"""Priority of a job for which others with the same lock do not wait; that of a new one is 0."""
+
 _QUEUES_PERIOD = 30.0
 """Seconds between two checks for further queues to serve."""
 
@@ -85,11 +88,17 @@ class RetryLater(Exception):  # noqa: N818 - not an error: the job requests anot
 
 
 class _Retry(BaseRetryStrategy):
-    """A failed job is never dropped: it is retried with growing pauses, up to five minutes."""
+    """A failed job is never dropped: it is retried with growing pauses, up to five minutes.
+
+    :param lets_others_pass: see :meth:`Jobs.register`.
+    """
+
+    def __init__(self, *, lets_others_pass: bool) -> None:
+        self._priority = _AFTER_OTHERS if lets_others_pass else None
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         if isinstance(exception, RetryLater):
-            return RetryDecision(retry_at=_after(exception.seconds))
+            return RetryDecision(retry_at=_after(exception.seconds), priority=self._priority)
         if isinstance(exception, asyncio.CancelledError):
             return RetryDecision(retry_at=_after(0))
         pause = JOBS.pause(job.attempts + 1)
@@ -103,7 +112,7 @@ class _Retry(BaseRetryStrategy):
             consequence=f"the job is tried again in {pause:.0f} s",
             remedy="remove the cause in error; see docs/operations/work-queues.md",
         )
-        return RetryDecision(retry_at=_after(pause))
+        return RetryDecision(retry_at=_after(pause), priority=self._priority)
 
 
 def _account_of(job: Job) -> int | None:
@@ -239,9 +248,13 @@ class Jobs:
         self._dsn = dsn
         self._application_name = application_name
 
-    def register(self, name: str, handler: Handler, *, queue: str) -> None:
-        """Register the handler for jobs of this name; before :meth:`run`."""
-        self._app.task(name=name, queue=queue, retry=_Retry())(handler)
+    def register(self, name: str, handler: Handler, *, queue: str, lets_others_pass: bool = False) -> None:
+        """Register the handler for jobs of this name; before :meth:`run`.
+
+        :param lets_others_pass: while a job that failed waits for its retry, later ones with its lock run. Otherwise they
+            keep their order and wait.
+        """
+        self._app.task(name=name, queue=queue, retry=_Retry(lets_others_pass=lets_others_pass))(handler)
 
     async def enqueue(
         self,

@@ -106,7 +106,8 @@ class EventType(StrEnum):
     QUEUE_ENTERED = "queue_entered"
     """leg_id, queue_id, queue_name, operation_id: the contact waits in a queue from now on"""
     QUEUE_LEFT = "queue_left"
-    """queue_id, reason timeout|no_agent_timeout|exit_key|break_out|not_in_time, key: the contact goes on without an agent"""
+    """queue_id, reason timeout|no_agent_timeout|exit_key|break_out|not_in_time, key, is_callback (if it asked for one): the
+    contact goes on without an agent"""
     KEY_PRESSED = "key_pressed"
     """leg_id, key"""
     MAILBOX_CALLED = "mailbox_called"

@@ -10,13 +10,26 @@ from dataclasses import dataclass
 
 from trunkline.accounts import tokens
 from trunkline.accounts.administration import Administration
-from trunkline.accounts.model import Api, Status
+from trunkline.accounts.model import Action, Api, Status
+from trunkline.accounts.permissions import CONTROL_CALLS, READ_CONFIGURATION, READ_REPORTS, WATCH_CALLS
 from trunkline.core.errors import InvalidInput
 from trunkline.notifications.presets import PRESETS, drafts
 from trunkline.notifications.subscriptions import Subscription, Subscriptions
 
 COMPONENTS = ("call_api_base", "data_api_base")
 APIS = (Api.CALL_API, Api.DATA_API)
+PERMISSIONS = (
+    CONTROL_CALLS,
+    WATCH_CALLS,
+    READ_REPORTS,
+    READ_CONFIGURATION,
+    ("address_book", "select"),
+    ("employees", "select"),
+    ("number_management", "select"),
+    ("tag_management", "select"),
+    ("va", "select"),
+)
+"""Planfix calls its users and reads the Data API; it changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,7 @@ class PlanfixConnection:
         self._subscriptions = subscriptions
 
     async def connect(self, account_id: int, url: str, login: str, networks: Sequence[str]) -> str | None:
-        """Create what is missing; a second time only the URL changes.
+        """Create what is missing; a second time only the URL changes. Permissions that the user has besides stay.
 
         :param url: where Planfix gets notifications.
         :param networks: from where it connects.
@@ -59,10 +72,14 @@ class PlanfixConnection:
         for api in APIS:
             for network in networks:
                 await self._administration.allow_address(account_id, api, network, "Planfix")
-        if found is not None:
-            return None
-        password = tokens.new_password()
-        await users.create(account_id, login, password, full_name="Planfix", apis=APIS)
+        password = None if found is not None else tokens.new_password()
+        user_id = (
+            int(found["user_id"])
+            if found is not None
+            else await users.create(account_id, login, password, full_name="Planfix", apis=APIS)
+        )
+        for resource, action in set(PERMISSIONS) - await users.rights(account_id, user_id):
+            await users.set_permission(account_id, user_id, resource, Action(action), granted=True)
         return password
 
     async def checks(self, account_id: int, login: str) -> list[Check]:
@@ -113,7 +130,16 @@ class PlanfixConnection:
             )
             for api in APIS
         ]
-        return [active, *may_use]
+        rights = await self._administration.users.rights(account_id, users[0]["user_id"]) if users else ()
+        permitted = [
+            Check(
+                f"permission {resource}:{action} of user {login}",
+                (resource, action) in rights,
+                f"trunkline planfix connect, or trunkline user permit --user {login} {resource} {action}",
+            )
+            for resource, action in PERMISSIONS
+        ]
+        return [active, *may_use, *permitted]
 
     async def _notifications(self, account_id: int) -> list[Check]:
         there = {one.key: one for one in await self._subscriptions.all(account_id)}

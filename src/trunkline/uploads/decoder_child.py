@@ -73,6 +73,10 @@ def main() -> int:
             "fault": "processing",
             "message": f"It needs more than it may have ({type(error).__name__}).",
         }
+    except ImportError:
+        raise  # the installation is at fault
+    except Exception as error:  # the library fails in many ways on what nobody made with a recorder
+        answer = {"fault": "processing", "message": f"The decoder cannot read it ({type(error).__name__})."}
     json.dump(answer, sys.stdout)
     sys.stdout.flush()
     return 0
@@ -132,17 +136,22 @@ def _wav(task: dict[str, Any]) -> dict[str, Any]:
     try:
         with av.open(task["source"], "r", format="wav", options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.audio[0]
-            if not stream.codec_context.name.startswith("pcm_"):
+            source["codec"] = _codec_of(stream)
+            if not source["codec"].startswith("pcm_"):
                 raise UnusableRecording(
-                    "processing", f"The WAV holds {stream.codec_context.name}, not PCM; send 16-bit PCM."
+                    "processing", f"The WAV holds {source['codec']}, not PCM; send 16-bit PCM."
                 )
-            source["codec"] = stream.codec_context.name
             samples = _convert(container, task)
     except (av.FFmpegError, IndexError, ValueError, wave.Error) as error:
         if _of_the_machine(error):
             raise OSError(getattr(error, "errno", 0), str(error)) from error
         raise UnusableRecording("processing", f"The WAV could not be converted ({_words(error)}).") from error
     return {"duration_ms": round(samples * 1000 / SAMPLE_RATE), "samples": samples, "source": source}
+
+
+def _codec_of(stream: Any) -> str:
+    """Name of the coding; the library has none for one that it does not support."""
+    return stream.codec_context.name if stream.codec_context is not None else "an unknown coding"
 
 
 def _convert(container: Any, task: dict[str, Any]) -> int:
@@ -245,8 +254,8 @@ def _mp3(task: dict[str, Any]) -> dict[str, Any]:
 
 def _mp3_facts(container: Any, size: int) -> dict[str, Any]:
     stream = container.streams.audio[0]
-    if not stream.codec_context.name.startswith("mp3"):
-        raise UnusableRecording("decode", f"The file holds {stream.codec_context.name}, not MP3.")
+    if not _codec_of(stream).startswith("mp3"):
+        raise UnusableRecording("decode", f"The file holds {_codec_of(stream)}, not MP3.")
     announced = container.duration or 0
     bit_rate = container.bit_rate or 0
     samples = rate = channels = 0

@@ -24,8 +24,8 @@ async def uploading(
     :param when_ready: what else happens when a recording of an uploaded call is ready (speech analytics).
     """
     processor = Processor(db, jobs, settings, when_ready)
-    jobs.register(accept.PROCESS_CALL, processor.process, queue=accept.QUEUE)
-    jobs.register(accept.PROCESS_PLAIN, processor.process_plain, queue=accept.QUEUE)
+    jobs.register(accept.PROCESS_CALL, processor.process, queue=accept.QUEUE, lets_others_pass=True)
+    jobs.register(accept.PROCESS_PLAIN, processor.process_plain, queue=accept.QUEUE, lets_others_pass=True)
     try:
         yield
     finally:

@@ -28,6 +28,8 @@ from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.feed import CallFeed, EndReason, WatchEnded
 from trunkline.events.store import CALLS_CHANNEL, announcements, read_announcement, write_call_events
 
+pytestmark = pytest.mark.shells
+
 ACCOUNT = 1001
 _IDS = IdGenerator(0)
 

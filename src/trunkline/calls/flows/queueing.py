@@ -10,6 +10,8 @@ call stays :class:`~trunkline.calls.states.InQueue`: an agent who hangs up befor
 
 from __future__ import annotations
 
+from typing import Any
+
 from trunkline.calls.decision import Decision, QueueFact
 from trunkline.calls.effects import Hangup, Leave, Music, StopMusic
 from trunkline.calls.finish_reasons import (
@@ -172,10 +174,13 @@ def connect(decision: Decision, offer_id: int, pre_bridge_announce: int | None) 
         _join(decision, agent)
 
 
-def leave(decision: Decision, reason: str, key: str | None, destination: str | None) -> None:
+def leave(
+    decision: Decision, reason: str, key: str | None, destination: str | None, *, is_callback: bool = False
+) -> None:
     """The contact goes on without an agent: in the branch of its operation, else at the exit of the queue.
 
     :param destination: of the queue's own settings (:mod:`trunkline.directory.queues.exits`).
+    :param is_callback: it keeps its place and will be called back.
     """
     session, contact = decision.session, decision.session.contact
     if not is_waiting(session) or contact is None or not isinstance(session.state, InQueue):
@@ -184,7 +189,8 @@ def leave(decision: Decision, reason: str, key: str | None, destination: str | N
     consultation.stop_playback(decision, contact)
     decision.do(StopMusic(contact.channel))
     session.connecting_offer = None
-    decision.emit(EventType.QUEUE_LEFT, queue_id=queue_id, reason=reason, key=key)
+    more: dict[str, Any] = {"is_callback": True} if is_callback else {}
+    decision.emit(EventType.QUEUE_LEFT, queue_id=queue_id, reason=reason, key=key, **more)
     scenario, operation = position(decision)
     account, context = decision.context.account, decision.context
     if scenario is None or operation is None:

@@ -389,7 +389,9 @@ class CallQueues:
             case Connect(offer_id, _, call, _, announcement):
                 self._act(call, lambda decision: queueing.connect(decision, offer_id, announcement))
             case LeaveQueue(_, call) if (asked := self._asked.pop(call, None)) is not None:
-                self._act(call, lambda decision: queueing.leave(decision, "exit_key", *asked))
+                self._act(
+                    call, lambda decision: queueing.leave(decision, "exit_key", *asked, is_callback=True)
+                )
             case LeaveQueue(_, call, reason, destination, key):
                 self._act(call, lambda decision: queueing.leave(decision, reason, key, destination))
             case PlayMusic(_, call, moh_id):
