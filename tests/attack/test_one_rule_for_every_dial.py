@@ -55,6 +55,13 @@ FOREIGN = "442079460991"
         ("RU", "780912345678", [Direction.NATIONAL, Direction.PREMIUM]),
         ("AE", "4470123456789", [Direction.INTERNATIONAL, Direction.PREMIUM]),
         ("AE", "9715000000011", [Direction.MOBILE]),
+        # A network that removes its own country code dials abroad.
+        ("AE", "97100442079460", [Direction.INTERNATIONAL, Direction.PREMIUM]),
+        ("US", "1011442079460", [Direction.INTERNATIONAL, Direction.PREMIUM]),
+        ("IT", "3900442079460", [Direction.INTERNATIONAL, Direction.PREMIUM]),
+        ("IT", "390612345678", [Direction.NATIONAL]),
+        # The short number of a service.
+        ("AE", "971112", [Direction.NATIONAL, Direction.PREMIUM]),
     ],
 )
 def test_what_a_number_needs(country: str, number: str, needed: list[Direction]) -> None:

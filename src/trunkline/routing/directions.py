@@ -6,6 +6,7 @@ the numbering plans in ``phonenumbers`` and ITU-T E.164 (assigned country codes 
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from functools import lru_cache
 
@@ -75,8 +76,10 @@ def _needed(country: str, number: str) -> tuple[Direction, ...]:
     if _is_abroad(parsed, country):
         premium = parsed.country_code in _PREMIUM_CODES or kind in _PREMIUM_TYPES_ABROAD
         basic = Direction.INTERNATIONAL
+    elif _leads_abroad(parsed, country, number):
+        return (Direction.INTERNATIONAL, Direction.PREMIUM)
     else:
-        premium = kind in _PREMIUM_TYPES
+        premium = kind in _PREMIUM_TYPES or _is_short(parsed)
         basic = Direction.MOBILE if kind == PhoneNumberType.MOBILE else Direction.NATIONAL
     return (basic, Direction.PREMIUM) if premium else (basic,)
 
@@ -96,6 +99,22 @@ def _parsed(number: str) -> phonenumbers.PhoneNumber:
         if phonenumbers.is_valid_number(one):
             return one
     return whole
+
+
+def _leads_abroad(parsed: phonenumbers.PhoneNumber, country: str, number: str) -> bool:
+    """Whether the digits after the country's own code are those that people there dial for another country: a network that
+    removes the code of its country dials them."""
+    plan = phonenumbers.PhoneMetadata.metadata_for_region(country)
+    if plan is None or not plan.international_prefix or phonenumbers.is_valid_number(parsed):
+        return False
+    at_home = number[len(str(parsed.country_code)) :]
+    return re.match(plan.international_prefix, at_home) is not None
+
+
+def _is_short(parsed: phonenumbers.PhoneNumber) -> bool:
+    """Whether it has fewer digits than any number of its plan: it may be the short number of a service, at any price."""
+    reason = phonenumbers.is_possible_number_with_reason(parsed)
+    return bool(reason == phonenumbers.ValidationResult.TOO_SHORT)
 
 
 def _is_abroad(parsed: phonenumbers.PhoneNumber, country: str) -> bool:
