@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -107,6 +108,23 @@ def test_the_question_has_the_chosen_parameters() -> None:
     assert asked.question.data["seconds"] == 4
     assert not call.done(Answer), "nothing is played, so the call is not answered"
     assert isinstance(call.session.state, AwaitingDecision)
+
+
+def test_the_question_has_the_lead_of_a_campaign() -> None:
+    """Values of the lead are encoded: they are neither another parameter nor another line of the request."""
+    chosen = ["lead_id", "lead_name", "lead_variables"]
+    call = Decided(parameters=chosen, method="POST").called()
+    assert call.asked[0].question.data["parameters"] == dict.fromkeys(chosen, "")
+    call.session.lead_id = "04"
+    call.session.lead = {"name": "Ida & Co\r\nX: 1", "tags": None, "ext_api_vars": {"numb": "1&numb=2"}}
+    decision = Decision(call.session, call.context(), Instant(call.clock))
+    inbound.resume(decision)
+    [asked] = decision.questions
+    sent = asked.question.data["parameters"]
+    assert sent == {
+        "lead_id": "04", "lead_name": "Ida & Co\r\nX: 1", "lead_variables": '{"numb":"1&numb=2"}',
+    }  # fmt: skip
+    assert dict(parse_qsl(urlencode(sent), strict_parsing=True)) == sent
 
 
 def test_all_parameters_in_a_call() -> None:

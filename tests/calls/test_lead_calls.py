@@ -34,7 +34,9 @@ class DialingNode(QueueNode):
         self.dialer._campaigns[c.ACCOUNT, 1] = self.live
         return self.live
 
-    async def lead(self, number: str, *, reserves: bool = True, scenario: int | None = None) -> int:
+    async def lead(
+        self, number: str, *, reserves: bool = True, scenario: int | None = None, **more: Any
+    ) -> int:
         """Call a lead; the id of the call."""
         call = self.switch.next_id()
         if reserves:
@@ -43,7 +45,7 @@ class DialingNode(QueueNode):
         self.dialer._calls[call] = self.live.calls[call] = attempt
         params: dict[str, Any] = {
             "contact": number, "queue_id": QUEUE, "ring_seconds": 20, "connect_seconds": 2.0,
-            "abandoned_scenario_id": scenario, "lead_id": number,
+            "abandoned_scenario_id": scenario, "lead_id": number, **more,
         }  # fmt: skip
         await self.switch.commands.start_lead_call(c.ACCOUNT, call, params)
         await self.settle()
@@ -116,6 +118,26 @@ async def test_the_time_to_connect_goes_on_after_a_restart() -> None:
     assert one.engine.channels == {}
     left = [event for event in one.reported.events[call] if event.type is EventType.QUEUE_LEFT]
     assert [event.data["reason"] for event in left] == ["not_in_time"]
+
+
+async def test_variables_of_a_lead_are_in_its_call_and_in_that_of_the_next_switch() -> None:
+    from trunkline.calls.evolution import replay
+    from trunkline.calls.live_view import agent_call, call_in_progress
+
+    variables = {"plan": "gold", "debt": {"amount": 120}, "x&y=1#": "\r\nHost: other"}
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD, lead_name="Ida", ext_api_vars=variables, dial_campaign_id=1)
+    await one.answers(LEAD)
+    before = agent_call(one.switch.sessions[call])
+    assert (before["lead_id"], before["lead_name"], before["campaign_id"]) == (LEAD, "Ida", 1)
+    assert before["ext_api_vars"] == variables
+    await one.kill_and_restart()
+    after = one.switch.sessions[call]
+    assert agent_call(after) == before
+    assert call_in_progress(after)["lead"] == {"name": "Ida", "tags": None, "ext_api_vars": variables}
+    stored = replay(one.reported.events[call])
+    assert stored is not None
+    assert (stored.lead, stored.dial_campaign_id) == (after.lead, 1)
 
 
 async def test_an_unanswered_lead_frees_the_agent_and_has_the_cause() -> None:

@@ -115,6 +115,18 @@ async def test_leads_come_by_priority_and_an_attempt_is_open_until_its_end(compa
     assert found["talk_seconds"] == 59
 
 
+async def test_a_claim_has_the_variables_of_the_lead(company: Company) -> None:
+    one = await company.campaign()
+    await company.db.execute(
+        "update leads set lead_id = '7', name = 'Ida', tags = 'a', ext_api_vars = '{\"plan\": \"gold\"}'"
+        " where account_id = %s and phone = %s",
+        (company.account_id, PHONES[0]),
+    )
+    claimed = await lead_store.claim(company.db, one, PHONES[0], 1, NODE)
+    assert claimed is not None
+    assert claimed == lead_store.Claimed(claimed.attempt_id, "7", "Ida", "a", {"plan": "gold"})
+
+
 async def test_nothing_is_called_after_a_stop(company: Company) -> None:
     one = await company.campaign()
     await campaign_store.change_state(company.db, company.account_id, one.campaign_id, Action.STOP)

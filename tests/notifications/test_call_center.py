@@ -96,6 +96,24 @@ QUEUE_CALL: list[Step] = [
 ]  # fmt: skip
 
 
+def test_a_call_of_a_campaign_has_the_name_of_its_lead_in_its_events() -> None:
+    """The lead as it was dialled: what its list has later changes nothing."""
+    lead = {"name": "Ida", "tags": None, "ext_api_vars": {"plan": "gold"}}
+    call: list[Step] = [
+        (
+            1000.0,
+            CALL,
+            EventType.SESSION_STARTED,
+            started("out", lead_id="04", lead=lead, dial_campaign_id=9),
+        ),
+        (1000.0, CALL, EventType.LEG_STARTED, {"leg_id": CONTACT_LEG, "role": "contact", "side": "contact"}),
+        (1000.2, CALL, EventType.LEG_RINGING, {"leg_id": CONTACT_LEG}),
+    ]
+    [(name, data)] = sent(call, CenterBackground(lead_name="Another"))
+    assert (name, data["lead_id"], data["lead_name"], data["cid_name"]) == ("call:ring", "04", "Ida", "Ida")
+    assert data["campaign_id"] == 9
+
+
 def test_a_call_that_waits_in_a_queue() -> None:
     found = sent(QUEUE_CALL, CenterBackground(lead_name="Sample Lead"))
     assert [name for name, _ in found] == [

@@ -139,6 +139,8 @@ def begin(event: Event) -> Session:
         "operator_phone_number",
         "external_id",
         "lead_id",
+        "lead",
+        "dial_campaign_id",
         "api_request_id",
         "is_code",
         "visit",

@@ -75,6 +75,7 @@ def agent_call(session: Session) -> dict[str, Any]:
     is_in = session.direction == "in"
     source, target = (contact, ours) if is_in else (ours, contact)
     contact_number, own_number = session.contact_phone_number, session.virtual_phone_number
+    lead = session.lead or {"name": None, "ext_api_vars": None}
     return {
         "uuid": uuid_of(session.call_session_id),
         "state": _agent_state(session),
@@ -91,6 +92,9 @@ def agent_call(session: Session) -> dict[str, Any]:
         "user_id": ours.employee_id if ours is not None else None,
         "queue_id": session.queue_id,
         "lead_id": session.lead_id,
+        "lead_name": lead["name"],
+        "ext_api_vars": lead["ext_api_vars"],
+        "campaign_id": session.dial_campaign_id,
         "external_id": session.external_id,
         "tags": [tag["tag_name"] for tag in session.tags],
     }
@@ -194,6 +198,7 @@ def call_in_progress(session: Session) -> dict[str, Any]:
         "queue_id": session.queue_id,
         "queue_name": stay.queue_name if stay is not None else None,
         "lead_id": session.lead_id,
+        "lead": session.lead,
         "external_id": session.external_id,
         "is_recorded": any(leg.is_recorded for leg in session.living),
         "parties": [_party(leg) for leg in ours],

@@ -269,6 +269,10 @@ class Session:
     external_id: str | None = None
     lead_id: str | None = None
     """The lead of a phone list that the call is about, as the request names it."""
+    lead: dict[str, Any] | None = None
+    """The lead that a campaign calls, as it was at the moment of dialling: ``name``, ``tags`` and ``ext_api_vars``."""
+    dial_campaign_id: int | None = None
+    """The dialing campaign that made the call."""
     api_request_id: int | None = None
     is_code: bool = False
     """A line dialled a code, such as that of the mailbox: nobody is called, so nobody can miss the call."""

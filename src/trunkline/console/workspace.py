@@ -163,7 +163,9 @@ async def _card(page_request: PageRequest, one: Call) -> Mapping[str, Any]:
             "limit": 1,
         }
         contact = next(iter(orjson.loads((await page_request.reader.list(CONTACTS, params)).rows)), None)
-    if one["lead_id"] is not None and number:
+    if (of_call := one.get("lead")) is not None:
+        lead = of_call
+    elif one["lead_id"] is not None and number:
         lead = await lead_of_phone(page_request.db, page_request.account_id, number)
     return {
         "contact": contact,

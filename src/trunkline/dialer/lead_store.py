@@ -132,6 +132,9 @@ class Claimed:
     attempt_id: int
     lead_id: str | None
     name: str | None
+    tags: str | None = None
+    variables: Mapping[str, Any] | None = None
+    """``ext_api_vars`` of the lead at this moment."""
 
 
 _CHECKED = """
@@ -144,8 +147,8 @@ from dial_campaigns c where c.account_id = %(account_id)s and c.campaign_id = %(
 """
 
 _SOURCE = """
-select d.closed, l.lead_id, l.name, l.phone as listed from dial_leads d
-left join lateral (select l.phone, l.lead_id, l.name from dial_campaign_lists m
+select d.closed, l.lead_id, l.name, l.tags, l.ext_api_vars, l.phone as listed from dial_leads d
+left join lateral (select l.phone, l.lead_id, l.name, l.tags, l.ext_api_vars from dial_campaign_lists m
     join leads l on l.account_id = m.account_id and l.phone_list_id = m.phone_list_id
     where m.account_id = d.account_id and m.campaign_id = d.campaign_id and l.phone = d.phone limit 1) l on true
 where d.account_id = %(account_id)s and d.campaign_id = %(campaign_id)s and d.phone = %(phone)s for update of d
@@ -205,7 +208,9 @@ async def claim(db: Database, one: Campaign, phone: str, call_session_id: int, n
         ).fetchone()
         if made is None:
             return None
-        return Claimed(made["attempt_id"], source["lead_id"], source["name"])
+        return Claimed(
+            made["attempt_id"], source["lead_id"], source["name"], source["tags"], source["ext_api_vars"]
+        )
 
 
 async def _set_lead(connection: Connection, params: Mapping[str, Any], values: Mapping[str, Any]) -> None:

@@ -21,7 +21,8 @@ class EventType(StrEnum):
     # --- calls, in the order they usually come
     SESSION_STARTED = "session_started"
     """direction in|out, source, is_internal, virtual_number_id, virtual_phone_number, contact_phone_number,
-    contact_id, contact_full_name, operator_phone_number, external_id, lead_id, api_request_id, visit,
+    contact_id, contact_full_name, operator_phone_number, external_id, lead_id, lead (of a campaign, as it was when it was
+    dialled: name, tags, ext_api_vars), dial_campaign_id, api_request_id, visit,
     plan, is_code (true: a line dialled a code, which calls nobody)"""
     SCENARIO_ENTERED = "scenario_entered"
     """scenario_id, scenario_name, takes_over, returns (list of scenario id and key of an operation: the scenarios that wait

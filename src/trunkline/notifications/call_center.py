@@ -127,7 +127,8 @@ def is_complete(event: Event, facts: CallFacts) -> bool:
 
 def needs_background(event: Event, facts: CallFacts) -> bool:
     """Whether the data of an event has something that the tables have."""
-    return agent_of(event) is not None or facts.session.get("lead_id") is not None
+    session = facts.session
+    return agent_of(event) is not None or (session.get("lead_id") is not None and not session.get("lead"))
 
 
 def stream_of(event: Event) -> str:
@@ -247,8 +248,10 @@ def _call(event: Event, facts: CallFacts, background: CenterBackground) -> dict[
     queue_id = _queue_of(event) if is_visit else leg.queue_id if leg is not None else None
     if queue_id is None and is_first and not is_visit:
         queue_id = facts.queue_id
-    if background.lead_name is not None and not is_in:
-        own_name = background.lead_name
+    lead = session.get("lead")
+    lead_name = lead["name"] if lead else background.lead_name
+    if lead_name is not None and not is_in:
+        own_name = lead_name
     return {
         "id": uuid_of(identifier),
         "call_id": uuid_of(call_session_id),
@@ -265,7 +268,7 @@ def _call(event: Event, facts: CallFacts, background: CenterBackground) -> dict[
         "tags": list(facts.tags.values()),
         "queue_id": queue_id,
         "lead_id": session.get("lead_id"),
-        "lead_name": background.lead_name,
+        "lead_name": lead_name,
         "campaign_id": session.get("dial_campaign_id"),
         "dialer_id": session.get("dialer_id"),
         **(_visit_times(event) if is_visit else _leg_times(event, facts, leg)),

@@ -196,7 +196,8 @@ async def center_background(
             return call_center.CenterBackground(
                 device_id=device["sip_line_id"], device_name=device["phone_number"]
             )
-    elif (lead_id := facts.session.get("lead_id")) is not None:
+    elif call_center.needs_background(event, facts):
+        lead_id = facts.session["lead_id"]
         number = facts.session.get("contact_phone_number")
         cursor = await conn.execute(_LEAD, (event.account_id, number, lead_id))
         lead = await cursor.fetchone()

@@ -26,7 +26,7 @@ def live(**changes: Any) -> dict[str, Any]:
         "uuid": uuid_of(CALL), "state": "Answer", "type": "outbound", "ts": 1_800_000_000, "answer_ts": 1_800_000_009,
         "cid_num": "97140000200", "cid_name": None, "dst_num": "12025550111", "src_device_id": 5, "dst_device_id": None,
         "src_user_id": 1, "dst_user_id": None, "user_id": 1, "queue_id": None, "lead_id": "04", "external_id": None,
-        "tags": [], **changes,
+        "lead_name": "Ida", "ext_api_vars": {"plan": "gold"}, "campaign_id": 9, "tags": [], **changes,
     }  # fmt: skip
 
 

@@ -83,6 +83,9 @@ CALL_FIELDS = (
     identifier("user_id", "The agent."),
     identifier("queue_id", "Queue of the call."),
     text("lead_id", "Lead that the call is about."),
+    text("lead_name", "Its name, of a call of a dialing campaign."),
+    Field("ext_api_vars", Kind.OBJECT, "Its variables, of a call of a dialing campaign."),
+    identifier("campaign_id", "The dialing campaign."),
     text("external_id", "Name of the call in another system."),
     Field("tags", Kind.ARRAY, "Names of its tags.", required=True, items=Kind.STRING),
 )

@@ -83,6 +83,9 @@ class StartCall:
     operator: str | None = None
     external_id: str | None = None
     lead_id: str | None = None
+    lead: Mapping[str, Any] | None = None
+    """Of a campaign, as the session has it."""
+    dial_campaign_id: int | None = None
     api_request_id: int | None = None
     plan: dict[str, Any] = field(default_factory=dict)
     """The rest of the plan, see above."""
@@ -113,6 +116,10 @@ def open_call(request: StartCall, context: CallContext, call_session_id: int, at
             "operator_phone_number": request.operator,
             "external_id": request.external_id,
             **({"lead_id": request.lead_id} if request.lead_id is not None else {}),
+            **({"lead": dict(request.lead)} if request.lead is not None else {}),
+            **(
+                {"dial_campaign_id": request.dial_campaign_id} if request.dial_campaign_id is not None else {}
+            ),
             "api_request_id": request.api_request_id,
             "plan": {"first": request.first, "second": request.second, **request.plan},
         },

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import orjson
+
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Music
 from trunkline.calls.session import Leg
 from trunkline.calls.states import AwaitingDecision
 from trunkline.calls.timers import MENU_TIMER, Ask, CancelTimer, Question
 from trunkline.core.clock import to_text
-from trunkline.directory.model import Operation, RequestParameter
+from trunkline.directory.model import DEFAULT_REQUEST_PARAMETERS, Operation, RequestParameter
 from trunkline.external_decisions.request import NO_INPUT, parameters
 from trunkline.routing.menus import TERMINATOR
 
@@ -26,7 +28,7 @@ def ask(decision: Decision, contact: Leg, operation: Operation) -> None:
     state = session.state
     digits = state.digits.removesuffix(TERMINATOR) if isinstance(state, AwaitingDecision) else ""
     seconds = float(settings.get("reply_seconds") or DEFAULT_REPLY_SECONDS)
-    started = to_text(session.started_at)
+    started, lead = to_text(session.started_at), session.lead
     values = {
         RequestParameter.CDR_ID: session.call_session_id,
         RequestParameter.CALL_SESSION_ID: session.call_session_id,
@@ -35,6 +37,9 @@ def ask(decision: Decision, contact: Leg, operation: Operation) -> None:
         RequestParameter.NUMA: session.contact_phone_number,
         RequestParameter.NUMB: session.virtual_phone_number,
         RequestParameter.INPUT_RESULT: digits or NO_INPUT,
+        RequestParameter.LEAD_ID: session.lead_id,
+        RequestParameter.LEAD_NAME: lead["name"] if lead else None,
+        RequestParameter.LEAD_VARIABLES: orjson.dumps(lead["ext_api_vars"]).decode() if lead else None,
     }
     decision.do(CancelTimer(MENU_TIMER))
     decision.do(
@@ -45,7 +50,9 @@ def ask(decision: Decision, contact: Leg, operation: Operation) -> None:
                 {
                     "url": settings["url"],
                     "method": settings.get("method") or "GET",
-                    "parameters": parameters(values, settings.get("parameters") or RequestParameter),
+                    "parameters": parameters(
+                        values, settings.get("parameters") or DEFAULT_REQUEST_PARAMETERS
+                    ),
                     "seconds": seconds,
                     "call_session_id": session.call_session_id,
                     "language": decision.context.account.locale,

@@ -151,7 +151,11 @@ def start_lead_call(account: Account, params: Params) -> StartCall:
         serving,
         plan,
     )
-    return replace(request, lead_id=params.get("lead_id"))
+    if (lead_id := params.get("lead_id")) is None:  # a callback
+        return request
+    lead = {"name": params.get("lead_name"), "tags": params.get("lead_tags")}
+    lead["ext_api_vars"] = params.get("ext_api_vars") or {}
+    return replace(request, lead_id=lead_id, lead=lead, dial_campaign_id=params.get("dial_campaign_id"))
 
 
 def start_agent_call(account: Account, params: Params) -> StartCall:

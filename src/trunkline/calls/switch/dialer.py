@@ -540,6 +540,9 @@ class Dialer:
                 "abandoned_scenario_id": one.abandoned_scenario_id,
                 "lead_id": claimed.lead_id or lead.phone,
                 "lead_name": claimed.name,
+                "lead_tags": claimed.tags,
+                "ext_api_vars": claimed.variables,
+                "dial_campaign_id": one.campaign_id,
                 "external_id": f"campaign {one.campaign_id}",
             },
         )

@@ -37,6 +37,7 @@ from trunkline.directory.model.people import (
 )
 from trunkline.directory.model.queues import AgentProfile, CallQueue, QueueTier
 from trunkline.directory.model.scenarios import (
+    DEFAULT_REQUEST_PARAMETERS,
     HangupCause,
     Operation,
     OperationKind,
@@ -51,6 +52,7 @@ from trunkline.directory.model.scenarios import (
 from trunkline.directory.model.sites import Site
 
 __all__ = [
+    "DEFAULT_REQUEST_PARAMETERS",
     "SYSTEM_ACCOUNT_ID",
     "Account",
     "AgentProfile",

@@ -124,6 +124,17 @@ class RequestParameter(StrEnum):
     """The number that was called, E.164 digits."""
     INPUT_RESULT = "input_result"
     """The keys that the caller pressed; the text ``None`` without any."""
+    LEAD_ID = "lead_id"
+    """Of a call about a lead of a phone list; empty in other calls, as the next two."""
+    LEAD_NAME = "lead_name"
+    LEAD_VARIABLES = "lead_variables"
+    """The variables of the lead (``ext_api_vars``), a JSON object as text. Too long for an address."""
+
+
+_OF_LEADS = (RequestParameter.LEAD_ID, RequestParameter.LEAD_NAME, RequestParameter.LEAD_VARIABLES)
+
+DEFAULT_REQUEST_PARAMETERS = tuple(one for one in RequestParameter if one not in _OF_LEADS)
+"""What a request has when nothing is chosen: what existing receivers know."""
 
 
 class TalkOptionKind(StrEnum):

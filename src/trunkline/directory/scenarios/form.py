@@ -28,6 +28,7 @@ from trunkline.directory.forms.fields import (
     shorthand,
 )
 from trunkline.directory.model import (
+    DEFAULT_REQUEST_PARAMETERS,
     HangupCause,
     Operation,
     OperationKind,
@@ -320,7 +321,7 @@ class ExternalDecisionForm(_Forward, _Says):
     kind: Literal[OperationKind.EXTERNAL_DECISION]
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]", max_length=2000)]
     method: Literal["GET", "POST"] = "GET"
-    parameters: Annotated[tuple[RequestParameter, ...], AfterValidator(distinct)] = tuple(RequestParameter)
+    parameters: Annotated[tuple[RequestParameter, ...], AfterValidator(distinct)] = DEFAULT_REQUEST_PARAMETERS
     """What is sent about the call."""
     code_length: Annotated[int, Field(ge=0, le=20)] = 0
     """Keys that the caller is asked for before; 0: none."""
@@ -336,6 +337,12 @@ class ExternalDecisionForm(_Forward, _Says):
     codes: Annotated[dict[ReturnCode, Key | None], Leads(), Field(default_factory=dict, max_length=100)]
     otherwise: Branch = None
     """Without a usable reply."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if RequestParameter.LEAD_VARIABLES in self.parameters and self.method != "POST":
+            raise ValueError("lead_variables may be too long for an address: write method: POST")
+        return self
 
 
 OperationForm = Annotated[
