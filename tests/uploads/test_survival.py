@@ -11,6 +11,7 @@ import pytest
 
 from tests.apis.data_api.client import DataApiClient
 from tests.notifications.receiver import Receiver
+from tests.patience import PATIENCE
 from tests.uploads import sounds
 from tests.uploads.customer import WAV, Customer, sends, trickles
 from tests.uploads.rig import ALL_EVENTS, call, settings_for, settled, working
@@ -18,6 +19,8 @@ from tests.worker_processes import worker_process
 from trunkline.core.retry import RetryPolicy
 from trunkline.core.settings import Settings
 from trunkline.db import jobs as job_queue
+from trunkline.uploads import decoder_child
+from trunkline.uploads.model import MAX_DECODER_FAULTS
 
 pytestmark = pytest.mark.shells
 
@@ -114,3 +117,41 @@ async def test_while_a_folder_cannot_be_written_the_call_waits(
         place.unlink()
         rows = await settled(client, 1)
     assert rows["one"]["status"] == "processed"
+
+
+_CRASHES_AT_POISON = """
+import io, json, runpy, sys
+task = sys.stdin.read()
+if b"POISON" in open(json.loads(task)["source"], "rb").read():
+    sys.exit(3)
+sys.stdin = io.StringIO(task)
+runpy.run_path({decoder!r}, run_name="__main__")
+"""
+
+
+async def test_a_recording_at_which_the_decoder_ends_holds_no_other_and_is_given_up(
+    client: DataApiClient, customer: Customer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = tmp_path / "child.py"
+    child.write_text(_CRASHES_AT_POISON.format(decoder=decoder_child.__file__))
+    monkeypatch.setattr(decoder_child, "__file__", str(child))
+    monkeypatch.setattr(job_queue, "JOBS", RetryPolicy("jobs", first=3600.0, longest=3600.0))
+    poison = customer.serve("/poison.wav", sends(sounds.wav(16.5)[:-6] + b"POISON", WAV))
+    good = customer.serve("/good.wav", sends(sounds.wav(16.5), WAV))
+    calls = [wav_call(f"poison{number}", poison) for number in range(4)]
+    calls += [wav_call(f"good{number}", good) for number in range(4)]
+    await client.do("upload.calls", calls=calls)
+    async with working(client, settings_for(tmp_path, customer.certificate)):
+        rows = await settled(client, 4)
+        assert {name: row["status"] for name, row in rows.items()} == {
+            f"good{number}": "processed" for number in range(4)
+        }
+        async with asyncio.timeout(PATIENCE):
+            while await client.one("select count(*) from procrastinate_jobs where attempts = 1") < 4:
+                await asyncio.sleep(0.05)
+        monkeypatch.setattr(job_queue, "JOBS", RetryPolicy("jobs", first=0.01, longest=0.02))
+        await client.db.execute("update procrastinate_jobs set scheduled_at = now() where attempts = 1")
+        rows = await settled(client, 8)
+    given_up = [row for name, row in rows.items() if name.startswith("poison")]
+    assert {row["error_code"] for row in given_up} == {"wav_processing_error"}
+    assert {row["runs"] for row in given_up} == {MAX_DECODER_FAULTS}

@@ -52,6 +52,7 @@ _AGAIN = (
     "callback",
     "status",
     "runs",
+    "decoder_faults",
 )
 
 _COLUMNS = (*_ONCE, *_AGAIN, "failures")
@@ -183,6 +184,7 @@ def _row(batch: Batch, call: Mapping[str, Any]) -> dict[str, Any]:
         "callback": {} if callback is None else {"url": callback["url"], "events": callback["events"]},
         "status": "new",
         "runs": 0,
+        "decoder_faults": 0,
         "failures": 0,
     }
 

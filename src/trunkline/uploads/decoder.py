@@ -15,7 +15,7 @@ from typing import Any
 from trunkline.core.log import get_logger
 from trunkline.core.settings import UploadSettings
 from trunkline.uploads import decoder_child
-from trunkline.uploads.model import ErrorCode, RecordType, ServerFault, UploadFailed
+from trunkline.uploads.model import DecoderFault, ErrorCode, RecordType, ServerFault, UploadFailed
 
 _log = get_logger("uploads")
 
@@ -77,7 +77,8 @@ class Decoder:
         """Check a fetched file and write the stored formats next to it. An MP3 is stored unchanged.
 
         :raises UploadFailed: it is not what it should be, or costs more than it may.
-        :raises ServerFault: the process was killed or stopped, or could not read or write its files.
+        :raises DecoderFault: the process ended in a way that the recording may have caused.
+        :raises ServerFault: the process was stopped, or could not read or write its files.
         :raises OSError: the process could not be started.
         """
         wav = source.with_suffix(".made.wav") if kind is RecordType.WAV else None
@@ -93,9 +94,9 @@ class Decoder:
             "cpu": self._settings.decode_cpu,
             "file_max": _RESULT_MAX,
         }
-        async with self._slots:
-            answer = await self._run(task, source.parent)
         unable = ErrorCode.WAV_PROCESSING if kind is RecordType.WAV else ErrorCode.DECODE
+        async with self._slots:
+            answer = await self._run(task, source.parent, unable)
         if answer is None:
             raise UploadFailed(
                 unable, "The recording could not be decoded within the limits of time and memory."
@@ -106,11 +107,12 @@ class Decoder:
             raise UploadFailed(_CODES.get(answer["fault"], unable), answer["message"])
         return Decoded(answer["duration_ms"], answer["source"], mp3, wav)
 
-    async def _run(self, task: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+    async def _run(self, task: dict[str, Any], folder: Path, unable: ErrorCode) -> dict[str, Any] | None:
         """The output of the child; None when it failed at the recording, or needed too much for it. It has ended in any case
         when this returns.
 
-        :raises ServerFault: it ended or took too long for another reason.
+        :raises DecoderFault: it ended for another reason.
+        :raises ServerFault: it took too long for another reason.
         """
         busy = None
         child = await asyncio.create_subprocess_exec(
@@ -148,10 +150,10 @@ class Decoder:
             is_timeout = busy is not None and busy >= self._settings.decode_timeout * _BUSY_PART
             if is_timeout or (busy is None and -code in _CRASHES):
                 return None
+            if busy is None:
+                raise DecoderFault(unable, f"the decoder ended with code {code}")
             raise ServerFault(
-                f"the decoder ended with code {code}"
-                if busy is None
-                else f"the decoder did not end within {self._settings.decode_timeout:g} s and ran for {busy:.1f} s of it"
+                f"the decoder did not end within {self._settings.decode_timeout:g} s and ran for {busy:.1f} s of it"
             )
         answer: dict[str, Any] = json.loads(output)
         return answer

@@ -73,8 +73,8 @@ def main() -> int:
             "fault": "processing",
             "message": f"It needs more than it may have ({type(error).__name__}).",
         }
-    except ImportError:
-        raise  # the installation is at fault
+    except ImportError as error:
+        answer = {"fault": "server", "message": f"ImportError: {error}"}
     except Exception as error:  # the library fails in many ways on what nobody made with a recorder
         answer = {"fault": "processing", "message": f"The decoder cannot read it ({type(error).__name__})."}
     json.dump(answer, sys.stdout)

@@ -27,6 +27,10 @@ MAX_FAILURES = 3
 """Failed uploads of an ``ext_id`` after which it is not taken any more."""
 
 
+MAX_DECODER_FAULTS = 8
+"""Attempts of one upload at which the decoder ended without a result, after which the recording is at fault."""
+
+
 class ErrorCode(StrEnum):
     """Why an upload failed. The two pages of the reference differ; this is what either has."""
 
@@ -57,6 +61,20 @@ class ServerFault(Exception):  # noqa: N818 - the upload is not at fault
     """This installation could not do its part: a frozen process, a missing folder, a full disk.
 
     The call stays in process and is tried again."""
+
+
+class DecoderFault(ServerFault):
+    """The decoder ended at a recording, and it is not known whether the recording caused it.
+
+    After :data:`MAX_DECODER_FAULTS` of them the recording did.
+
+    :ivar code: of the error that the call has then.
+    """
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 class RecordType(StrEnum):

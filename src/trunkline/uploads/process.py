@@ -27,7 +27,9 @@ from trunkline.uploads.decoder import Decoded, Decoder
 from trunkline.uploads.download import Downloader
 from trunkline.uploads.history import Kept, write_calls
 from trunkline.uploads.model import (
+    MAX_DECODER_FAULTS,
     Channel,
+    DecoderFault,
     Record,
     RecordType,
     UploadedCall,
@@ -61,6 +63,13 @@ _FAILED = """
 update uploaded_calls set status = 'error', error_code = %s, error_message = %s, failures = failures + 1,
     settled_at = now()
 where account_id = %s and uploaded_call_id = %s
+"""
+
+
+_FAULT = """
+update uploaded_calls set decoder_faults = decoder_faults + 1 where account_id = %s and uploaded_call_id = %s
+    and status = 'in_process'
+returning decoder_faults
 """
 
 
@@ -129,6 +138,13 @@ class Processor:
         except UploadFailed as failure:
             # Only a fault of the upload is final. After any other error the job is tried again without end.
             await self._fail(account_id, row, failure)
+        except DecoderFault as fault:
+            if await self._decoder_faults(row) < MAX_DECODER_FAULTS:
+                raise
+            message = (
+                f"The recording could not be decoded in {MAX_DECODER_FAULTS} attempts ({fault.message})."
+            )
+            await self._fail(account_id, row, UploadFailed(fault.code, message))
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -201,6 +217,13 @@ class Processor:
             await connection.execute(_FAILED, (failure.code.value, failure.message, *ids))
             more = {"error_code": failure.code.value, "error_message": failure.message}
             await callbacks.enqueue(connection, account_id, row, UploadStatus.ERROR, more)
+
+    async def _decoder_faults(self, row: Mapping[str, Any]) -> int:
+        """How many there were of this upload, with this one."""
+        async with self._db.connection() as connection:
+            cursor = await connection.execute(_FAULT, (row["account_id"], row["uploaded_call_id"]))
+            counted = await cursor.fetchone()
+        return 0 if counted is None else int(counted["decoder_faults"])
 
     async def _make_partitions(self, calls: Sequence[UploadedCall]) -> None:
         """In a separate transaction, because creating a partition locks the table until its end."""
