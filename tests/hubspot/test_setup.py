@@ -6,16 +6,18 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.hubspot.rig import ANNA, BEN, Rig
+from tests.hubspot.rig import ANNA, BEN, Rig, settings_for
 from tests.notifications.rig import LOOPBACK
 from trunkline.cli.main import commands
 from trunkline.core.errors import InvalidInput, NotFound
 from trunkline.core.settings import Settings
+from trunkline.hubspot.client import Client
 from trunkline.hubspot.connections import App, ConnectionKind
 from trunkline.hubspot.responses import ConnectionProblem
 from trunkline.hubspot.setup import Invitation, code_of, invite
@@ -51,6 +53,19 @@ async def test_oauth_connects_and_the_secrets_are_encrypted(rig: Rig) -> None:
     assert rig.cipher.decrypt(row["refresh_token_encrypted"]) == "refresh-1"
     with pytest.raises(ConnectionProblem):
         await setup.with_code(APP, "c1", REDIRECT)
+
+
+@pytest.mark.parametrize("body", [{}, [], {"portalId": "x"}])
+async def test_a_server_that_is_not_hubspot_is_named(body: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a wrong ``hubspot.api_url``."""
+    client = Client(settings_for("https://other.example"), cast(Any, None), cast(Any, None), cast(Any, None))
+
+    async def answer(*_: object, **__: object) -> tuple[int, dict[str, str], object]:
+        return 200, {}, body
+
+    monkeypatch.setattr(client, "_exchange", answer)
+    with pytest.raises(ConnectionProblem, match=r"other\.example names no portal"):
+        await client.portal_of("token")
 
 
 async def test_a_token_is_refreshed_before_its_end_once_for_all_who_need_it(rig: Rig) -> None:

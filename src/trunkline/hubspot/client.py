@@ -169,12 +169,20 @@ class Client:
     # --- tokens
 
     async def portal_of(self, access_token: str) -> int:
-        """The portal of a token."""
+        """The portal of a token.
+
+        :raises ConnectionProblem: the token is not accepted, or the response is none of HubSpot.
+        """
         status, headers, found = await self._exchange("GET", api.DETAILS_PATH, token=access_token)
         error = grant_error(status, headers, found)
         if error is not None:
             raise error
-        return int(found["portalId"])
+        portal = found.get("portalId") if isinstance(found, dict) else None
+        if not isinstance(portal, int):
+            raise ConnectionProblem(
+                f"the response of {self._settings.api_url} names no portal: check hubspot.api_url"
+            )
+        return portal
 
     async def grant(self, app: App, code: str, redirect_uri: str) -> Token:
         """A token for an authorisation code.
