@@ -200,6 +200,31 @@ async def test_a_month_in_use_is_left_for_another_time(database: str, settings: 
         assert not await _exists(db, month)
 
 
+async def test_attempts_of_campaigns_are_kept_as_long_as_calls(database: str, settings: Settings) -> None:
+    """Not those of a lead that may be called again, which its limits count, nor one whose end is not stored."""
+    async with await Database.open(database) as db:
+        await _accounts(db)
+        for account_id in (SHORT, EVER):
+            await db.execute(
+                "with q as (insert into queues (account_id, key, name) values (%(a)s, 'q', 'Q') returning queue_id),"
+                " c as (insert into dial_campaigns (account_id, name, queue_id, settings, node)"
+                "   select %(a)s, 'C', queue_id, '{}', 1 from q returning campaign_id),"
+                " l as (insert into dial_leads (account_id, campaign_id, phone, zones, closed)"
+                "   select %(a)s, campaign_id, phone, '{}', closed"
+                "   from c, (values ('971500000001', 'reached'), ('971500000002', null)) v(phone, closed))"
+                " insert into dial_attempts (account_id, campaign_id, phone, call_session_id, node, ended_at, outcome)"
+                " select %(a)s, campaign_id, phone, call, 1, to_timestamp(%(now)s) - days * interval '1 day', outcome"
+                " from c, (values ('971500000001', 1, 70, 'answered'), ('971500000001', 2, 50, 'busy'),"
+                "   ('971500000002', 3, 70, 'busy'), ('971500000001', 4, 70, null)) v(phone, call, days, outcome)",
+                {"a": account_id, "now": NOW},
+            )
+        await set_days(db, SHORT, DataKind.CALLS, 62)
+        await remove_old(db, settings, NOW)
+        rows = await db.fetch_all("select account_id, call_session_id from dial_attempts")
+    left = {(row["account_id"], row["call_session_id"]) for row in rows}
+    assert left == {(SHORT, 2), (SHORT, 3), (SHORT, 4), *((EVER, call) for call in (1, 2, 3, 4))}
+
+
 async def _exists(db: Database, table: str) -> bool:
     row = await db.fetch_one("select to_regclass(%s) is not null as there", (table,))
     return bool(row and row["there"])

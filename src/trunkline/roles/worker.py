@@ -27,6 +27,7 @@ from trunkline.core.errors import TrunklineError
 from trunkline.core.settings import Settings
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database, log_cause
+from trunkline.dialer.retention import remove_attempts
 from trunkline.directory.media.spoken_retention import remove_spoken_texts
 from trunkline.directory.media.store import ensure_system_media
 from trunkline.events.relay import Listener, Relay
@@ -137,8 +138,8 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
 
 
 async def remove_old(db: Database, settings: Settings, now: float | None = None) -> None:
-    """Remove data whose retention is over, in small batches: logs, visits, recordings, then calls, and
-    unused spoken texts.
+    """Remove data whose retention is over, in small batches: logs, visits, recordings, then calls and
+    attempts of campaigns, and unused spoken texts.
 
     :param now: Unix seconds.
     """
@@ -163,6 +164,7 @@ async def remove_old(db: Database, settings: Settings, now: float | None = None)
         db, settings.recordings_dir, {one: max(moments) for one, moments in latest.items() if moments}
     )
     await remove_calls(db, calls, to_datetime(now))
+    await remove_attempts(db, calls)
     if settings.retention.spoken_texts_days is not None:
         await remove_spoken_texts(db, settings.media_dir, settings.retention.spoken_texts_days)
 
