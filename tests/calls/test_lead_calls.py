@@ -83,6 +83,7 @@ async def test_a_lead_who_answers_talks_with_the_reserved_agent() -> None:
     await one.hangs_up(one.phone(LEAD))
     assert one.outcome(call) is DialOutcome.ANSWERED
     assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+    assert one.owner.state.queues[QUEUE].served == {}, "a lead is no caller"
 
 
 async def test_a_lead_with_whom_nobody_is_connected_in_two_seconds_is_abandoned() -> None:

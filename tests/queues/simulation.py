@@ -108,10 +108,12 @@ class QueueSimulation:
         base_score: int = 0,
         answered_at: float | None = None,
         call: int | None = None,
+        is_lead: bool = False,
     ) -> int:
         """A call joins; returns the id of its caller."""
         at = self.clock if answered_at is None else Instant(answered_at)
-        decision = self.give(i.JoinQueue(queue_id, call or next(self.calls), number, at, base_score))
+        joins = i.JoinQueue(queue_id, call or next(self.calls), number, at, base_score, is_lead=is_lead)
+        decision = self.give(joins)
         assert decision.caller_id is not None
         return decision.caller_id
 

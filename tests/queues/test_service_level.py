@@ -107,3 +107,15 @@ def test_each_call_of_a_stream_counts_once() -> None:
     assert waiting not in found
     counts = total(found.values(), SETTINGS)
     assert (counts.answered, counts.abandoned, counts.abandoned_short, counts.callbacks) == (1, 1, 1, 1)
+
+
+def test_persons_whom_a_campaign_calls_are_in_no_figure_of_callers() -> None:
+    simulation = QueueSimulation().queue().agent(ANN)
+    simulation.join(is_lead=True)
+    simulation.at(1001).answer(ANN)
+    simulation.end_call(ANN)
+    abandoned = simulation.at(1002).join(is_lead=True)
+    simulation.at(1003).hang_up(abandoned)
+    queue = simulation.state.queues[Q]
+    assert (queue.served, queue.recent_waits) == ({}, [])
+    assert visits(one for one in simulation.events if one.stream == f"queue:{Q}") == {}

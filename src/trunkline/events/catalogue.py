@@ -206,7 +206,7 @@ class EventType(StrEnum):
     QUEUE_MUSIC_FAILED = "queue_music_failed"
     """moh_id: the hold music cannot be played; published once until the settings change"""
     CALLER_JOINED = "caller_joined"
-    """caller_id, call_session_id, number, base_score, skill_score, waiting"""
+    """caller_id, call_session_id, number, base_score, skill_score, waiting, is_lead (if a campaign has called the person)"""
     CALLER_RESUMED = "caller_resumed"
     """caller_id, call_session_id, attempt, is_callback, waiting: a later call takes over the place of an abandoned one"""
     CALLER_LEFT = "caller_left"

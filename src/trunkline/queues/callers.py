@@ -88,6 +88,7 @@ class Caller:
     :ivar connected_offer: the offer that was answered and connected.
     :ivar is_announcement_broken: the announcement could not be played to this caller (10.2).
     :ivar is_callback: asked to be called back: counted apart, whatever comes of it.
+    :ivar is_lead: called by a campaign: not counted.
     """
 
     caller_id: int
@@ -111,6 +112,7 @@ class Caller:
     exit_key: str | None = None
     is_announcement_broken: bool = False
     is_callback: bool = False
+    is_lead: bool = False
 
     @property
     def is_in_queue(self) -> bool:

@@ -111,6 +111,7 @@ def _joined(queue: Queue, data: Data, at: Instant) -> None:
         data["call_session_id"],
         joined_at=at,
         attempt_started_at=at,
+        is_lead=bool(data.get("is_lead")),
     )
 
 
@@ -173,7 +174,8 @@ def _connected(queue: Queue, data: Data, at: Instant) -> None:
         at,
     )
     _count(queue, caller, data["waited"], at)
-    queue.recent_waits = [*queue.recent_waits, data["waited"]][-RECENT_WAITS:]
+    if not caller.is_lead:
+        queue.recent_waits = [*queue.recent_waits, data["waited"]][-RECENT_WAITS:]
 
 
 def _failed(queue: Queue, data: Data, at: Instant) -> None:
@@ -194,14 +196,16 @@ def _callback_requested(queue: Queue, data: Data, at: Instant) -> None:
 
 
 def _count(queue: Queue, caller: Caller, waited: float, at: Instant) -> None:
-    """The visit has ended; that of a callback was counted when it was asked for."""
-    if not caller.is_callback and caller.reason is not None:
+    """The visit has ended; that of a callback was counted when it was asked for, that of a lead never is."""
+    if not caller.is_callback and not caller.is_lead and caller.reason is not None:
         served.count(queue.served, Visit(waited, caller.reason), at, queue.settings)
 
 
 def _uncount(queue: Queue, caller: Caller) -> None:
     """The visit of a caller who has left goes on, or becomes a callback."""
-    if not caller.is_callback and caller.reason is not None and caller.abandoned_at is not None:
+    if caller.is_callback or caller.is_lead:
+        return
+    if caller.reason is not None and caller.abandoned_at is not None:
         visit = Visit(exact(caller.abandoned_at - caller.joined_at), caller.reason)
         served.uncount(queue.served, visit, caller.abandoned_at, queue.settings)
 

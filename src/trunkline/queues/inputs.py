@@ -124,6 +124,7 @@ class JoinQueue:
     :ivar answered_at: when the platform answered the call.
     :ivar base_score: given with the call, may be negative (4.2).
     :ivar is_over: the call has hung up meanwhile: it joined while the queues were not handled.
+    :ivar is_lead: a campaign has called this person: not in the figures of callers.
     """
 
     queue_id: int
@@ -132,6 +133,7 @@ class JoinQueue:
     answered_at: Instant
     base_score: int = 0
     is_over: bool = False
+    is_lead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ def join(decision: QueueDecision, given: JoinQueue) -> None:
             ),
             skill_score=settings.skill_score,
             waiting=decision.waiting(queue.queue_id) + 1,
+            **({"is_lead": True} if given.is_lead else {}),
         )
         decision.index.schedule_announcement(queue.queue_id, caller_id, decision.now)
     caller = queue.callers[decision.caller_id]

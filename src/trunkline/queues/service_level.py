@@ -9,6 +9,7 @@ abandoned              hung up in the queue, or left with ``timeout`` or ``no_ag
 flowed out             left by an exit key, a transfer or a command: offered, and neither answered nor abandoned;
                        not part of any level
 callbacks              asked to be called back: counted apart, whatever came of it
+leads                  persons whom a campaign has called: not counted
 =====================  ==========================================================================================
 
 The time of a visit runs from joining the queue. Those who abandon within the short limit are counted apart.
@@ -150,11 +151,14 @@ def visits(events: Iterable[Event]) -> dict[int, Visit]:
     """
     found: dict[int, Visit] = {}
     called_back: set[int] = set()
+    leads: set[int] = set()
     for event in events:
         caller_id = event.data.get("caller_id")
-        if caller_id is None:
+        if caller_id is None or caller_id in leads:
             continue
         match event.type:
+            case EventType.CALLER_JOINED if event.data.get("is_lead"):
+                leads.add(caller_id)
             case EventType.CALLBACK_REQUESTED:
                 called_back.add(caller_id)
                 found[caller_id] = Visit(found[caller_id].waited, found[caller_id].reason, is_callback=True)

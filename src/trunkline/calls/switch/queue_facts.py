@@ -68,6 +68,7 @@ def _join(session: Session, contact: Leg, queue_id: int, at: Instant) -> i.JoinQ
         (contact.calling_phone_number if contact.serves else session.contact_phone_number) or "",
         min(contact.answered_at or at, at),
         base_score=max(0, int(until - (session.queue_entered_at or until))),
+        is_lead=session.dial_campaign_id is not None,
     )
 
 
