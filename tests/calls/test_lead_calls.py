@@ -45,7 +45,7 @@ class DialingNode(QueueNode):
         self.dialer._calls[call] = self.live.calls[call] = attempt
         params: dict[str, Any] = {
             "contact": number, "queue_id": QUEUE, "ring_seconds": 20, "connect_seconds": 2.0,
-            "abandoned_scenario_id": scenario, "lead_id": number, **more,
+            "abandoned_scenario_id": scenario, "lead_id": number, "dial_campaign_id": 1, **more,
         }  # fmt: skip
         await self.switch.commands.start_lead_call(c.ACCOUNT, call, params)
         await self.settle()
