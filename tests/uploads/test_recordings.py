@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.apis.data_api.client import DataApiClient
+from tests.apis.data_api.client import CIPHER, DataApiClient
+from tests.apis.support import NotedSwitch
 from tests.notifications.receiver import Receiver
 from tests.patience import PATIENCE
 from tests.uploads import sounds
@@ -24,6 +25,10 @@ from tests.uploads.customer import (
     trickles,
 )
 from tests.uploads.rig import ALL_EVENTS, call, children, open_files, settings_for, settled, working
+from trunkline.apis.jsonrpc import Services
+from trunkline.core.retry import RetryPolicy
+from trunkline.db import jobs as job_queue
+from trunkline.uploads import storage
 
 pytestmark = pytest.mark.shells
 
@@ -183,3 +188,57 @@ async def test_the_uploader_is_reported(client: DataApiClient, customer: Custome
     )
     assert row["call_records"] == [ready[0][1]]
     assert len(ready) == 1
+
+
+async def test_the_stored_bytes_of_an_account_have_limits(
+    client: DataApiClient, customer: Customer, tmp_path: Path
+) -> None:
+    sound = gzip.compress(sounds.mp3())
+    url = customer.serve("/good.mp3", sends(sound, MP3, coding="gzip"))
+    size = len(sounds.mp3())
+    settings = settings_for(tmp_path, customer.certificate)
+    settings.limits.account_uploads_bytes = 3 * size + 1
+    own = settings_for(tmp_path)
+    own.limits.account_uploads_bytes = 3 * size
+    client.services = Services(client.accounts, NotedSwitch(), own, client.db, cipher=CIPHER)
+    records = [{"record_url": url}] * 2
+    async with working(client, settings), working(client, settings):
+        await client.do(
+            "upload.calls",
+            calls=[mp3_call(f"one{number}", url) for number in range(8)] + [call("two", mp3_records=records)],
+        )
+        rows = await settled(client, 9)
+    kept = [path for path in settings.recordings_dir.rglob("*") if path.is_file()]
+    assert len(kept) == 3
+    refused = [row for row in rows.values() if row["status"] == "error"]
+    assert {row["error_code"] for row in refused} == {"processing_error"}
+    assert await client.one("select sum(size_bytes)::bigint from recordings") == 3 * size
+    fault, _ = await client.fault("upload.calls", calls=[mp3_call("more", url)])
+    assert fault == "data_limit_exceeded"
+    await client.db.execute("update recordings set status = 'removed', wav_path = null, mp3_path = null")
+    assert await client.one("select bytes from upload_totals") == 0
+    await client.do("upload.calls", calls=[mp3_call("more", url)])
+    settings.limits.account_uploads_bytes_per_day = 3 * size
+    async with working(client, settings):
+        rows = await settled(client, len(rows) + 1)
+    assert rows["more"]["error_code"] == "processing_error"
+    assert "next day" in rows["more"]["error_message"]
+
+
+async def test_an_upload_leaves_the_disk_to_recordings(
+    client: DataApiClient, customer: Customer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_queue, "JOBS", RetryPolicy("jobs", first=0.05, longest=0.1))
+    settings = settings_for(tmp_path, customer.certificate)
+    free = settings.disk.recordings_free + 1000
+    monkeypatch.setattr(storage, "free_bytes", lambda _: free)
+    url = customer.serve("/good.mp3", sends(sounds.mp3(), MP3))
+    await client.do("upload.calls", calls=[mp3_call("one", url)])
+    async with working(client, settings):
+        async with asyncio.timeout(PATIENCE):
+            while await client.one("select max(runs) from uploaded_calls") < 3:
+                await asyncio.sleep(0.05)
+        assert not [path for path in settings.recordings_dir.rglob("*") if path.is_file()]
+        free = 10 * settings.disk.recordings_free
+        rows = await settled(client, 1)
+    assert rows["one"]["status"] == "processed"

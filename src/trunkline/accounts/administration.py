@@ -132,6 +132,8 @@ class Administration:
                 (select coalesce(jsonb_object_agg(l.api, jsonb_build_object(
                     'day_points', l.day_points, 'minute_points', l.minute_points)), '{}')
                  from account_limits l where l.account_id = a.account_id) as limits,
+                (select coalesce(sum(u.bytes), 0)::bigint from upload_totals u
+                 where u.account_id = a.account_id) as uploaded_bytes,
                 (select coalesce(jsonb_object_agg(s.direction, s.allowed), '{}')
                  from security_rules s where s.account_id = a.account_id) as security_rules
             from accounts a where a.account_id = %s

@@ -267,6 +267,10 @@ class LimitSettings(_Group):
     """Leads in the phone lists of an account."""
     account_leads_bytes: int = Field(default=1_073_741_824, ge=0)
     """Bytes of these leads."""
+    account_uploads_bytes: int = Field(default=21_474_836_480, ge=0)
+    """Bytes of the stored recordings of an account's uploaded calls."""
+    account_uploads_bytes_per_day: int = Field(default=5_368_709_120, ge=0)
+    """Bytes of these recordings that are stored on one day (UTC)."""
     account_notifications: int = Field(default=200, ge=0)
     """Subscriptions of an account that its users make."""
 

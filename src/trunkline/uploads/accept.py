@@ -21,7 +21,7 @@ from trunkline.core.errors import InvalidInput, PermissionDenied
 from trunkline.core.ids import uploaded_id
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Connection, Database
-from trunkline.uploads import checks
+from trunkline.uploads import checks, storage
 from trunkline.uploads.model import MAX_FAILURES, RecordType, UploadedCall
 
 QUEUE = "uploads"
@@ -83,12 +83,14 @@ class Batch:
     components: frozenset[str]
     request_id: str
     calls: Sequence[Mapping[str, Any]]
+    quota: storage.Quota
 
 
 async def accept_calls(db: Database, jobs: Jobs, batch: Batch) -> int:
     """Keep a batch of calls to be worked on; how many of them were new.
 
-    :raises InvalidInput, LimitExceeded, NotFound, PermissionDenied: a call that cannot be taken; nothing is kept then.
+    :raises InvalidInput, LimitExceeded, NotFound, PermissionDenied, QuotaReached: a call that cannot be taken; nothing is
+        kept then.
     """
     checks.check_amount(batch.calls, "calls")
     rows = [_row(batch, call) for call in batch.calls]
@@ -102,6 +104,8 @@ async def accept_calls(db: Database, jobs: Jobs, batch: Batch) -> int:
     for attempt in itertools.count(1):
         try:
             async with db.connection() as connection:
+                if any(row["records"] for row in rows):
+                    await storage.check_request(connection, batch.account_id, batch.quota)
                 await _check_references(connection, batch.account_id, rows)
                 return await _keep(connection, jobs, batch.account_id, rows)
         except psycopg.errors.UniqueViolation:

@@ -17,6 +17,7 @@ from trunkline.core.pauses import Pauses
 from trunkline.core.settings import UploadSettings
 from trunkline.outbound import Allowed, ForbiddenAddress, guarded_session
 from trunkline.uploads.model import ErrorCode, RecordType, ServerFault, UploadFailed
+from trunkline.uploads.storage import Room
 
 CONTENT_TYPES = {
     RecordType.WAV: frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}),
@@ -26,6 +27,8 @@ CONTENT_TYPES = {
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_MAX = 5
 _CHUNK = 65_536
+_CHECK_EVERY = 4_194_304
+"""Bytes between two checks whether the disk has space."""
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN})
 """Errors of a connection that say nothing of the other side."""
 
@@ -54,10 +57,16 @@ def open_session(settings: UploadSettings, allowed: Allowed) -> aiohttp.ClientSe
 
 
 class Downloader:
-    """Fetches; keeps connections between. Close it at the end."""
+    """Fetches; keeps connections between. Close it at the end.
 
-    def __init__(self, settings: UploadSettings, closed_ports: Collection[int] = ()) -> None:
+    :param room: called before each few megabytes are written.
+    """
+
+    def __init__(
+        self, settings: UploadSettings, closed_ports: Collection[int] = (), room: Room = lambda _: None
+    ) -> None:
         self._settings = settings
+        self._room = room
         self._allowed = allowed_by(settings, closed_ports)
         self._session: aiohttp.ClientSession | None = None
 
@@ -67,7 +76,7 @@ class Downloader:
         A few redirects are followed, each with the same checks. Compressed responses are decompressed only up to the limit.
 
         :raises UploadFailed: with the code of what went wrong; the file may hold a part then.
-        :raises ServerFault: this process was frozen meanwhile, or has no free descriptor or memory.
+        :raises ServerFault: this process was frozen meanwhile, or has no free descriptor, memory or disk.
         :raises OSError: the file cannot be written.
         """
         if self._session is None:
@@ -125,13 +134,16 @@ class Downloader:
     async def _save(self, response: aiohttp.ClientResponse, file: BinaryIO) -> int:
         coding = response.headers.get("Content-Encoding", "identity").lower()
         inflater = None if coding == "identity" else _inflater(coding)
-        size = 0
+        size = checked = 0
         async for chunk in response.content.iter_chunked(_CHUNK):
             for piece in [chunk] if inflater is None else _inflated(inflater, chunk):
                 size += len(piece)
                 if size > self._settings.file_max:
                     response.close()
                     raise self._too_large()
+                if size >= checked:
+                    self._room(_CHECK_EVERY)
+                    checked = size + _CHECK_EVERY
                 file.write(piece)
         if inflater is not None and not inflater.eof:
             raise UploadFailed(ErrorCode.CONNECTION, "The compressed answer ends before its end.")

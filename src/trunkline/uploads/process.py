@@ -11,6 +11,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from trunkline.db.jobs import Jobs
 from trunkline.db.partitions import month_of_id
 from trunkline.db.pool import Connection, Database
 from trunkline.outbound import requests_of
-from trunkline.uploads import accept, callbacks
+from trunkline.uploads import accept, callbacks, storage
 from trunkline.uploads.decoder import Decoded, Decoder
 from trunkline.uploads.download import Downloader
 from trunkline.uploads.history import Kept, write_calls
@@ -73,6 +74,10 @@ returning decoder_faults
 """
 
 
+_CONVERTED_FACTOR = 3
+"""Size of what is made of a WAV of 8 bits, in sizes of the WAV: one of 16 bits, and an MP3."""
+
+
 class Processor:
     """Does the jobs. Close it at the end.
 
@@ -86,7 +91,9 @@ class Processor:
         self._jobs = jobs
         self._work = settings.uploads_dir
         self._recordings = settings.recordings_dir
-        self._downloader = Downloader(settings.uploads, settings.loopback_ports)
+        self._quota = storage.Quota.of(settings)
+        self._room = partial(storage.check_disk, settings)
+        self._downloader = Downloader(settings.uploads, settings.loopback_ports, self._room)
         self._decoder = Decoder(settings.uploads, settings.recording.mp3_bit_rate)
         self._when_ready = tuple(when_ready)
 
@@ -129,12 +136,19 @@ class Processor:
         try:
             await asyncio.to_thread(_empty, folder)
             call = call_of(row)
-            decoded = [
-                await self._fetch(call, number, record, folder) for number, record in enumerate(call.records)
-            ]
+            decoded: list[Decoded] = []
+            for number, record in enumerate(call.records):
+                async with self._db.connection() as connection:
+                    size = sum(one.size_bytes for one in decoded)
+                    await storage.check_stored(connection, account_id, self._quota, size + 1)
+                decoded.append(await self._fetch(call, number, record, folder))
             kept = await asyncio.to_thread(self._keep, call, decoded)
             await self._make_partitions([call])
-            await self._settle(account_id, row, call, kept)
+            try:
+                await self._settle(account_id, row, call, kept)
+            except UploadFailed:
+                await asyncio.to_thread(_remove, self._recordings, kept)
+                raise
         except UploadFailed as failure:
             # Only a fault of the upload is final. After any other error the job is tried again without end.
             await self._fail(account_id, row, failure)
@@ -163,7 +177,9 @@ class Processor:
         assert call.record_type is not None
         source = folder / f"{number}.{call.record_type}"
         with requests_of(call.account_id):
-            await self._downloader.fetch(record.url, call.record_type, source)
+            size = await self._downloader.fetch(record.url, call.record_type, source)
+        if call.record_type is RecordType.WAV:
+            self._room(_CONVERTED_FACTOR * size)
         return await self._decoder.decode(call.record_type, source)
 
     def _keep(self, call: UploadedCall, decoded: Sequence[Decoded]) -> list[Kept]:
@@ -191,6 +207,7 @@ class Processor:
             if now is None or now["status"] != UploadStatus.IN_PROCESS:
                 return
             await write_calls(connection, [call], {call.session_id: kept})
+            await storage.check_stored(connection, account_id, self._quota)
             for record in call.records:
                 for notify in self._when_ready:
                     await notify(connection, account_id, record.recording_id)
@@ -255,6 +272,13 @@ def _record_of(record: Mapping[str, Any]) -> Record:
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+
+
+def _remove(folder: Path, kept: Sequence[Kept]) -> None:
+    for one in kept:
+        for name in (one.mp3, one.wav):
+            if name is not None:
+                (folder / name).unlink(missing_ok=True)
 
 
 def _moved(source: Path, target: Path) -> Path:

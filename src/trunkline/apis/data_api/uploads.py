@@ -19,6 +19,7 @@ from trunkline.db.jobs import Jobs
 from trunkline.uploads.accept import Batch, accept_calls
 from trunkline.uploads.checks import REQUEST_MAX
 from trunkline.uploads.listings import UPLOADED_CALLS, uploaded_calls
+from trunkline.uploads.storage import Quota
 
 _STRING, _NUMBER, _BOOLEAN = ParamType.STRING, ParamType.NUMBER, ParamType.BOOLEAN
 _DAY = 86_400
@@ -83,6 +84,7 @@ async def _upload(request: RequestContext, params: Params) -> dict[str, bool]:
             components=request.caller.components,
             request_id=str(request.request_id),
             calls=params["calls"],
+            quota=Quota.of(request.services.settings),
         ),
     )
     return {"success": True}

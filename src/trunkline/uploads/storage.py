@@ -1,0 +1,106 @@
+"""How much of the disk uploaded recordings may take: of each account, and of what is free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trunkline.core.disk import folders_of, free_bytes
+from trunkline.core.errors import QuotaReached
+from trunkline.core.log import get_logger
+from trunkline.core.settings import Settings
+from trunkline.db.pool import Connection
+from trunkline.uploads.model import ErrorCode, ServerFault, UploadFailed
+
+_log = get_logger("uploads")
+
+_TOTALS = """
+select bytes, case when day = (now() at time zone 'UTC')::date then day_bytes else 0 end as day_bytes
+from upload_totals where account_id = %s
+"""
+
+Room = Callable[[int], None]
+"""Called with bytes that are to be written; raises :class:`ServerFault` when the disk has no space for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Bytes of stored recordings of an account's uploaded calls. 0 = no limit."""
+
+    bytes: int = 0
+    day_bytes: int = 0
+    """Stored on one day (UTC), whether they are still there or not."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Quota:
+        return cls(settings.limits.account_uploads_bytes, settings.limits.account_uploads_bytes_per_day)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    setting: str
+    limit: int
+    used: int
+    remedy: str
+
+
+async def check_request(connection: Connection, account_id: int, quota: Quota) -> None:
+    """Before recordings are accepted.
+
+    :raises QuotaReached: the account has as much as it may.
+    """
+    for one in await _limits(connection, account_id, quota):
+        if one.used >= one.limit:
+            raise QuotaReached(
+                f"The recordings of uploaded calls take as many bytes as they may ({one.limit}): {one.remedy}.",
+                params={"limit": one.limit},
+            )
+
+
+async def check_stored(connection: Connection, account_id: int, quota: Quota, more: int = 0) -> None:
+    """Before and after a recording is stored. After it, in its transaction: the row of the totals is locked by then, so that
+    workers do not exceed the quota together.
+
+    :param more: bytes that are not counted yet.
+    :raises UploadFailed: the account has more than it may.
+    """
+    for one in await _limits(connection, account_id, quota):
+        if one.used + more > one.limit:
+            _log.warning(
+                "uploads_limit_reached",
+                account_id=account_id,
+                limit=one.setting,
+                limit_max_value=one.limit,
+                stored_bytes=one.used,
+                consequence="recordings of uploaded calls of this account are refused until it is below the limit",
+                remedy="raise the limit, or shorten the retention of its recordings: `trunkline retention`",
+            )
+            raise UploadFailed(
+                ErrorCode.PROCESSING,
+                f"The recordings of uploaded calls of the account would take more than {one.limit} bytes: {one.remedy}.",
+            )
+
+
+async def _limits(connection: Connection, account_id: int, quota: Quota) -> list[_Limit]:
+    row = await (await connection.execute(_TOTALS, (account_id,))).fetchone()
+    stored, today = (0, 0) if row is None else (row["bytes"], row["day_bytes"])
+    limits = (
+        _Limit("limits.account_uploads_bytes", quota.bytes, stored, "have old ones removed first"),
+        _Limit(
+            "limits.account_uploads_bytes_per_day", quota.day_bytes, today, "continue on the next day (UTC)"
+        ),
+    )
+    return [one for one in limits if one.limit]
+
+
+def check_disk(settings: Settings, more: int) -> None:
+    """Uploads stop before calls are not recorded.
+
+    :param more: bytes that are to be written.
+    :raises ServerFault: less than ``disk.recordings_free`` would be free after them.
+    """
+    free = min(free_bytes(folder) for folder in folders_of(settings) if folder.exists())
+    if free - more < settings.disk.recordings_free:
+        raise ServerFault(
+            f"the disk has {free} bytes free: {more} for an upload would leave less than disk.recordings_free"
+        )
