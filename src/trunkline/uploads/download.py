@@ -17,7 +17,7 @@ from trunkline.core.pauses import Pauses
 from trunkline.core.settings import UploadSettings
 from trunkline.outbound import Allowed, ForbiddenAddress, guarded_session
 from trunkline.uploads.model import ErrorCode, RecordType, ServerFault, UploadFailed
-from trunkline.uploads.storage import Room
+from trunkline.uploads.storage import CheckSpace
 
 CONTENT_TYPES = {
     RecordType.WAV: frozenset({"audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"}),
@@ -59,14 +59,17 @@ def open_session(settings: UploadSettings, allowed: Allowed) -> aiohttp.ClientSe
 class Downloader:
     """Fetches; keeps connections between. Close it at the end.
 
-    :param room: called before each few megabytes are written.
+    :param check_space: called before each few megabytes are written.
     """
 
     def __init__(
-        self, settings: UploadSettings, closed_ports: Collection[int] = (), room: Room = lambda _: None
+        self,
+        settings: UploadSettings,
+        closed_ports: Collection[int] = (),
+        check_space: CheckSpace = lambda _: None,
     ) -> None:
         self._settings = settings
-        self._room = room
+        self._check_space = check_space
         self._allowed = allowed_by(settings, closed_ports)
         self._session: aiohttp.ClientSession | None = None
 
@@ -142,7 +145,7 @@ class Downloader:
                     response.close()
                     raise self._too_large()
                 if size >= checked:
-                    self._room(_CHECK_EVERY)
+                    self._check_space(_CHECK_EVERY)
                     checked = size + _CHECK_EVERY
                 file.write(piece)
         if inflater is not None and not inflater.eof:

@@ -92,8 +92,8 @@ class Processor:
         self._work = settings.uploads_dir
         self._recordings = settings.recordings_dir
         self._quota = storage.Quota.of(settings)
-        self._room = partial(storage.check_disk, settings)
-        self._downloader = Downloader(settings.uploads, settings.loopback_ports, self._room)
+        self._check_space = partial(storage.check_disk, settings)
+        self._downloader = Downloader(settings.uploads, settings.loopback_ports, self._check_space)
         self._decoder = Decoder(settings.uploads, settings.recording.mp3_bit_rate)
         self._when_ready = tuple(when_ready)
 
@@ -179,7 +179,7 @@ class Processor:
         with requests_of(call.account_id):
             size = await self._downloader.fetch(record.url, call.record_type, source)
         if call.record_type is RecordType.WAV:
-            self._room(_CONVERTED_FACTOR * size)
+            self._check_space(_CONVERTED_FACTOR * size)
         return await self._decoder.decode(call.record_type, source)
 
     def _keep(self, call: UploadedCall, decoded: Sequence[Decoded]) -> list[Kept]:

@@ -19,7 +19,7 @@ select bytes, case when day = (now() at time zone 'UTC')::date then day_bytes el
 from upload_totals where account_id = %s
 """
 
-Room = Callable[[int], None]
+CheckSpace = Callable[[int], None]
 """Called with bytes that are to be written; raises :class:`ServerFault` when the disk has no space for them."""
 
 
