@@ -5,14 +5,19 @@ from __future__ import annotations
 import pytest
 
 from tests.calls import company as c
-from tests.calls.restarted_node import Node, talking
+from tests.calls.fake_engine import a_trunk
+from tests.calls.restarted_node import Node, asterisk_names, ring, talking
 from tests.calls.simulation import T0
 from trunkline.calls.effects import (
     ConnectTargets,
 )
+from trunkline.calls.switch.recovery import engine_starts
 from trunkline.core.clock import Instant
+from trunkline.core.ids import number_of_channel
 from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import (
+    Arrived,
+    Channel,
     Ended,
     Left,
 )
@@ -44,6 +49,52 @@ def test_a_power_cut_some_time_after_the_switch_was_killed() -> None:
         if event.type is EventType.SESSION_FINISHED
     }
     assert ends == {15: 20.0, 0: 20.0}
+
+
+@pytest.mark.durability
+def test_an_engine_that_is_killed_again_before_a_switch_has_recovered() -> None:
+    """A call of the second engine says nothing of the end of a call of the first one."""
+    node = Node()
+    asterisk_names(node)
+    node.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)  # channel 1
+    customer = node.arrive(c.TWICE)
+    node.engine.answer(ring(node.at(5)))
+    node.flow()
+    assert number_of_channel(customer) == (int(T0), 2)
+    node.at(11).lose_power()
+    channel = Channel(f"{int(T0) + 15}.0")
+    node.missed.append(
+        Arrived(channel, Instant(T0 + 15), a_trunk(), c.number_of(c.TWICE), c.CUSTOMER, "", Instant(T0 + 15))
+    )
+    node.missed.append(Ended(channel, Instant(T0 + 19), 0, by_party=True))
+    node.at(30).restart(engine_started=28, alive_until=10)
+    ends = {
+        event.data["talk_duration"]: round(event.at - T0, 2)
+        for events in node.reported.events.values()
+        for event in events
+        if event.type is EventType.SESSION_FINISHED and event.at < T0 + 15
+    }
+    assert ends[5] == 10
+
+
+@pytest.mark.parametrize(
+    ("channels", "starts"),
+    [
+        ([], [100]),
+        (["10.1", "trunkline-1-x", "11.2", "12.3"], [100]),
+        (["10.40", "11.39", "12.41"], [100]),  # made at the same moment
+        (["10.40", "12.0", "12.1", "15.0", "16.1"], [12, 15, 100]),
+        (["10.40", "12.3", "13.4"], [12, 100]),
+        (["10.40", "12.0", "105.0"], [12, 100]),
+    ],
+)
+def test_starts_of_the_engine_by_the_numbers_of_channels(channels: list[str], starts: list[int]) -> None:
+    base = 1_700_000_000
+    made = [
+        Channel(f"{base + int(one.split('.')[0])}.{one.split('.')[1]}" if "." in one else one)
+        for one in channels
+    ]
+    assert engine_starts(made, Instant(base + 100.0)) == [Instant(float(base + one)) for one in starts]
 
 
 @pytest.mark.durability

@@ -73,17 +73,24 @@ class IdGenerator:
         return (ms << _SHIFT) | (self._node << COUNTER_BITS) | self._counter
 
 
+def number_of_channel(channel: str) -> tuple[int, int] | None:
+    """Unix second and number that Asterisk gave a channel; None: it has no unique id of Asterisk's making. A start of
+    Asterisk begins the numbers again."""
+    found = _CHANNEL_ID.fullmatch(channel)
+    return (int(found[1]), int(found[2])) if found is not None else None
+
+
 def id_of_channel(channel: str, node: int) -> int | None:
     """The id of the call that a channel of Asterisk began; None when the channel has no unique id of Asterisk's making.
 
     The second is exact. Within it the ids follow the numbers of the channels, not the milliseconds; two channels of a second
     have different ids unless 64 000 others lie between them.
     """
-    found = _CHANNEL_ID.fullmatch(channel)
-    if found is None:
+    made = number_of_channel(channel)
+    if made is None:
         return None
-    number = int(found[2])
-    ms = int(found[1]) * 1000 + number // _OWN_COUNTERS % 1000 - EPOCH_MS
+    second, number = made
+    ms = second * 1000 + number // _OWN_COUNTERS % 1000 - EPOCH_MS
     if not 0 <= ms < 1 << 40:
         return None
     return (ms << _SHIFT) | (node << COUNTER_BITS) | _OWN_COUNTERS | number % _OWN_COUNTERS

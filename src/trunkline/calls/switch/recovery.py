@@ -15,7 +15,8 @@ listing of channels and the signal of the arrival are of one call, whichever com
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from trunkline.calls import rules
@@ -51,6 +52,7 @@ from trunkline.calls.states import (
 from trunkline.calls.switch.arrivals import adopt
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
+from trunkline.core.ids import number_of_channel
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
@@ -180,6 +182,10 @@ def has_unlogged_end(switch: Switch, survey: Survey) -> bool:
     return bool((living | began) - there - ended)
 
 
+_DISORDER = 8
+"""Two channels that are made at the same moment may have their numbers in the other order."""
+
+
 class Recovery:
     """Brings a switch in line with the engine.
 
@@ -192,7 +198,15 @@ class Recovery:
         self._switch = switch
         self._directory = directory
         self._survey = survey
-        self._former_alive_until = _former_alive_until(survey, alive_until)
+        self._alive_until = alive_until
+        self._logged_at = sorted(one.at for one in survey.missed)
+        self._engine_starts = engine_starts(
+            [
+                *(leg.channel for session in switch.sessions.values() for leg in session.legs.values()),
+                *(one.channel for one in survey.missed if isinstance(one, Arrived)),
+            ],
+            survey.engine_started_at,
+        )
         self._hung_up = {one.channel for one in survey.missed if isinstance(one, Ended) and one.by_party}
         """Channels whose party ended the call, by the log."""
         self._ended_with_engine: set[int] = set()
@@ -429,8 +443,16 @@ class Recovery:
         )
 
     def _end_of_former(self, session: Session) -> Instant:
-        """The last moment at which a call of a former engine is known to have been up."""
-        return max(session.last_at, self._former_alive_until)
+        """The last moment at which a call of a former engine is known to have been up.
+
+        The engine may have been killed several times since: what the log has of a later one says nothing of the call.
+        """
+        next_start = next((at for at in self._engine_starts if at > session.started_at), None)
+        if next_start is None:
+            return session.last_at
+        before = bisect_left(self._logged_at, next_start)
+        logged = self._logged_at[before - 1] if before else NEVER
+        return max(session.last_at, logged, min(self._alive_until or NEVER, next_start))
 
     def _end_with_engine(self, session: Session, at: Instant) -> None:
         account = self._directory.accounts.get(session.account_id)
@@ -637,15 +659,23 @@ class Recovery:
             outbound.resume(decision, leg)
 
 
-def _former_alive_until(survey: Survey, alive_until: Instant | None) -> Instant:
-    """The last moment at which the engine before the present one is known to have run."""
-    started_at = survey.engine_started_at
-    if started_at is None:
-        return NEVER
-    times = [one.at for one in survey.missed if one.at < started_at]
-    if alive_until is not None:
-        times.append(min(alive_until, started_at))
-    return max(times, default=NEVER)
+def engine_starts(channels: Iterable[Channel], last: Instant | None) -> list[Instant]:
+    """When runs of Asterisk began after the first of these channels, in order, as far as the channels show: each run numbers
+    its channels from 0. Of a run that made no channel of its own, nothing is known.
+
+    :param last: when the present one began; None: not known.
+    """
+    starts: list[Instant] = []
+    second = number = -1
+    for made in sorted({one for one in map(number_of_channel, channels) if one is not None}):
+        is_lower = made[1] == 0 < number or made[1] < number - _DISORDER
+        if made[0] > second >= 0 and is_lower:
+            starts.append(Instant(float(made[0])))
+            number = made[1]
+        second, number = made[0], max(number, made[1])
+    if last is not None:
+        starts = [*(one for one in starts if one < last), last]
+    return starts
 
 
 def _ms(at: Instant) -> int:
