@@ -13,6 +13,7 @@ from tests.patience import PATIENCE
 from tests.uploads import sounds
 from tests.uploads.rig import children
 from trunkline.core.settings import UploadSettings
+from trunkline.uploads import decoder_child
 from trunkline.uploads.decoder import Decoder
 from trunkline.uploads.model import ErrorCode, RecordType, ServerFault, UploadFailed
 
@@ -94,6 +95,41 @@ async def test_a_wav_with_another_coding_in_its_extension_is_at_fault(
     with pytest.raises(UploadFailed) as failure:
         await Decoder(UploadSettings(), 32_000).decode(RecordType.WAV, source)
     assert failure.value.code is ErrorCode.WAV_PROCESSING
+
+
+_WAITS_AT_LONG = """
+import io, json, os, runpy, sys
+task = sys.stdin.read()
+while b"LONG" in open(json.loads(task)["source"], "rb").read() and not os.path.exists({gate!r}):
+    pass
+sys.stdin = io.StringIO(task)
+runpy.run_path({decoder!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("accounts", [1, 2])
+async def test_long_recordings_of_accounts_do_not_hold_those_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accounts: int
+) -> None:
+    gate = tmp_path / "gate"
+    child = tmp_path / "child.py"
+    child.write_text(_WAITS_AT_LONG.format(gate=str(gate), decoder=decoder_child.__file__))
+    monkeypatch.setattr(decoder_child, "__file__", str(child))
+    decoder = Decoder(UploadSettings(), 32_000)
+    long = []
+    for number in range(2 * accounts):
+        source = tmp_path / f"long{number}.wav"
+        source.write_bytes(sounds.wav()[:-4] + b"LONG")
+        long.append(asyncio.create_task(decoder.decode(RecordType.WAV, source, number % accounts)))
+    await asyncio.sleep(0)
+    good = tmp_path / "good.wav"
+    good.write_bytes(sounds.wav())
+    async with asyncio.timeout(PATIENCE):
+        assert (await decoder.decode(RecordType.WAV, good, 99)).duration_ms == 17_000
+    assert not any(one.done() for one in long)
+    gate.touch()
+    async with asyncio.timeout(PATIENCE):
+        assert [one.duration_ms for one in await asyncio.gather(*long)] == [17_000] * len(long)
 
 
 async def test_memory_is_bounded(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from trunkline.core.log import get_logger
 from trunkline.core.settings import UploadSettings
@@ -23,7 +24,16 @@ MIN_WAV_SECONDS = 16.0
 """Speech analytics needs that much."""
 
 _MAX_PROCESSES = 2
-"""At a time, in one worker: they work the processor."""
+"""At a time, in one worker, in their first seconds: they work the processor."""
+
+_LOOK_SECONDS = 0.25
+"""Between two checks of the processor time of a process."""
+
+_FIRST_SECONDS = 2.0
+"""Of processor time. After them a process continues alone among those that take long, and is stopped until its turn."""
+
+_LONG_NICE = 15
+"""Priority of a process that takes long."""
 
 _RESULT_MAX = 536_870_912
 """Bytes of a file that a recording may become: four and a half hours of WAV."""
@@ -71,10 +81,15 @@ class Decoder:
     def __init__(self, settings: UploadSettings, bit_rate: int) -> None:
         self._settings = settings
         self._bit_rate = bit_rate
+        self._accounts: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._slots = asyncio.Semaphore(_MAX_PROCESSES)
+        self._long = asyncio.Semaphore(1)
 
-    async def decode(self, kind: RecordType, source: Path) -> Decoded:
+    async def decode(self, kind: RecordType, source: Path, account_id: int = 0) -> Decoded:
         """Check a fetched file and write the stored formats next to it. An MP3 is stored unchanged.
+
+        An account has one process at a time in its first seconds. A process that takes longer leaves its slot, and those of
+        all accounts continue one after another: so an account waits for others for a few seconds only.
 
         :raises UploadFailed: it is not what it should be, or costs more than it may.
         :raises DecoderFault: the process ended in a way that the recording may have caused.
@@ -95,8 +110,10 @@ class Decoder:
             "file_max": _RESULT_MAX,
         }
         unable = ErrorCode.WAV_PROCESSING if kind is RecordType.WAV else ErrorCode.DECODE
-        async with self._slots:
-            answer = await self._run(task, source.parent, unable)
+        async with contextlib.AsyncExitStack() as held:
+            await held.enter_async_context(self._accounts.setdefault(account_id, asyncio.Lock()))
+            await held.enter_async_context(self._slots)
+            answer = await self._run(task, source.parent, unable, held)
         if answer is None:
             raise UploadFailed(
                 unable, "The recording could not be decoded within the limits of time and memory."
@@ -107,7 +124,9 @@ class Decoder:
             raise UploadFailed(_CODES.get(answer["fault"], unable), answer["message"])
         return Decoded(answer["duration_ms"], answer["source"], mp3, wav)
 
-    async def _run(self, task: dict[str, Any], folder: Path, unable: ErrorCode) -> dict[str, Any] | None:
+    async def _run(
+        self, task: dict[str, Any], folder: Path, unable: ErrorCode, held: contextlib.AsyncExitStack
+    ) -> dict[str, Any] | None:
         """The output of the child; None when it failed at the recording, or needed too much for it. It has ended in any case
         when this returns.
 
@@ -128,8 +147,7 @@ class Decoder:
             start_new_session=True,
         )
         try:
-            async with asyncio.timeout(self._settings.decode_timeout):
-                output, _ = await child.communicate(json.dumps(task).encode())
+            output = await self._output(child, json.dumps(task).encode(), held)
         except TimeoutError:
             output = b""
             busy = _processor_seconds(child.pid)
@@ -157,6 +175,56 @@ class Decoder:
             )
         answer: dict[str, Any] = json.loads(output)
         return answer
+
+    async def _output(
+        self, child: asyncio.subprocess.Process, task: bytes, held: contextlib.AsyncExitStack
+    ) -> bytes:
+        """What the process writes. The time for which it waits for its turn does not count.
+
+        :param held: the slot that it has; changed to that of long ones when it takes long.
+        :raises TimeoutError: it takes longer than the limit.
+        """
+        left = self._settings.decode_timeout
+        is_long = False
+        work = asyncio.ensure_future(child.communicate(task))
+        try:
+            done, _ = await asyncio.wait({work}, timeout=min(_LOOK_SECONDS, left))
+            while not done and (left := left - _LOOK_SECONDS) > 0:
+                if not is_long and _processor_seconds(child.pid) >= _FIRST_SECONDS:
+                    is_long = True
+                    await self._take_long_turn(child, held)
+                done, _ = await asyncio.wait({work}, timeout=min(_LOOK_SECONDS, left))
+            if not done:
+                raise TimeoutError
+            return (await work)[0]
+        finally:
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+
+    async def _take_long_turn(
+        self, child: asyncio.subprocess.Process, held: contextlib.AsyncExitStack
+    ) -> None:
+        """Leave the slot to others; the process is stopped until those that took long before it have ended."""
+        is_stopped = self._long.locked()
+        if is_stopped:
+            _signal(child, signal.SIGSTOP)
+        await held.aclose()
+        await held.enter_async_context(self._long)
+        _lower_priority(child.pid)
+        if is_stopped:
+            _signal(child, signal.SIGCONT)
+
+
+def _signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.send_signal(number)
+
+
+def _lower_priority(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, _LONG_NICE)
+        Path(f"/proc/{pid}/autogroup").write_text(str(_LONG_NICE))  # the session is its own
 
 
 def _processor_seconds(pid: int) -> float:

@@ -180,7 +180,7 @@ class Processor:
             size = await self._downloader.fetch(record.url, call.record_type, source)
         if call.record_type is RecordType.WAV:
             self._check_space(_CONVERTED_FACTOR * size)
-        return await self._decoder.decode(call.record_type, source)
+        return await self._decoder.decode(call.record_type, source, call.account_id)
 
     def _keep(self, call: UploadedCall, decoded: Sequence[Decoded]) -> list[Kept]:
         """Move the files to where recordings stay."""
