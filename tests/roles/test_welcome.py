@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from trunkline.accounts.first import ensure_first_account
+from trunkline.accounts.model import NewAccount
+from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.settings import Settings, SipSettings
+from trunkline.db.pool import Database
 from trunkline.roles import welcome as module
 from trunkline.roles.welcome import welcome
 
@@ -36,3 +40,27 @@ def test_it_is_not_ready_while_a_sip_port_is_closed(
         transport.bind(("0.0.0.0", number))
         welcome(settings, said.append)
     assert said[0].endswith(f"; phones at SIP port {number} (UDP)")
+
+
+def test_a_postgresql_that_is_killed_in_this_moment_is_waited_for(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The product stopped, because its last step failed."""
+    monkeypatch.setattr(module, "OPEN_SECONDS", 0.0)
+    settings = Settings(data_dir=tmp_path, database_url=database)
+    settings.secrets_dir.mkdir(parents=True)
+    failures = 2
+
+    async def killed(db: Database) -> NewAccount | None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise DatabaseUnavailable("PostgreSQL does not answer")
+        return await ensure_first_account(db)
+
+    monkeypatch.setattr(module, "ensure_first_account", killed)
+    said: list[str] = []
+    welcome(settings, said.append)
+    assert said[0] == "waiting for PostgreSQL: PostgreSQL does not answer"
+    assert len([line for line in said if line.startswith("waiting")]) == 1
+    assert any("Console at" in line for line in said)

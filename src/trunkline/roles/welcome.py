@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from trunkline.accounts.first import ensure_first_account
 from trunkline.accounts.model import NewAccount
+from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.settings import Settings
 from trunkline.recordings.links import base_url
 from trunkline.roles.common import database
@@ -19,6 +20,8 @@ from trunkline.runtime.ports import Port, is_open, ports_of, sip_ports
 FIRST_ACCOUNT = "first-account.txt"
 """File of the folder of secrets with the login, password and keys of the first account."""
 
+DATABASE_SECONDS = 30.0
+"""How long PostgreSQL is waited for when it does not respond."""
 OPEN_SECONDS = 5.0
 """How long the SIP ports of an Asterisk that is fully up are waited for."""
 
@@ -29,11 +32,27 @@ def welcome(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 async def _welcome(settings: Settings, say: Callable[[str], None]) -> None:
-    async with database(postgres.dsn(settings), "trunkline-welcome") as db:
-        made = await ensure_first_account(db)
+    made = await _first_account(settings, say)
     say(_first_line(settings, await asyncio.to_thread(_closed_sip_ports, settings)))
     if made is not None:
         hand_over(settings, made, say)
+
+
+async def _first_account(settings: Settings, say: Callable[[str], None]) -> NewAccount | None:
+    """Make the first account, if there is none. A PostgreSQL that was killed in this moment is started again."""
+    end = time.monotonic() + DATABASE_SECONDS
+    is_said = False
+    while True:
+        try:
+            async with database(postgres.dsn(settings), "trunkline-welcome") as db:
+                return await ensure_first_account(db)
+        except DatabaseUnavailable as error:
+            if time.monotonic() > end:
+                raise
+            if not is_said:
+                say(f"waiting for PostgreSQL: {error.message}")
+                is_said = True
+        await asyncio.sleep(0.5)
 
 
 def _closed_sip_ports(settings: Settings) -> list[Port]:
