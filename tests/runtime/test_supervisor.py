@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.core.errors import ConfigurationError, SetupError
+from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, SetupError
 from trunkline.runtime.instance import database_service
 from trunkline.runtime.last_report import report_age
 from trunkline.runtime.logs import RotatingLog
@@ -366,6 +366,29 @@ async def test_a_failing_preparation_ends_the_bring_up(bench: _Bench) -> None:
         async with bench.up(_script(bench.folder, "two", _GOOD, once_ready=fail)):
             pass
     assert not is_alive(_pids(bench.folder, "two")[0])
+
+
+async def test_a_service_that_is_killed_while_it_is_prepared_is_started_again(bench: _Bench) -> None:
+    """PostgreSQL during the check of its schema: the whole product ended."""
+    calls: list[int] = []
+
+    def lose() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            os.kill(_pids(bench.folder, "one")[-1], signal.SIGKILL)
+            raise DatabaseUnavailable("PostgreSQL does not answer")
+
+    async with bench.up(_script(bench.folder, "one", _GOOD, once_ready=lose)) as supervisor:
+        assert supervisor.status()[0].state is ServiceState.READY
+        assert len(_pids(bench.folder, "one")) == 2
+    assert len(calls) == 2
+
+    def fail() -> None:
+        raise DatabaseUnavailable("it never answers")
+
+    with pytest.raises(DatabaseUnavailable, match="it never answers"):
+        async with bench.up(_script(bench.folder, "two", _GOOD, once_ready=fail)):
+            pass
 
 
 async def test_who_ignores_the_signal_is_killed(bench: _Bench) -> None:

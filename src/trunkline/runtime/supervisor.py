@@ -21,7 +21,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from trunkline.core.errors import ConfigurationError, SetupError, TrunklineError
+from trunkline.core.errors import ConfigurationError, SetupError, TrunklineError, Unavailable
 from trunkline.runtime.child import Child, end_left_over
 from trunkline.runtime.files import overwrite, write_atomically
 from trunkline.runtime.last_report import LastReport
@@ -319,10 +319,13 @@ class _ServiceRunner:
         while True:
             begun = time.monotonic()
             self._was_ready = False
+            last_error: Exception | None = None
             try:
                 await self._run_once(first)
             except Exception as error:
-                if not first.done():
+                last_error = error
+                # Unavailable: the process was killed while it was being prepared, for instance.
+                if not first.done() and not isinstance(error, Unavailable):
                     first.set_exception(error)
                     return
                 # Once up, what went wrong now may go right the next time.
@@ -330,7 +333,7 @@ class _ServiceRunner:
             # Nothing below may raise: a service whose task has ended is never started again.
             failures += 1
             if not first.done() and failures >= _FIRST_ATTEMPTS:
-                first.set_exception(self._does_not_start())
+                first.set_exception(last_error or self._does_not_start())
                 return
             self._set(ServiceState.BACKING_OFF)
             wait = self._backoff.after(time.monotonic() - begun, was_ready=self._was_ready)
