@@ -28,6 +28,7 @@ AWAITED_WHERE_STARTED = {
     "runtime/instance.py": "the guard of the disk, which no error ends",
     "runtime/supervisor.py": "the supervisor",
     "telephony/ari.py": "the reader of one connection: its core task awaits it",
+    "uploads/decoder.py": "the output of one decoder: the job of the upload awaits it",
 }
 """Files of the roles and of the supervisor that start a task otherwise, and why."""
 NO_ROLE = ("bench", "demo", "testing")

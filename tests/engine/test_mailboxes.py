@@ -77,7 +77,17 @@ async def left_message(setup: Setup, number: str) -> Call:
     await asyncio.sleep(5)
     await call.hangup()
     await call.ended()
-    await setup.row_with(before, "voice_mail_records")
+    row = await setup.row_with(before, "voice_mail_records")
+    # The report shows the recording when it is ready; the message comes by the event of that, a moment later.
+    dsn = postgres.dsn(setup.installation.settings)
+    params = (setup.account.account_id, row["id"])
+    async with (
+        asyncio.timeout(PATIENCE),
+        await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection,
+    ):
+        query = "select 1 from voice_messages where account_id = %s and call_session_id = %s"
+        while not await (await connection.execute(query, params)).fetchone():
+            await asyncio.sleep(0.1)
     return call
 
 
