@@ -23,6 +23,8 @@ from trunkline.hubspot.responses import ConnectionProblem
 from trunkline.hubspot.setup import Invitation, code_of, invite
 from trunkline.runtime import secrets
 
+pytestmark = pytest.mark.shells
+
 REDIRECT = "http://localhost:8917/hubspot"
 APP = App("client-1", "the app's secret")
 

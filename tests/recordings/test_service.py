@@ -31,6 +31,8 @@ from trunkline.recordings.listener import RecordingListener
 from trunkline.recordings.service import RecordingMaker, Sweeper
 from trunkline.recordings.worker import concurrency, recording
 
+pytestmark = pytest.mark.shells
+
 
 @pytest.fixture
 async def rig(database: str) -> AsyncIterator[Rig]:

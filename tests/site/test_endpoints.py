@@ -47,6 +47,8 @@ from trunkline.site.application import Site
 from trunkline.site.requests import CallbackStarter, prune
 from trunkline.site.visit_limits import CALLS_OF_ADDRESS, CHANGES_OF_ADDRESS, VISITS_OF_ADDRESS
 
+pytestmark = pytest.mark.shells
+
 ORIGIN = "https://shop.example.com"
 OPEN = {"is_open": True, "opens_at": None, "has_phone": True, "has_callback": True}
 NUMBER = "971500000123"
