@@ -47,6 +47,7 @@ class _Reader(HTMLParser):
         self._tags: list[str] = []
         self._text_area: str | None = None
         self._select: str | None = None
+        self._has_option = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attrs}
@@ -70,14 +71,15 @@ class _Reader(HTMLParser):
                 self._text_area = found["name"]
                 self._add(found["name"], "")
             elif tag == "select":
-                self._select = found["name"]
+                self._select, self._has_option = found["name"], False
             elif found.get("type") not in {"checkbox", "radio"} or "checked" in found:
                 self._add(found["name"], found.get("value", ""))
         elif tag == "option" and self._select is not None:
-            if "selected" in found:
-                self.forms[-1].lists[self._select] = [found.get("value", "")]
-            elif self._select not in self.forms[-1].lists:  # the first one, unless another is selected
+            if not self._has_option:  # the first one, unless another is selected
                 self._add(self._select, found.get("value", ""))
+            elif "selected" in found:
+                self.forms[-1].lists[self._select][-1] = found.get("value", "")
+            self._has_option = True
 
     def _add(self, name: str, value: str) -> None:
         self.forms[-1].lists.setdefault(name, []).append(value)

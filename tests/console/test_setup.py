@@ -36,6 +36,7 @@ NEW: Mapping[str, dict[str, str]] = {
         "password": "a long secret of tests",
     },
     "schedules": {"name": "Office", "sat": "10:00-14:00", "exceptions": "2026-12-31 09:00-13:00\n2027-01-01"},
+    "queues": {"name": "Support", "extension": "600", "max_wait_time": "300"},
     "contacts": {"last_name": "Haddad", "phone_numbers": "+971 50 000 0010\n+971500000011"},
     "tags": {"name": "Complaint"},
     "blacklist": {"phone_number": "+971 50 000 0044", "add_comment": "Adverts"},
@@ -45,7 +46,18 @@ NEW: Mapping[str, dict[str, str]] = {
 SEES: Mapping[Role, frozenset[str]] = {
     Role.ADMIN: frozenset(NEW),
     Role.SUPERVISOR: frozenset(
-        {"tags", "blacklist", "employees", "groups", "lines", "numbers", "trunks", "schedules", "contacts"}
+        {
+            "tags",
+            "blacklist",
+            "employees",
+            "groups",
+            "lines",
+            "numbers",
+            "trunks",
+            "schedules",
+            "queues",
+            "contacts",
+        }
     ),
     Role.OPERATOR: frozenset({"tags", "employees", "groups", "contacts"}),
     Role.INTEGRATOR: frozenset({"tags", "employees", "groups", "numbers", "trunks", "schedules", "contacts"}),

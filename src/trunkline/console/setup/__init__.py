@@ -24,6 +24,7 @@ Entities:
 ``logins``     logins of employees for the console
 ``notifications``  what other systems get of calls, with deliveries
 ``numbers``    virtual numbers
+``queues``     queues and the agents in them
 ``schedules``  working hours; ``hours``: as people write them, pure
 ``request_log``  requests to the APIs and changes by the console
 ``trunks``     trunks with a test call

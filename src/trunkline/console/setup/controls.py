@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 from typing import Any
 
 import orjson
@@ -39,6 +40,8 @@ class Kind(StrEnum):
     """A text a line; sends a list."""
     LONG = "long"
     """One text of several lines."""
+    TABLE = "table"
+    """Rows of several values; sends a list of objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Control:
     :ivar usual: what a new one has.
     :ivar is_fixed: cannot be changed later.
     :ivar only_new, not_new: is on the page of a new one only, or only later.
+    :ivar cells: of each row of a ``TABLE``; :attr:`shown` gives a sequence of values for each row then.
+    :ivar heading: above the control, where a group of controls begins; empty: none.
     """
 
     name: str
@@ -78,6 +83,8 @@ class Control:
     only_new: bool = False
     not_new: bool = False
     autocomplete: str = "off"
+    cells: tuple[Control, ...] = ()
+    heading: str = ""
 
     def texts(self, row: Row) -> Texts:
         """What the page shows of a row."""
@@ -88,12 +95,16 @@ class Control:
             return (ON,) if value else ()
         if value is None or value == "":
             return ()
+        if self.kind is Kind.TABLE:
+            return tuple(_row_text("" if one is None else str(one) for one in row) for row in value)
         if isinstance(value, list | tuple):
             return tuple(str(one) for one in value)
         return (str(value),)
 
     def sent(self, fields: Mapping[str, Sequence[str]]) -> Texts:
         """What a form has of it."""
+        if self.kind is Kind.TABLE:
+            return self._rows_sent(fields)
         given = [one.replace("\0", "") for one in fields.get(self.name, ())]
         if self.kind is Kind.PASSWORD:
             return tuple(one for one in given if one)
@@ -112,9 +123,28 @@ class Control:
         """What is sent: a text, None for an empty one; a list; whether it is on."""
         if self.kind is Kind.CHECKBOX:
             return bool(texts)
+        if self.kind is Kind.TABLE:
+            names = [one.name for one in self.cells]
+            return [dict(zip(names, row, strict=True)) for row in self.rows(texts)]
         if self.kind in (Kind.LINES, Kind.CHOICES):
             return list(texts)
         return texts[0] if texts else None
+
+    def rows(self, texts: Texts, empty: int = 0) -> list[list[str]]:
+        """The cells of a ``TABLE``.
+
+        :param empty: rows without values at the end.
+        """
+        return [*(orjson.loads(one) for one in texts), *([""] * len(self.cells) for _ in range(empty))]
+
+    def _rows_sent(self, fields: Mapping[str, Sequence[str]]) -> Texts:
+        columns = [fields.get(f"{self.name}.{one.name}", ()) for one in self.cells]
+        rows = ([one.replace("\0", "").strip() for one in row] for row in zip_longest(*columns, fillvalue=""))
+        return tuple(_row_text(row) for row in rows if any(row))
+
+
+def _row_text(cells: Iterable[str]) -> str:
+    return orjson.dumps(list(cells)).decode()
 
 
 def version(controls: Sequence[Control], row: Row) -> str:

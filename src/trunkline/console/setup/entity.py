@@ -377,9 +377,11 @@ class SetupEntity:
 
 
 async def _choices(page_request: PageRequest, controls: Sequence[Control]) -> dict[str, Sequence[Choice]]:
+    named = {one.name: one for one in controls}
+    named |= {f"{one.name}.{cell.name}": cell for one in controls for cell in one.cells}
     return {
-        one.name: await one.choices(page_request) if callable(one.choices) else one.choices
-        for one in controls
+        name: await one.choices(page_request) if callable(one.choices) else one.choices
+        for name, one in named.items()
         if one.kind in (Kind.CHOICE, Kind.CHOICES)
     }
 

@@ -18,6 +18,7 @@ from trunkline.console.setup.groups import GROUPS
 from trunkline.console.setup.lines import LINES
 from trunkline.console.setup.menu_entry import MenuEntry
 from trunkline.console.setup.numbers import NUMBERS
+from trunkline.console.setup.queues import QUEUES
 from trunkline.console.setup.schedules import SCHEDULES
 from trunkline.console.setup.tags import TAGS
 from trunkline.console.setup.trunks import TRUNKS
@@ -32,6 +33,7 @@ ENTITIES: tuple[SetupEntity, ...] = (
     NUMBERS,
     TRUNKS,
     SCHEDULES,
+    QUEUES,
     CONTACTS,
     BLACKLIST,
     TAGS,
