@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -15,7 +14,7 @@ from trunkline.console.setup.controls import ON, Choice, Control, Kind, ReadChoi
 from trunkline.console.setup.entity import Column, Part, SetupEntity, phone
 from trunkline.console.setup.file_writer import FileWriter, Item
 from trunkline.core.errors import InvalidInput
-from trunkline.directory.queues import changes, exits, rules
+from trunkline.directory.queues import exits, rules
 from trunkline.directory.queues.for_people import QUEUES_FOR_PEOPLE, named_items
 
 _ = translatable
@@ -138,16 +137,6 @@ def _agent(former: Mapping[str, Any], row: Mapping[str, str]) -> Item:
 
 def _destination(row: Mapping[str, str]) -> str:
     return f"{_NUMBER}:{row['number']}" if row["destination"] == _NUMBER else row["destination"]
-
-
-@dataclass(frozen=True, slots=True)
-class QueueWriter(FileWriter):
-    """Queues are items of a file; one that something names is not deleted."""
-
-    async def delete(self, page_request: PageRequest, entity_id: int) -> None:
-        self._require(page_request, "delete")
-        async with self._logged(page_request, "delete", {"id": entity_id}):
-            await changes.delete_queue(page_request.db, page_request.account_id, entity_id)
 
 
 def _strategy(row: Row) -> list[Part]:
@@ -282,7 +271,7 @@ QUEUES = SetupEntity(
         Column(_("Order of agents"), _strategy),
     ),
     controls=_CONTROLS,
-    writer=QueueWriter("queues", "queues", QUEUES_FOR_PEOPLE, "name", required=("name",), merge=merged),
+    writer=FileWriter("queues", "queues", QUEUES_FOR_PEOPLE, "name", required=("name",), merge=merged),
     order="name",
     texts=("name",),
     numbers=("extension",),
