@@ -16,6 +16,7 @@ from procrastinate.worker import Worker
 
 from tests.shared_database import administer
 from trunkline.db import jobs as jobs_module
+from trunkline.db.job_turns import TurnManager
 from trunkline.db.jobs import Jobs, RetryLater
 from trunkline.db.pool import Database
 from trunkline.runtime.postgres import EmbeddedPostgres
@@ -123,10 +124,10 @@ async def test_a_job_that_is_announced_during_a_query_is_run(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The query found nothing, then the job is committed and announced, then the response is handled."""
-    fetch, handle = JobManager.fetch_job, Worker._handle_notification
+    fetch, handle = TurnManager.fetch_job, Worker._handle_notification
     listening, fetched, announced = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def slow_fetch(self: JobManager, *args: Any, **options: Any) -> Any:
+    async def slow_fetch(self: TurnManager, *args: Any, **options: Any) -> Any:
         job = await fetch(self, *args, **options)
         if listening.is_set() and not announced.is_set():
             fetched.set()
@@ -137,7 +138,7 @@ async def test_a_job_that_is_announced_during_a_query_is_run(
         await handle(self, **notification)
         (announced if fetched.is_set() else listening).set()
 
-    monkeypatch.setattr(JobManager, "fetch_job", slow_fetch)
+    monkeypatch.setattr(TurnManager, "fetch_job", slow_fetch)
     monkeypatch.setattr(Worker, "_handle_notification", observed)
     jobs = Jobs(database)
 
@@ -158,10 +159,10 @@ async def test_a_job_that_is_announced_during_a_query_is_run(
 async def test_a_job_that_is_enqueued_before_the_worker_listens_is_run(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fetch, listen = JobManager.fetch_job, PsycopgConnector.listen_notify
+    fetch, listen = TurnManager.fetch_job, PsycopgConnector.listen_notify
     fetched, enqueued = asyncio.Event(), asyncio.Event()
 
-    async def observed(self: JobManager, *args: Any, **options: Any) -> Any:
+    async def observed(self: TurnManager, *args: Any, **options: Any) -> Any:
         job = await fetch(self, *args, **options)
         fetched.set()
         return job
@@ -170,7 +171,7 @@ async def test_a_job_that_is_enqueued_before_the_worker_listens_is_run(
         await enqueued.wait()
         await listen(self, *args, **options)
 
-    monkeypatch.setattr(JobManager, "fetch_job", observed)
+    monkeypatch.setattr(TurnManager, "fetch_job", observed)
     monkeypatch.setattr(PsycopgConnector, "listen_notify", late)
     jobs = Jobs(database)
 

@@ -2,7 +2,10 @@
 
 A job is enqueued on the connection of the transaction that needs it: it exists if and only if that commits.
 Jobs with the same lock run one after another, in the order in which they were enqueued, over all workers. A
-job whose worker was killed is run again by another within about ``STALLED_AFTER`` seconds."""
+job whose worker was killed is run again by another within about ``STALLED_AFTER`` seconds.
+
+Accounts get jobs of a queue in turns, so an account never waits for all jobs that others enqueued before. The account of a
+job is its argument ``account_id``."""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import procrastinate
@@ -17,13 +21,13 @@ import psycopg
 from procrastinate import exceptions as procrastinate_errors
 from procrastinate.connector import Notify
 from procrastinate.jobs import Job
-from procrastinate.manager import JobManager
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from trunkline.core.log import get_logger
 from trunkline.core.retry import JOBS
+from trunkline.db.job_turns import Shares, TurnManager
 from trunkline.db.pool import log_cause
 from trunkline.db.waiting import EventConnection, LivePool
 
@@ -150,7 +154,7 @@ class _Connector(procrastinate.PsycopgConnector):
         await super()._loop_notify(on_notification, *args, **options)
 
 
-class _JobManager(JobManager):
+class _JobManager(TurnManager):
     """Queries again when a job was announced during a query that found none, repeats the write of a job's outcome, and
     listens and has heartbeats again after an outage of the database.
 
@@ -161,7 +165,10 @@ class _JobManager(JobManager):
     PostgreSQL each job waited for the next poll, and jobs that run were taken for those of a stopped worker.
     """
 
-    _announced = 0
+    def __init__(self, connector: _Connector) -> None:
+        super().__init__(connector)
+        self._announced = 0
+        self._announce: dict[str, Callable[[], Awaitable[None]]] = {}
 
     async def fetch_job(self, *args: Any, **options: Any) -> Job | None:
         while True:
@@ -170,11 +177,18 @@ class _JobManager(JobManager):
             if job is not None or self._announced == before:
                 return job
 
-    async def finish_job(self, *args: Any, **options: Any) -> None:
-        await self._until_written(lambda: super(_JobManager, self).finish_job(*args, **options))
+    async def finish_job(self, job: Job, *args: Any, **options: Any) -> None:
+        await self._until_written(lambda: super(_JobManager, self).finish_job(job, *args, **options))
+        await self._give_share(job.queue)
 
-    async def retry_job(self, *args: Any, **options: Any) -> None:
-        await self._until_written(lambda: super(_JobManager, self).retry_job(*args, **options))
+    async def retry_job(self, job: Job, *args: Any, **options: Any) -> None:
+        await self._until_written(lambda: super(_JobManager, self).retry_job(job, *args, **options))
+        await self._give_share(job.queue)
+
+    async def _give_share(self, queue: str) -> None:
+        """A job ended: others that waited for their share, and not for its lock, are announced by nobody else."""
+        if queue in self.shares and queue in self._announce:
+            await self._announce[queue]()
 
     async def _until_written(self, write: Callable[[], Awaitable[None]]) -> None:
         pause = _WRITE_PAUSE
@@ -199,6 +213,10 @@ class _JobManager(JobManager):
             await on_notification(**notification)
 
         names = list(queues or ())
+        for name in names:
+            self._announce[name] = partial(
+                announced, channel="", notification={"type": "job_inserted", "job_id": 0}
+            )
         while True:
             try:
                 await super().listen_for_jobs(on_notification=announced, queues=names)
@@ -244,7 +262,8 @@ class Jobs:
             max_size=max_connections,
         )
         self._app = procrastinate.App(connector=self._connector)
-        self._app.job_manager = _JobManager(self._connector)
+        self._manager = _JobManager(self._connector)
+        self._app.job_manager = self._manager
         self._dsn = dsn
         self._application_name = application_name
 
@@ -290,6 +309,10 @@ class Jobs:
             (name,),
         )
         return [row["args"] for row in await cursor.fetchall()]
+
+    def share(self, queue: str, shares: Shares) -> None:
+        """Let accounts share the concurrent jobs of a queue; before :meth:`run`."""
+        self._manager.shares = {**self._manager.shares, queue: shares}
 
     async def run(self, concurrency: Mapping[str, int] | Callable[[], Mapping[str, int]]) -> None:
         """Do jobs until cancelled; survives the database's restarts.
