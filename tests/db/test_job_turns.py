@@ -6,10 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import pytest
+
 from tests.patience import PATIENCE
 from trunkline.db.job_turns import Shares
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
+
+pytestmark = pytest.mark.isolation
 
 
 @contextlib.asynccontextmanager

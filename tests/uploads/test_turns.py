@@ -17,7 +17,7 @@ from trunkline.db.jobs import Jobs
 from trunkline.uploads.accept import Batch, accept_calls
 from trunkline.uploads.storage import Quota
 
-pytestmark = pytest.mark.shells
+pytestmark = [pytest.mark.shells, pytest.mark.isolation]
 
 OTHERS = range(2001, 2005)
 LAST = 2005
