@@ -1,4 +1,4 @@
-"""``trunkline account calls`` against a real database."""
+"""``trunkline account calls`` and ``account uploads`` against a real database."""
 
 from __future__ import annotations
 
@@ -41,4 +41,28 @@ def test_limits_of_a_line_are_shown_unless_one_is_given(
     both = run.invoke(commands, ["account", "calls", "--reset", "--at-once", "1"])
     assert isinstance(both.exception, InvalidInput)
     unknown = run.invoke(commands, ["account", "calls", "--line", "0999999"])
+    assert isinstance(unknown.exception, NotFound)
+
+
+def test_limits_of_stored_uploads(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUNKLINE_DATABASE_URL", database)
+    monkeypatch.setenv("TRUNKLINE_DATA_DIR", str(tmp_path))
+    with psycopg.connect(database) as connection:
+        connection.execute("insert into accounts (account_id, name) values (1, 'Sample Ltd')")
+    run = CliRunner()
+
+    def uploads(*words: str) -> Any:
+        return json.loads(run.invoke(commands, ["account", "uploads", *words, "--json"]).output)
+
+    usual = {"bytes": None, "bytes_per_day": None, "stored_bytes": 0, "stored_bytes_of_day": 0}
+    assert uploads() == usual
+    assert uploads("--bytes", "9000000000", "--bytes-per-day", "0") == usual | {
+        "bytes": 9_000_000_000,
+        "bytes_per_day": 0,
+    }
+    assert uploads("--bytes-per-day", "7") == uploads() == usual | {"bytes_per_day": 7}
+    assert uploads("--reset") == usual
+    both = run.invoke(commands, ["account", "uploads", "--reset", "--bytes", "1"])
+    assert isinstance(both.exception, InvalidInput)
+    unknown = run.invoke(commands, ["account", "uploads", "--account", "2"])
     assert isinstance(unknown.exception, NotFound)

@@ -12,6 +12,7 @@ from tests.apis.data_api.client import CIPHER, DataApiClient
 from tests.apis.support import NotedSwitch
 from tests.notifications.receiver import Receiver
 from tests.patience import PATIENCE
+from tests.reports.company import ACCOUNT
 from tests.uploads import sounds
 from tests.uploads.customer import (
     MP3,
@@ -25,6 +26,7 @@ from tests.uploads.customer import (
     trickles,
 )
 from tests.uploads.rig import ALL_EVENTS, call, children, open_files, settings_for, settled, working
+from trunkline.accounts.administration import Administration
 from trunkline.apis.jsonrpc import Services
 from trunkline.core.retry import RetryPolicy
 from trunkline.db import jobs as job_queue
@@ -215,6 +217,11 @@ async def test_the_stored_bytes_of_an_account_have_limits(
     assert await client.one("select sum(size_bytes)::bigint from recordings") == 3 * size
     fault, _ = await client.fault("upload.calls", calls=[mp3_call("more", url)])
     assert fault == "data_limit_exceeded"
+    await Administration(client.db).set_upload_limits(ACCOUNT, total=4 * size, per_day=None)
+    await client.do("upload.calls", calls=[mp3_call("own", url)])
+    async with working(client, settings):
+        rows = await settled(client, 10)
+    assert rows["own"]["status"] == "processed"
     await client.db.execute("update recordings set status = 'removed', wav_path = null, mp3_path = null")
     assert await client.one("select bytes from upload_totals") == 0
     await client.do("upload.calls", calls=[mp3_call("more", url)])

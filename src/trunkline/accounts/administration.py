@@ -324,6 +324,41 @@ class Administration:
             {"account_id": account_id, "line": line},
         )
 
+    async def set_upload_limits(self, account_id: int, *, total: int | None, per_day: int | None) -> None:
+        """Limits of the stored recordings of uploaded calls, bytes; None: the setting of the installation
+        (``limits.account_uploads_*``), 0: no limit.
+
+        :raises InvalidInput: a number below 0 or from 2^63.
+        :raises NotFound: no such account.
+        """
+        for field, value in (("bytes", total), ("bytes_per_day", per_day)):
+            if value is not None and not 0 <= value < 2**63:
+                raise InvalidInput("a limit is a whole number of bytes from 0", field=field, value=value)
+        await self._change(
+            account_id,
+            "insert into upload_limits (account_id, bytes, bytes_per_day)"
+            " select a.account_id, %s, %s from accounts a where a.account_id = %s"
+            " on conflict (account_id) do update set bytes = excluded.bytes, bytes_per_day = excluded.bytes_per_day",
+            (total, per_day, account_id),
+        )
+
+    async def upload_limits(self, account_id: int) -> Row:
+        """``bytes`` and ``bytes_per_day``: limits of the stored recordings of uploaded calls (None: the setting of the
+        installation); ``stored_bytes``, and ``stored_bytes_of_day``: stored today (UTC).
+
+        :raises NotFound: no such account.
+        """
+        row = await self._db.fetch_one(
+            "select l.bytes, l.bytes_per_day, coalesce(t.bytes, 0) as stored_bytes,"
+            " case when t.day = (now() at time zone 'UTC')::date then t.day_bytes else 0 end as stored_bytes_of_day"
+            " from accounts a left join upload_limits l on l.account_id = a.account_id"
+            " left join upload_totals t on t.account_id = a.account_id where a.account_id = %s",
+            (account_id,),
+        )
+        if row is None:
+            raise _no_account(account_id)
+        return row
+
     async def allow_address(self, account_id: int, api: Api, network: str, comment: str = "") -> str:
         """Let a network (or single address) use an API; returns it as stored. Twice is fine."""
         text = str(networks.parse_network(network))

@@ -351,6 +351,36 @@ def calls(
     print_rows(shown, columns, none="no own limits: the settings limits.* apply")
 
 
+@account.command()
+@click.option("--bytes", "total", type=click.IntRange(min=0), help="Bytes of all stored recordings.")
+@click.option("--bytes-per-day", "per_day", type=click.IntRange(min=0), help="Bytes stored on one day (UTC).")
+@click.option("--reset", is_flag=True, help="Reset both limits to the settings of the installation.")
+@account_option
+@json_option
+def uploads(total: int | None, per_day: int | None, reset: bool, account_id: int | None, json: bool) -> None:
+    """Show or set limits on the stored recordings of an account's uploaded calls.
+
+    0 = no limit. A command with a limit replaces both: an option that is left out is reset to the setting of the
+    installation. Without a limit, the limits and the stored bytes are shown.
+    """
+    is_change = (total, per_day) != (None, None)
+    if reset and is_change:
+        raise InvalidInput("give limits or --reset, not both")
+
+    async def work(administration: Administration) -> dict[str, Any]:
+        which = await chosen(administration, account_id)
+        if reset or is_change:
+            await administration.set_upload_limits(which, total=total, per_day=per_day)
+        return await administration.upload_limits(which)
+
+    row = administer(work)
+    if json:
+        print_json(row)
+        return
+    shown = {name: _own(value) for name, value in row.items()}
+    print_rows([shown], {name: name.replace("_", " ") for name in row})
+
+
 @account.command("weak-passwords")
 @account_argument
 @json_option

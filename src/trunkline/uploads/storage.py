@@ -15,8 +15,12 @@ from trunkline.uploads.model import ErrorCode, ServerFault, UploadFailed
 _log = get_logger("uploads")
 
 _TOTALS = """
-select bytes, case when day = (now() at time zone 'UTC')::date then day_bytes else 0 end as day_bytes
-from upload_totals where account_id = %s
+select coalesce(t.bytes, 0) as bytes,
+    case when t.day = (now() at time zone 'UTC')::date then t.day_bytes else 0 end as day_bytes,
+    l.bytes as own_limit, l.bytes_per_day as own_day_limit
+from accounts a left join upload_totals t on t.account_id = a.account_id
+    left join upload_limits l on l.account_id = a.account_id
+where a.account_id = %s
 """
 
 CheckSpace = Callable[[int], None]
@@ -25,7 +29,8 @@ CheckSpace = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Bytes of stored recordings of an account's uploaded calls. 0 = no limit."""
+    """Bytes of stored recordings of an account's uploaded calls, unless it has limits of its own
+    (``trunkline account uploads``). 0 = no limit."""
 
     bytes: int = 0
     day_bytes: int = 0
@@ -38,7 +43,8 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    setting: str
+    name: str
+    """Of the column of ``upload_limits``."""
     limit: int
     used: int
     remedy: str
@@ -69,11 +75,11 @@ async def check_stored(connection: Connection, account_id: int, quota: Quota, mo
             _log.warning(
                 "uploads_limit_reached",
                 account_id=account_id,
-                limit=one.setting,
+                limit=one.name,
                 limit_max_value=one.limit,
                 stored_bytes=one.used,
                 consequence="recordings of uploaded calls of this account are refused until it is below the limit",
-                remedy="raise the limit, or shorten the retention of its recordings: `trunkline retention`",
+                remedy="raise the limit (`trunkline account uploads`), or shorten its retention of recordings (`trunkline retention`)",
             )
             raise UploadFailed(
                 ErrorCode.PROCESSING,
@@ -83,11 +89,16 @@ async def check_stored(connection: Connection, account_id: int, quota: Quota, mo
 
 async def _limits(connection: Connection, account_id: int, quota: Quota) -> list[_Limit]:
     row = await (await connection.execute(_TOTALS, (account_id,))).fetchone()
-    stored, today = (0, 0) if row is None else (row["bytes"], row["day_bytes"])
+    if row is None:
+        return []
+    own, own_day = row["own_limit"], row["own_day_limit"]
     limits = (
-        _Limit("limits.account_uploads_bytes", quota.bytes, stored, "have old ones removed first"),
+        _Limit("bytes", quota.bytes if own is None else own, row["bytes"], "have old ones removed first"),
         _Limit(
-            "limits.account_uploads_bytes_per_day", quota.day_bytes, today, "continue on the next day (UTC)"
+            "bytes_per_day",
+            quota.day_bytes if own_day is None else own_day,
+            row["day_bytes"],
+            "continue on the next day (UTC)",
         ),
     )
     return [one for one in limits if one.limit]
