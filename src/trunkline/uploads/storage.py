@@ -79,7 +79,7 @@ async def check_stored(connection: Connection, account_id: int, quota: Quota, mo
                 limit_max_value=one.limit,
                 stored_bytes=one.used,
                 consequence="recordings of uploaded calls of this account are refused until it is below the limit",
-                remedy="raise the limit (`trunkline account uploads`), or shorten its retention of recordings (`trunkline retention`)",
+                remedy="raise the limit (`trunkline account uploads`), or shorten the retention (`trunkline retention`)",
             )
             raise UploadFailed(
                 ErrorCode.PROCESSING,
