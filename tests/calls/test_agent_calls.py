@@ -197,3 +197,16 @@ def test_a_call_in_progress_for_the_console() -> None:
     assert call_in_progress(simulation.session)["progress"] == "on_hold"
     simulation.command("unhold_call").command("release_call")
     assert call_in_progress(simulation.session)["progress"] == "ending"
+
+
+def test_a_call_in_progress_between_employees_names_both() -> None:
+    shown = call_in_progress(CallSimulation(coached(), online=ONLINE).dial(c.BORIS_LINE, "101").session)
+    assert shown["internal_caller"] == {"employee_id": c.BORIS, "full_name": "Dahl Boris", "number": "102"}
+    assert shown["internal_called"] == {"employee_id": c.ANNA, "full_name": "Berg Anna"}
+    to_group = CallSimulation(coached(), online=ONLINE).dial(c.DORA_LINE, "200")
+    assert call_in_progress(to_group.session)["internal_called"] is None, "several are called"
+    to_group.at(3).answer(c.BORIS_LINE)
+    assert call_in_progress(to_group.session)["internal_called"]["employee_id"] == c.BORIS
+    from_outside = CallSimulation(coached(), online=ONLINE).arrive(c.TO_ANNA)
+    shown = call_in_progress(from_outside.session)
+    assert (shown["internal_caller"], shown["internal_called"]) == (None, None)

@@ -12,8 +12,8 @@ from tests.apis.call_center.test_live import AGENTS, as_json
 from tests.console.browser import Browser, Seen
 from tests.console.calls import SCRIPT, add_call
 from tests.console.conftest import Office
-from tests.console.test_live import HERS, LIST, MINE, OTHER, OWN, call, live
-from tests.reports.lifelike import insert
+from tests.console.test_live import HERS, LINE, LIST, MINE, OTHER, OWN, call, live
+from tests.reports.lifelike import EMPLOYEES, insert
 from trunkline.calls.switch.queue_commands import LIST_LIVE
 from trunkline.core.errors import InvalidState
 from trunkline.queues.overview import Activity
@@ -57,6 +57,57 @@ async def test_what_is_on_the_desk(live: Office, desk: Browser) -> None:
     assert page.form(f"{PATH}/note").fields["call"] == str(OWN)
     member = await live.browser("captain")
     assert (await member.get(PATH)).status == 403, "no employee"
+
+
+async def add_internal_call(
+    office: Office, moment: datetime, number: int, caller: int, called: int, dialled: str, shown: str
+) -> int:
+    """A call of one employee to another, as the switch writes it."""
+    people = [
+        {"employee_id": who, "employee_full_name": EMPLOYEES[who], "is_answered": True, "is_talked": True}
+        for who in (caller, called)
+    ]
+    call_id = await add_call(
+        office, moment, number, is_internal=True, direction="out", contact_phone_number=dialled,
+        contact_full_name=None, virtual_phone_number=None, employees=people, is_lost=False,
+    )  # fmt: skip
+    async with office.db.connection() as connection:
+        for direction, who, calling in (("in", caller, LINE), ("out", called, shown)):
+            await connection.execute(
+                "update call_legs set employee_id = %s, employee_full_name = %s, calling_phone_number = %s"
+                " where account_id = %s and call_session_id = %s and direction = %s",
+                (who, EMPLOYEES[who], calling, office.account_id, call_id, direction),
+            )
+    return call_id
+
+
+async def test_a_colleague_is_shown_by_name_and_extension(live: Office, desk: Browser) -> None:
+    """The extension that was dialled is the user's own when the colleague called."""
+    moment = datetime.now(UTC) - timedelta(minutes=20)
+    came = await add_internal_call(live, moment, 1, HERS, MINE, "104", "101")
+    went = await add_internal_call(live, moment, 2, MINE, HERS, "101", "104")
+    live.switch.answers[LIST] = [
+        call(
+            OWN, MINE, is_internal=True, direction="out", contact_number="104", employee_ids=[MINE, HERS],
+            internal_caller={"employee_id": HERS, "full_name": EMPLOYEES[HERS], "number": "101"},
+            internal_called={"employee_id": MINE, "full_name": EMPLOYEES[MINE]},
+        )
+    ]  # fmt: skip
+    for path in (PATH, "/console/calls", f"/console/calls/{came}", f"/console/calls/{went}"):
+        page = await desk.get(path)
+        assert page.status == 200, page.words
+        assert EMPLOYEES[HERS] in page.words, path
+        assert 'data-dial="101"' in page.text, path
+        assert 'data-dial="104"' not in page.text, path
+    page = await desk.get(PATH)
+    card = page.text.partition("call-card")[2].partition("</section>")[0]
+    assert f'data-who="{EMPLOYEES[HERS]}"' in card
+    assert f"/console/calls/{came}" in card
+    assert f"/console/calls/{went}" in card, "both are calls with this colleague"
+    assert EMPLOYEES[HERS] in (await desk.get("/console/live")).words
+    captain = await (await live.browser("captain")).get("/console/calls")
+    assert 'data-dial="104"' not in captain.text, "no employee: nothing to call with"
+    assert f"{EMPLOYEES[MINE]} 104" in " ".join(captain.words.split()), "the called employee"
 
 
 async def test_the_own_state(live: Office, desk: Browser) -> None:

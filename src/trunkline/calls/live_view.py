@@ -177,7 +177,8 @@ def call_in_progress(session: Session) -> dict[str, Any]:
 
     ``since``: when the call began; ``talk_since``: when the present talk began. ``parties``: of our side, with ``state``
     (``ringing``, ``connected``, ``talking``); ``coaches``: the same, with ``mode``. ``employee_ids``: whose call it is,
-    without coaches.
+    without coaches. ``internal_caller`` and ``internal_called``: the parties of a call between employees, as in
+    :data:`~trunkline.reports.calls.CALLS_FOR_PEOPLE`.
     """
     open_talks = [talk for talk in session.talks if talk.ended_at is None]
     ours = [leg for leg in session.living if leg.serves and leg.role is not Role.COACH]
@@ -207,7 +208,40 @@ def call_in_progress(session: Session) -> dict[str, Any]:
             for leg in coaches
         ],
         "employee_ids": sorted({leg.employee_id for leg in ours if leg.employee_id is not None}),
+        "internal_caller": _internal_caller(session) if session.is_internal else None,
+        "internal_called": _internal_called(session) if session.is_internal else None,
     }
+
+
+def _internal_caller(session: Session) -> dict[str, Any] | None:
+    caller = next((leg for leg in session.legs.values() if leg.direction == "in"), None)
+    if caller is None:
+        return None
+    # The called phone is shown the caller's extension; the number of the caller's own leg is that of its line.
+    shown = next((leg.calling_phone_number for leg in _colleagues(session)), None)
+    return {
+        "employee_id": caller.employee_id,
+        "full_name": caller.employee_full_name,
+        "number": shown or caller.calling_phone_number,
+    }
+
+
+def _internal_called(session: Session) -> dict[str, Any] | None:
+    """Who answered first, or the only one who was called."""
+    called = _colleagues(session)
+    answered = [leg for leg in called if leg.answered_at is not None]
+    found = min(answered, key=lambda leg: leg.answered_at or 0.0, default=None)
+    if found is None and len({leg.employee_id for leg in called}) == 1:
+        found = called[0]
+    return {"employee_id": found.employee_id, "full_name": found.employee_full_name} if found else None
+
+
+def _colleagues(session: Session) -> list[Leg]:
+    return [
+        leg
+        for leg in session.legs.values()
+        if leg.direction == "out" and leg.employee_id is not None and leg.role is not Role.COACH
+    ]
 
 
 _PARTY_STATES = {LegState.DIAL: "ringing", LegState.CONNECTED: "connected", LegState.TALK: "talking"}

@@ -22,6 +22,7 @@ that own it (``reports``, ``directory``, ``accounts``), by the same permissions 
 ``live_source``   what the switch answers now, asked once for all open pages
 ``live_stream``   server-sent events of open pages
 ``live_calls``    calls in progress: listen, whisper, barge, hang up
+``other_party``   who is at the other end of a call, as the user sees it; pure
 ``queues_live``   queues as they are now
 ``wallboard``     queues on a screen, by a user or by a link
 ``workspace``     the page of an operator's day; click-to-call

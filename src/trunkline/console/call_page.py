@@ -11,6 +11,7 @@ from aiohttp import web
 from trunkline.accounts.permissions import CHANGE_REPORTS, READ_REPORTS, Permission
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.languages import translatable
+from trunkline.console.other_party import FIELDS, seen_by
 from trunkline.console.page import Page
 from trunkline.console.page_request import PageRequest
 from trunkline.console.story_texts import reason_of, sentence
@@ -39,15 +40,11 @@ _FIELDS = (
     "start_time",
     "finish_time",
     "direction",
-    "is_internal",
     "is_lost",
     "finish_reason",
-    "contact_phone_number",
-    "contact_full_name",
     "contact_id",
     "virtual_phone_number",
     "operator_phone_number",
-    "employees",
     "total_wait_duration",
     "talk_duration",
     "total_duration",
@@ -58,6 +55,7 @@ _FIELDS = (
     "source",
     "call_records",
     "voice_mail_records",
+    *FIELDS,
 )
 
 _LEG_FIELDS = (
@@ -162,7 +160,7 @@ async def _visible_call(page_request: PageRequest) -> Mapping[str, Any]:
     found: list[Mapping[str, Any]] = orjson.loads(page.rows)
     if not found:
         raise NotFound(_("There is no such call, or you may not see it."))
-    return found[0]
+    return seen_by(found[0], page_request.caller.employee_id)
 
 
 def _one(field: str, value: int, fields: tuple[str, ...], limit: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from trunkline.accounts.permissions import READ_REPORTS
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.call_filter import PATH, CallFilter, Outcome, Part, When, parse
 from trunkline.console.languages import translatable
+from trunkline.console.other_party import FIELDS, seen_by
 from trunkline.console.page import Entry, Page
 from trunkline.console.page_request import PageRequest, page_number
 from trunkline.core.errors import PermissionDenied, TrunklineError
@@ -55,14 +56,10 @@ _FIELDS = (
     "start_time",
     "finish_time",
     "direction",
-    "is_internal",
     "is_lost",
     "finish_reason",
-    "contact_phone_number",
-    "contact_full_name",
     "virtual_phone_number",
     "operator_phone_number",
-    "employees",
     "last_talked_employee_full_name",
     "total_wait_duration",
     "talk_duration",
@@ -72,6 +69,7 @@ _FIELDS = (
     "scenario_name",
     "call_records",
     "voice_mail_records",
+    *FIELDS,
 )
 
 _EXPORTED = (
@@ -141,7 +139,7 @@ async def _show(page_request: PageRequest) -> web.StreamResponse:
     total = found.total_items
     return page_request.page(
         "calls.html",
-        calls=orjson.loads(found.rows),
+        calls=[seen_by(one, page_request.caller.employee_id) for one in orjson.loads(found.rows)],
         total=total,
         page=page,
         pages=max(1, -(-min(total, EXPORT_MAX) // PAGE_SIZE)),

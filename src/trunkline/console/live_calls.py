@@ -25,6 +25,7 @@ from trunkline.console.calls import may_see_calls
 from trunkline.console.languages import translatable
 from trunkline.console.live_source import LiveSource
 from trunkline.console.live_stream import send_changes
+from trunkline.console.other_party import live_seen_by
 from trunkline.console.page import Entry, Page
 from trunkline.console.page_request import PageRequest
 from trunkline.console.setup.writer import call, may_call
@@ -82,7 +83,8 @@ async def calls_now(page_request: PageRequest) -> tuple[list[Call], str | None]:
     :raises PermissionDenied: none.
     """
     found = await CALLS.now(page_request.account_id, page_request.services.switch)
-    return visible(found.value or (), page_request.only_employee), found.problem
+    calls = visible(found.value or (), page_request.only_employee)
+    return [live_seen_by(one, page_request.caller.employee_id) for one in calls], found.problem
 
 
 async def own_phones(page_request: PageRequest) -> list[OwnPhone]:

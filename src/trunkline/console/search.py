@@ -12,6 +12,7 @@ from aiohttp import web
 from trunkline.console.call_filter import CallFilter, When
 from trunkline.console.calls import may_see_calls, visible
 from trunkline.console.lists import LISTS
+from trunkline.console.other_party import FIELDS, seen_by
 from trunkline.console.page import Page
 from trunkline.console.page_request import PageRequest
 from trunkline.reports.calls import calls_for_people
@@ -35,10 +36,8 @@ _CALL_FIELDS = (
     "id",
     "start_time",
     "direction",
-    "is_internal",
     "is_lost",
-    "contact_phone_number",
-    "contact_full_name",
+    *FIELDS,
 )
 
 
@@ -90,8 +89,7 @@ async def _read_calls(page_request: PageRequest, chosen: CallFilter) -> Sequence
             "limit": SHOWN,
         },
     )
-    calls: Sequence[Mapping[str, Any]] = orjson.loads(page.rows)
-    return calls
+    return [seen_by(one, page_request.caller.employee_id) for one in orjson.loads(page.rows)]
 
 
 PAGES = (Page(PATH, _show),)

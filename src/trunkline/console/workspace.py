@@ -25,6 +25,7 @@ from trunkline.console.call_filter import CallFilter, Outcome, Part
 from trunkline.console.languages import translatable
 from trunkline.console.live_calls import CALLS, Call
 from trunkline.console.live_stream import send_changes
+from trunkline.console.other_party import FIELDS, colleague_of, live_seen_by, seen_by
 from trunkline.console.page import Entry, Page
 from trunkline.console.page_request import PageRequest
 from trunkline.console.queues_live import QUEUES, QueuesNow
@@ -78,13 +79,11 @@ _CALL_FIELDS = (
     "start_time",
     "finish_time",
     "direction",
-    "is_internal",
     "is_lost",
-    "contact_phone_number",
-    "contact_full_name",
     "last_talked_employee_full_name",
     "talk_duration",
     "tags",
+    *FIELDS,
 )
 
 
@@ -118,7 +117,11 @@ class _WorkspaceState:
         queues = await QUEUES.now(page_request.account_id, page_request.services.switch)
         calls = await CALLS.now(page_request.account_id, page_request.services.switch)
         now = queues.value or QueuesNow()
-        own = [one for one in calls.value or () if self._employee_id in one["employee_ids"]]
+        own = [
+            live_seen_by(one, self._employee_id)
+            for one in calls.value or ()
+            if self._employee_id in one["employee_ids"]
+        ]
         agent = now.agent(self._employee_id)
         own_queues = set(agent.queue_ids) if agent is not None else set()
         await self._read(own, agent)
@@ -170,8 +173,19 @@ async def _card(page_request: PageRequest, one: Call) -> Mapping[str, Any]:
     return {
         "contact": contact,
         "lead": lead,
-        "history": await _calls(page_request, _with_number(number), HISTORY) if number else [],
+        "history": await _calls(page_request, _with_other(page_request, one), HISTORY) if number else [],
     }
+
+
+def _with_other(page_request: PageRequest, one: Call) -> dict[str, Any]:
+    """The filter for calls with the contact, or those between the user and the colleague."""
+    own = _employee(page_request)
+    colleague = colleague_of(one, own)
+    if colleague is None:
+        return _with_number(one["contact_number"])
+    both = [{"field": "employee_id", "operator": "=", "value": who} for who in (own, colleague)]
+    internal = {"field": "is_internal", "operator": "=", "value": True}
+    return {"filters": [*both, internal], "condition": "and"}
 
 
 def _with_number(number: str) -> dict[str, Any]:
@@ -217,8 +231,7 @@ async def _calls(page_request: PageRequest, chosen: Mapping[str, Any], limit: in
             "limit": limit,
         },
     )
-    found: list[Mapping[str, Any]] = orjson.loads(page.rows)
-    return found
+    return [seen_by(one, page_request.caller.employee_id) for one in orjson.loads(page.rows)]
 
 
 async def _show(page_request: PageRequest) -> web.StreamResponse:

@@ -16,7 +16,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from trunkline.db.query import ColumnType, Listing, Page
-from trunkline.db.query.columns import array, boolean, enum, nested, number, string, time
+from trunkline.db.query.columns import array, boolean, enum, nested, number, string, structure, time
 from trunkline.reports.countries import country_names
 from trunkline.reports.fields import QUEUES, TAGS, attributes, catalogue, pick
 from trunkline.reports.period import condition
@@ -213,14 +213,38 @@ async def calls_report(reader: Reader, params: Mapping[str, Any]) -> Page:
     return await reader.report(CALLS, params, _CONDITION, {"include_ongoing": ongoing})
 
 
+_LEGS = "from call_legs l where l.account_id = s.account_id and l.call_session_id = s.call_session_id and not l.is_coach"
+_CALLED_LEGS = f"{_LEGS} and l.direction = 'out' and l.employee_id is not null"
+
+_INTERNAL_CALLER = (
+    "case when s.is_internal then (select jsonb_build_object('employee_id', l.employee_id, 'full_name',"
+    f" l.employee_full_name, 'number', coalesce((select l.calling_phone_number {_CALLED_LEGS}"
+    f" order by l.leg_id limit 1), l.calling_phone_number)) {_LEGS} and l.direction = 'in' order by l.leg_id limit 1) end"
+)
+"""The colleagues' phones were shown the caller's extension; the number of the caller's own leg is that of its line."""
+
+_ANSWERED = "order by l.answer_time, l.leg_id) filter (where l.answer_time is not null)"
+_INTERNAL_CALLED = (
+    "case when s.is_internal then (select case when count(l.answer_time) > 0 or count(distinct l.employee_id) = 1"
+    f" then jsonb_build_object('employee_id', coalesce((array_agg(l.employee_id {_ANSWERED})[1], max(l.employee_id)),"
+    f" 'full_name', coalesce((array_agg(l.employee_full_name {_ANSWERED})[1], max(l.employee_full_name))) end"
+    f" {_CALLED_LEGS}) end"
+)
+"""Who answered first, or the only one who was called."""
+
 CALLS_FOR_PEOPLE = replace(
     CALLS,
     columns=(
         *(replace(column, filterable=True) for column in CALLS.columns),
         boolean("is_internal", "s.is_internal", "filter"),
+        structure("internal_caller", _INTERNAL_CALLER),
+        structure("internal_called", _INTERNAL_CALLED),
     ),
 )
-"""Of the console: also whether a call was one between employees. It reads the same rows."""
+"""Of the console: also whether a call was one between employees, and of whom. It reads the same rows.
+
+``internal_caller``: ``employee_id``, ``full_name`` and ``number``; ``internal_called``: ``employee_id`` and ``full_name``
+of who answered first, or of the only one who was called. Null: of a call with a contact, or nobody."""
 
 
 async def calls_for_people(reader: Reader, params: Mapping[str, Any]) -> Page:
