@@ -16,6 +16,7 @@ from tests.console.calls import SCRIPT, add_call, add_calls, add_employees, add_
 from tests.console.conftest import Office
 from tests.reports.lifelike import insert
 from trunkline.accounts.permissions import Role
+from trunkline.calls.switch.queue_commands import LIST_LIVE
 from trunkline.console.call_page import is_for_supervisors
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import Event, EventType
@@ -409,6 +410,32 @@ async def test_an_operator_sees_the_own_calls_without_recordings(office: Office)
     )
     path = f"/system/media/talk/{made['first']}/{recording['recording_id']}/"
     assert (await browser.get(path)).status == 404
+
+
+async def test_a_member_who_is_an_employee_needs_the_permission_for_own_calls(office: Office) -> None:
+    made = await _add_day(office)
+    await add_employees(office)
+    await office.db.execute(
+        "update users set employee_id = 4001 where account_id = %s and user_id = %s",
+        (office.account_id, office.users["member"]),
+    )
+    office.switch.answers |= {"list_calls_in_progress": [], LIST_LIVE: {"queues": [], "agents": []}}
+    browser, own = await office.browser("member"), f"/console/calls/{made['first']}"
+    for path in ("/console/calls", own):
+        assert (await browser.get(path)).status == 403, path
+    home = await browser.get("/console/")
+    assert "You may not see calls" in home.words
+    assert "/console/calls" not in home.links
+    assert own not in (await browser.get("/console/search?words=9715")).links
+    desk = await browser.get("/console/workspace")
+    assert desk.status == 200
+    assert [one for one in desk.links if one.startswith("/console/calls")] == []
+    await office.db.execute(
+        "insert into user_permissions (account_id, user_id, resource, action) values (%s, %s, %s, %s)",
+        (office.account_id, office.users["member"], "call_control", "select"),
+    )
+    assert (await browser.get(own)).status == 200
+    assert own in (await browser.get("/console/workspace")).links
 
 
 @pytest.mark.parametrize(

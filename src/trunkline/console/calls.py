@@ -13,12 +13,11 @@ import orjson
 from aiohttp import web
 
 from trunkline.accounts.permissions import READ_REPORTS
-from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.call_filter import PATH, CallFilter, Outcome, Part, When, parse
 from trunkline.console.languages import translatable
 from trunkline.console.other_party import FIELDS, seen_by
 from trunkline.console.page import Entry, Page
-from trunkline.console.page_request import PageRequest, page_number
+from trunkline.console.page_request import PageRequest, may_see_calls, page_number
 from trunkline.core.errors import PermissionDenied, TrunklineError
 from trunkline.directory.employees.listing import EMPLOYEES
 from trunkline.directory.tags.listing import TAGS
@@ -98,11 +97,6 @@ class Choice:
 
     value: str
     title: str
-
-
-def may_see_calls(caller: CallerLike) -> bool:
-    """Whether the caller sees calls: all, or those of their own employee."""
-    return caller.may(*READ_REPORTS) or caller.employee_id is not None
 
 
 def visible(page_request: PageRequest, chosen: CallFilter) -> dict[str, Any]:

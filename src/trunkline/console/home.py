@@ -8,11 +8,10 @@ from datetime import date, datetime, timedelta
 from aiohttp import web
 
 from trunkline.console.call_filter import CallFilter, Outcome, Part, When
-from trunkline.console.calls import may_see_calls
 from trunkline.console.formats import midnight
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
-from trunkline.console.page_request import HOME, PageRequest
+from trunkline.console.page_request import HOME, PageRequest, may_see_calls
 from trunkline.console.setup.first_steps import is_new
 from trunkline.core.errors import InvalidInput
 from trunkline.reports.overview import SERVICE_SECONDS, Hour, Overview, read_overview

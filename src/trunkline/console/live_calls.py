@@ -21,13 +21,12 @@ from trunkline.apis.jsonrpc.errors import RpcError
 from trunkline.apis.service.request_context import SwitchPort
 from trunkline.apis.service.workloads import Workload
 from trunkline.calls.command_names import CoachMode
-from trunkline.console.calls import may_see_calls
 from trunkline.console.languages import translatable
 from trunkline.console.live_source import LiveSource
 from trunkline.console.live_stream import send_changes
 from trunkline.console.other_party import live_seen_by
 from trunkline.console.page import Entry, Page
-from trunkline.console.page_request import PageRequest
+from trunkline.console.page_request import PageRequest, may_see_calls
 from trunkline.console.setup.writer import call, may_call
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, PermissionDenied, Refused
 from trunkline.directory.lines.listing import REGISTERED, SIP_LINES

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from trunkline.accounts.permissions import READ_REPORTS, Permission
+from trunkline.accounts.permissions import READ_REPORTS, WATCH_CALLS, Permission
 from trunkline.apis.request_share import CHECK
 from trunkline.apis.service.request_context import CallerLike, Services
 from trunkline.apis.service.workloads import Workload
@@ -29,6 +29,11 @@ HOME = "/console/"
 SIGN_IN = "/console/sign-in"
 
 LANGUAGE_COOKIE = "trunkline_language"
+
+
+def may_see_calls(caller: CallerLike) -> bool:
+    """Whether the caller sees calls: all, or, as in live calls, those of their own employee."""
+    return caller.may(*READ_REPORTS) or (caller.employee_id is not None and caller.may(*WATCH_CALLS))
 
 
 @dataclass(frozen=True)
@@ -92,13 +97,11 @@ class PageRequest:
     def only_employee(self) -> int | None:
         """Whose calls the pages of calls show: None: those of all.
 
-        :raises PermissionDenied: the user may not read reports and is no employee.
+        :raises PermissionDenied: none (:func:`may_see_calls`).
         """
-        if self.may(READ_REPORTS):
-            return None
-        if self.caller.employee_id is None:
+        if not may_see_calls(self.caller):
             raise PermissionDenied(_("You may not see calls: an admin of the account can permit it."))
-        return self.caller.employee_id
+        return None if self.may(READ_REPORTS) else self.caller.employee_id
 
     def done(self) -> None:
         """The request has succeeded; for answers that are raised."""

@@ -10,11 +10,11 @@ import orjson
 from aiohttp import web
 
 from trunkline.console.call_filter import CallFilter, When
-from trunkline.console.calls import may_see_calls, visible
+from trunkline.console.calls import visible
 from trunkline.console.lists import LISTS
 from trunkline.console.other_party import FIELDS, seen_by
 from trunkline.console.page import Page
-from trunkline.console.page_request import PageRequest
+from trunkline.console.page_request import PageRequest, may_see_calls
 from trunkline.reports.calls import calls_for_people
 
 PATH = "/console/search"

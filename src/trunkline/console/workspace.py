@@ -2,7 +2,8 @@
 
 It shows what is the user's own. Setting one's state and ending one's wrap-up need no permission, as in the Call
 Center API; tags, a note and a callback for an own call need that to control calls (an operator has it), which permits
-tags of live calls in the Call API, too. Commands are in the request log.
+tags of live calls in the Call API, too. Ended calls are there for users who see them in the list of calls. Commands are in
+the request log.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from trunkline.console.live_calls import CALLS, Call
 from trunkline.console.live_stream import send_changes
 from trunkline.console.other_party import FIELDS, colleague_of, live_seen_by, seen_by
 from trunkline.console.page import Entry, Page
-from trunkline.console.page_request import PageRequest
+from trunkline.console.page_request import PageRequest, may_see_calls
 from trunkline.console.queues_live import QUEUES, QueuesNow
 from trunkline.console.setup.writer import logged, may_call
 from trunkline.core.clock import to_instant
@@ -135,6 +136,7 @@ class _WorkspaceState:
             "calls": [{**one, "coaches": []} for one in own],
             "cards": {one["call_session_id"]: self._cards[one["call_session_id"]] for one in own},
             "problem": calls.problem or queues.problem,
+            "may_see_calls": may_see_calls(self._page_request.caller),
             **self._todo,
         }
 
@@ -219,6 +221,9 @@ def _is_fresh(page_request: PageRequest, one: Mapping[str, Any]) -> bool:
 
 
 async def _calls(page_request: PageRequest, chosen: Mapping[str, Any], limit: int) -> list[Mapping[str, Any]]:
+    """Ended calls and those in progress; none for a user who may not see calls."""
+    if not may_see_calls(page_request.caller):
+        return []
     now = page_request.clock().astimezone(page_request.zone)
     page = await calls_for_people(
         page_request.reader,
