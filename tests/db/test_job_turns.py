@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.patience import PATIENCE
-from trunkline.db.job_turns import Shares
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 
@@ -69,7 +68,7 @@ async def test_accounts_with_much_work_leave_slots_to_others(database: str) -> N
 
     jobs = Jobs(database)
     jobs.register("work", work, queue="one")
-    jobs.share("one", Shares(slots=16, of_account=4))
+    jobs.share("one", 16)
     async with await Database.open(database) as db:
         await _enqueue(db, jobs, "abcd", 8)
         async with _running(jobs, 16):

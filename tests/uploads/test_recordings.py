@@ -7,6 +7,7 @@ import gzip
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.apis.data_api.client import CIPHER, DataApiClient
 from tests.apis.support import NotedSwitch
@@ -198,7 +199,7 @@ async def test_the_stored_bytes_of_an_account_have_limits(
     sound = gzip.compress(sounds.mp3())
     url = customer.serve("/good.mp3", sends(sound, MP3, coding="gzip"))
     size = len(sounds.mp3())
-    settings = settings_for(tmp_path, customer.certificate)
+    settings = settings_for(tmp_path, customer.certificate, file_max=size)
     settings.limits.account_uploads_bytes = 3 * size + 1
     own = settings_for(tmp_path)
     own.limits.account_uploads_bytes = 3 * size
@@ -230,6 +231,44 @@ async def test_the_stored_bytes_of_an_account_have_limits(
         rows = await settled(client, len(rows) + 1)
     assert rows["more"]["error_code"] == "processing_error"
     assert "next day" in rows["more"]["error_message"]
+
+
+async def test_recordings_in_process_count_for_the_limit_of_stored_bytes(
+    client: DataApiClient, customer: Customer, tmp_path: Path
+) -> None:
+    """An account has space for two of six; one that a killed worker has left is processed again."""
+    sound = sounds.mp3()
+    is_complete = asyncio.Event()
+
+    async def held(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": MP3})
+        await response.prepare(request)
+        await response.write(sound[:-1])
+        await is_complete.wait()
+        await response.write(sound[-1:])
+        return response
+
+    url = customer.serve("/held.mp3", held)
+    settings = settings_for(tmp_path, customer.certificate, file_max=len(sound), download_timeout=600.0)
+    settings.limits.account_uploads_bytes = 2 * len(sound)
+    await client.do("upload.calls", calls=[mp3_call(f"one{number}", url) for number in range(6)])
+    await client.db.execute(
+        "insert into upload_reservations (account_id, uploaded_call_id, bytes)"
+        " select account_id, uploaded_call_id, 1000000 from uploaded_calls"
+    )
+    async with working(client, settings):
+        async with asyncio.timeout(PATIENCE):
+            while await client.one("select count(*) from procrastinate_jobs where status = 'doing'") < 4:
+                await asyncio.sleep(0.02)
+            while len(customer.asked) < 2:
+                await asyncio.sleep(0.02)
+        waiting = "select count(*) from upload_reservations where bytes < 1000000"
+        assert await client.one(waiting) == 2
+        is_complete.set()
+        rows = await settled(client, 6)
+    assert sorted(row["status"] for row in rows.values()) == ["error"] * 4 + ["processed"] * 2
+    assert len(customer.asked) == 2
+    assert await client.one("select count(*) from upload_reservations") == 0
 
 
 async def test_an_upload_leaves_the_disk_to_recordings(

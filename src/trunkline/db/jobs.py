@@ -27,7 +27,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from trunkline.core.log import get_logger
 from trunkline.core.retry import JOBS
-from trunkline.db.job_turns import Shares, TurnManager
+from trunkline.db.job_turns import TurnManager
 from trunkline.db.pool import log_cause
 from trunkline.db.waiting import EventConnection, LivePool
 
@@ -310,9 +310,22 @@ class Jobs:
         )
         return [row["args"] for row in await cursor.fetchall()]
 
-    def share(self, queue: str, shares: Shares) -> None:
-        """Let accounts share the concurrent jobs of a queue; before :meth:`run`."""
-        self._manager.shares = {**self._manager.shares, queue: shares}
+    def share(self, queue: str, slots: int) -> None:
+        """Let accounts share the concurrent jobs of a queue, which all have a lock; before :meth:`run`.
+
+        :param slots: concurrent jobs of this worker, as for :meth:`run`.
+        """
+        self._manager.shares = {**self._manager.shares, queue: slots}
+
+    async def running(self, conn: AsyncConnection[Any], name: str) -> list[dict[str, Any]]:
+        """The arguments of the jobs of this name that run; for up to half a minute also those of killed workers.
+
+        :param conn: with dict rows.
+        """
+        cursor = await conn.execute(
+            "select args from procrastinate_jobs where task_name = %s and status = 'doing'", (name,)
+        )
+        return [row["args"] for row in await cursor.fetchall()]
 
     async def run(self, concurrency: Mapping[str, int] | Callable[[], Mapping[str, int]]) -> None:
         """Do jobs until cancelled; survives the database's restarts.

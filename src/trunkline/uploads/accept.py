@@ -31,7 +31,7 @@ PROCESS_PLAIN = "process_uploaded_calls"
 
 SPEECH_ANALYTICS = "speech_analytics"
 
-LANES = 4
+_LANES = 4
 """Recordings of one account processed concurrently: slow servers of one customer do not hold up another's calls."""
 
 _PLAIN_LANES = 7
@@ -146,7 +146,7 @@ async def enqueue(connection: Connection, jobs: Jobs, account_id: int, uploaded_
         PROCESS_CALL,
         {"account_id": account_id, "uploaded_call_id": uploaded_call_id},
         queue=QUEUE,
-        lock=f"uploads:{account_id}:{uploaded_call_id % LANES}",
+        lock=f"uploads:{account_id}:{uploaded_call_id % _LANES}",
     )
 
 

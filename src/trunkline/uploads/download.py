@@ -73,8 +73,10 @@ class Downloader:
         self._allowed = allowed_by(settings, closed_ports)
         self._session: aiohttp.ClientSession | None = None
 
-    async def fetch(self, url: str, kind: RecordType, target: Path) -> int:
+    async def fetch(self, url: str, kind: RecordType, target: Path, most: int | None = None) -> int:
         """Put what is at a URL into a new file; its bytes.
+
+        :param most: bytes of the file; None: as many as the setting allows.
 
         A few redirects are followed, each with the same checks. Compressed responses are decompressed only up to the limit.
 
@@ -88,7 +90,9 @@ class Downloader:
         with Pauses() as pauses:
             try:
                 async with asyncio.timeout(limit):
-                    return await self._fetch(URL(url, encoded=url.isascii()), kind, target, self._session)
+                    address = URL(url, encoded=url.isascii())
+                    largest = self._settings.file_max if most is None else most
+                    return await self._fetch(address, kind, target, self._session, largest)
             except TimeoutError as error:
                 _check_paused(pauses, limit, error)
                 raise UploadFailed(
@@ -110,20 +114,22 @@ class Downloader:
         if self._session is not None:
             await self._session.close()
 
-    async def _fetch(self, url: URL, kind: RecordType, target: Path, session: aiohttp.ClientSession) -> int:
+    async def _fetch(
+        self, url: URL, kind: RecordType, target: Path, session: aiohttp.ClientSession, most: int
+    ) -> int:
         for _ in range(_REDIRECTS_MAX + 1):
             self._allowed.check_url(url)
             async with session.get(
                 url, allow_redirects=False, headers={"Accept-Encoding": "identity"}
             ) as response:
                 if response.status not in _REDIRECTS:
-                    self._check(response, kind)
+                    self._check(response, kind, most)
                     with target.open("xb") as file:
-                        return await self._save(response, file)
+                        return await self._save(response, file, most)
                 url = _next(url, response)
         raise UploadFailed(ErrorCode.HTTP_STATUS, f"The server redirects more than {_REDIRECTS_MAX} times.")
 
-    def _check(self, response: aiohttp.ClientResponse, kind: RecordType) -> None:
+    def _check(self, response: aiohttp.ClientResponse, kind: RecordType, most: int) -> None:
         if response.status != 200:
             raise UploadFailed(ErrorCode.HTTP_STATUS, f"The server answered HTTP {response.status}, not 200.")
         if response.content_type not in CONTENT_TYPES[kind]:
@@ -131,19 +137,19 @@ class Downloader:
             raise UploadFailed(
                 ErrorCode.CONTENT_TYPE, f"The server sent Content-Type {response.content_type}, not {wanted}."
             )
-        if (response.content_length or 0) > self._settings.file_max:
-            raise self._too_large()
+        if (response.content_length or 0) > most:
+            raise _too_large(most)
 
-    async def _save(self, response: aiohttp.ClientResponse, file: BinaryIO) -> int:
+    async def _save(self, response: aiohttp.ClientResponse, file: BinaryIO, most: int) -> int:
         coding = response.headers.get("Content-Encoding", "identity").lower()
         inflater = None if coding == "identity" else _inflater(coding)
         size = checked = 0
         async for chunk in response.content.iter_chunked(_CHUNK):
             for piece in [chunk] if inflater is None else _inflated(inflater, chunk):
                 size += len(piece)
-                if size > self._settings.file_max:
+                if size > most:
                     response.close()
-                    raise self._too_large()
+                    raise _too_large(most)
                 if size >= checked:
                     self._check_space(_CHECK_EVERY)
                     checked = size + _CHECK_EVERY
@@ -152,10 +158,9 @@ class Downloader:
             raise UploadFailed(ErrorCode.CONNECTION, "The compressed answer ends before its end.")
         return size
 
-    def _too_large(self) -> UploadFailed:
-        return UploadFailed(
-            ErrorCode.FILE_SIZE, f"The recording is larger than {self._settings.file_max} bytes."
-        )
+
+def _too_large(most: int) -> UploadFailed:
+    return UploadFailed(ErrorCode.FILE_SIZE, f"The recording is larger than {most} bytes.")
 
 
 def _check_paused(pauses: Pauses, limit: float, error: Exception) -> None:

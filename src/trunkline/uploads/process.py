@@ -8,12 +8,15 @@ written in the one transaction that settles the call.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.log import get_logger
@@ -31,6 +34,7 @@ from trunkline.uploads.model import (
     MAX_DECODER_FAULTS,
     Channel,
     DecoderFault,
+    ErrorCode,
     Record,
     RecordType,
     UploadedCall,
@@ -78,6 +82,10 @@ _CONVERTED_FACTOR = 3
 """Size of what is made of a WAV of 8 bits, in sizes of the WAV: one of 16 bits, and an MP3."""
 
 
+_RESERVED_PAUSE = 0.5
+"""Seconds until a call tries again to reserve bytes that others of its account have reserved."""
+
+
 class Processor:
     """Does the jobs. Close it at the end.
 
@@ -91,6 +99,7 @@ class Processor:
         self._jobs = jobs
         self._work = settings.uploads_dir
         self._recordings = settings.recordings_dir
+        self._file_max = settings.uploads.file_max
         self._quota = storage.Quota.of(settings)
         self._check_space = partial(storage.check_disk, settings)
         self._downloader = Downloader(settings.uploads, settings.loopback_ports, self._check_space)
@@ -136,12 +145,7 @@ class Processor:
         try:
             await asyncio.to_thread(_empty, folder)
             call = call_of(row)
-            decoded: list[Decoded] = []
-            for number, record in enumerate(call.records):
-                async with self._db.connection() as connection:
-                    size = sum(one.size_bytes for one in decoded)
-                    await storage.check_stored(connection, account_id, self._quota, size + 1)
-                decoded.append(await self._fetch(call, number, record, folder))
+            decoded = await self._fetch_all(call, folder)
             kept = await asyncio.to_thread(self._keep, call, decoded)
             await self._make_partitions([call])
             try:
@@ -161,6 +165,13 @@ class Processor:
             await self._fail(account_id, row, UploadFailed(fault.code, message))
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await self._release(account_id, uploaded_call_id)
+
+    async def _release(self, account_id: int, uploaded_call_id: int) -> None:
+        """Free reserved bytes. While the database does not respond, they count no longer than the job runs."""
+        with contextlib.suppress(DatabaseUnavailable, psycopg.Error):
+            async with self._db.connection() as connection:
+                await storage.release(connection, account_id, uploaded_call_id)
 
     async def _take(
         self, connection: Connection, account_id: int, ids: Sequence[int]
@@ -173,14 +184,58 @@ class Processor:
                 await callbacks.enqueue(connection, account_id, row, UploadStatus.IN_PROCESS, {})
         return rows
 
-    async def _fetch(self, call: UploadedCall, number: int, record: Record, folder: Path) -> Decoded:
+    async def _reserve(self, call: UploadedCall, most: int) -> storage.Reservation | None:
+        async with self._db.connection() as connection:
+            running = [
+                one["uploaded_call_id"] for one in await self._jobs.running(connection, accept.PROCESS_CALL)
+            ]
+            ids = (call.account_id, call.uploaded_call_id)
+            return await storage.reserve(connection, *ids, most, self._quota, running)
+
+    async def _fetch_all(self, call: UploadedCall, folder: Path) -> list[Decoded]:
+        """Fetch and decode the call's recordings, within bytes that are reserved before. While other calls of the account
+        have reserved what is left of its limits, this one waits for them."""
+        if not call.records:
+            return []
+        one = self._file_max * (1 if call.record_type is RecordType.MP3 else 1 + _CONVERTED_FACTOR)
+        while True:
+            reserved = await self._reserve(call, len(call.records) * one)
+            if reserved is not None:
+                break
+            await asyncio.sleep(_RESERVED_PAUSE)
+        decoded: list[Decoded] = []
+        for number, record in enumerate(call.records):
+            decoded.append(await self._fetch(call, number, record, folder, reserved, decoded))
+            left = len(call.records) - len(decoded)
+            async with self._db.connection() as connection:
+                await reserved.shrink(connection, _size(decoded) + left * one)
+        return decoded
+
+    async def _fetch(
+        self,
+        call: UploadedCall,
+        number: int,
+        record: Record,
+        folder: Path,
+        reserved: storage.Reservation,
+        before: Sequence[Decoded],
+    ) -> Decoded:
         assert call.record_type is not None
         source = folder / f"{number}.{call.record_type}"
-        with requests_of(call.account_id):
-            size = await self._downloader.fetch(record.url, call.record_type, source)
-        if call.record_type is RecordType.WAV:
-            self._check_space(_CONVERTED_FACTOR * size)
-        return await self._decoder.decode(call.record_type, source, call.account_id)
+        most = min(self._file_max, reserved.bytes - _size(before))
+        try:
+            with requests_of(call.account_id):
+                size = await self._downloader.fetch(record.url, call.record_type, source, most)
+        except UploadFailed as failure:
+            if failure.code is ErrorCode.FILE_SIZE and most < self._file_max:
+                raise reserved.exceeded() from failure
+            raise
+        if call.record_type is RecordType.MP3:
+            return await self._decoder.decode(call.record_type, source, call.account_id)
+        self._check_space(_CONVERTED_FACTOR * size)
+        decoded = await self._decoder.decode(call.record_type, source, call.account_id)
+        await asyncio.to_thread(source.unlink)
+        return decoded
 
     def _keep(self, call: UploadedCall, decoded: Sequence[Decoded]) -> list[Kept]:
         """Move the files to where recordings stay."""
@@ -204,10 +259,12 @@ class Processor:
         async with self._db.connection() as connection:
             cursor = await connection.execute(_HOLD, (account_id, row["uploaded_call_id"]))
             now = await cursor.fetchone()
+            await storage.release(connection, account_id, row["uploaded_call_id"])
             if now is None or now["status"] != UploadStatus.IN_PROCESS:
                 return
             await write_calls(connection, [call], {call.session_id: kept})
-            await storage.check_stored(connection, account_id, self._quota)
+            if kept:
+                await storage.check_stored(connection, account_id, self._quota)
             for record in call.records:
                 for notify in self._when_ready:
                     await notify(connection, account_id, record.recording_id)
@@ -267,6 +324,10 @@ def _record_of(record: Mapping[str, Any]) -> Record:
         employee_name=record["employee_name"],
         employee_channel=None if channel is None else Channel(channel),
     )
+
+
+def _size(decoded: Sequence[Decoded]) -> int:
+    return sum(one.size_bytes for one in decoded)
 
 
 def _empty(folder: Path) -> None:

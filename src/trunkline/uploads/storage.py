@@ -1,8 +1,12 @@
-"""How much of the disk uploaded recordings may take: of each account, and of what is free."""
+"""How much of the disk uploaded recordings may take: of each account, and of what is free.
+
+Before the recordings of a call are fetched, the bytes that they take at most are reserved: stored and reserved bytes of an
+account together are never above its limits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trunkline.core.disk import folders_of, free_bytes
@@ -22,6 +26,27 @@ from accounts a left join upload_totals t on t.account_id = a.account_id
     left join upload_limits l on l.account_id = a.account_id
 where a.account_id = %s
 """
+
+_LOCK = """
+insert into upload_totals (account_id, day) values (%s, (now() at time zone 'UTC')::date)
+on conflict (account_id) do update set bytes = upload_totals.bytes
+"""
+
+_OTHERS = """
+select coalesce(sum(bytes), 0)::bigint as bytes from upload_reservations
+where account_id = %s and uploaded_call_id <> %s and uploaded_call_id = any(%s)
+"""
+
+_RESERVE = """
+insert into upload_reservations (account_id, uploaded_call_id, bytes) values (%s, %s, %s)
+on conflict (account_id, uploaded_call_id) do update set bytes = excluded.bytes
+"""
+
+_SHRINK = """
+update upload_reservations set bytes = least(bytes, %s) where account_id = %s and uploaded_call_id = %s
+"""
+
+_RELEASE = "delete from upload_reservations where account_id = %s and uploaded_call_id = %s"
 
 CheckSpace = Callable[[int], None]
 """Called with bytes that are to be written; raises :class:`ServerFault` when the disk has no space for them."""
@@ -63,28 +88,98 @@ async def check_request(connection: Connection, account_id: int, quota: Quota) -
             )
 
 
-async def check_stored(connection: Connection, account_id: int, quota: Quota, more: int = 0) -> None:
-    """Before and after a recording is stored. After it, in its transaction: the row of the totals is locked by then, so that
-    workers do not exceed the quota together.
+@dataclass(slots=True)
+class Reservation:
+    """Bytes that a call in process may take, besides the stored ones of its account.
 
-    :param more: bytes that are not counted yet.
+    :ivar bytes: how many; less than it takes at most when the account has no more left, and nobody else uses them.
+    :ivar limit: which limit leaves no more; None: the call has all that it can take.
+    """
+
+    account_id: int
+    uploaded_call_id: int
+    bytes: int
+    limit: _Limit | None = None
+
+    def exceeded(self) -> UploadFailed:
+        """It takes more than there is."""
+        assert self.limit is not None
+        return _refused(self.account_id, self.limit)
+
+    async def shrink(self, connection: Connection, most: int) -> None:
+        """Let others have what this call cannot take any more.
+
+        :param most: bytes that it takes and may take yet.
+        """
+        if most < self.bytes:
+            self.bytes = most
+            await connection.execute(_SHRINK, (most, self.account_id, self.uploaded_call_id))
+
+
+async def reserve(
+    connection: Connection,
+    account_id: int,
+    uploaded_call_id: int,
+    most: int,
+    quota: Quota,
+    running: Sequence[int],
+) -> Reservation | None:
+    """Reserve bytes for a call, in place of those that an earlier attempt of it has reserved.
+
+    :param most: bytes that it can take.
+    :param running: calls whose jobs run; those that wait for another attempt hold up nobody.
+    :returns: None when others of these have reserved so much that it has to wait for them.
+    :raises UploadFailed: the account has as much as it may.
+    """
+    await connection.execute(_LOCK, (account_id,))  # two calls do not reserve the same bytes
+    await release(connection, account_id, uploaded_call_id)
+    limits = await _limits(connection, account_id, quota)
+    for one in limits:
+        if one.used >= one.limit:
+            raise _refused(account_id, one)
+    row = await (await connection.execute(_OTHERS, (account_id, uploaded_call_id, list(running)))).fetchone()
+    assert row is not None
+    others = row["bytes"]
+    least = min(limits, key=lambda one: one.limit - one.used, default=None)
+    reserved = Reservation(account_id, uploaded_call_id, most)
+    if least is not None and most > least.limit - least.used - others:
+        if others:
+            return None
+        reserved = Reservation(account_id, uploaded_call_id, least.limit - least.used, least)
+    await connection.execute(_RESERVE, (account_id, uploaded_call_id, reserved.bytes))
+    return reserved
+
+
+async def release(connection: Connection, account_id: int, uploaded_call_id: int) -> None:
+    """Free what a call has reserved: in the transaction that settles it, or when its files are removed."""
+    await connection.execute(_RELEASE, (account_id, uploaded_call_id))
+
+
+async def check_stored(connection: Connection, account_id: int, quota: Quota) -> None:
+    """After recordings are stored, in their transaction: the row of the totals is locked by then, so that workers do not
+    exceed the quota together.
+
     :raises UploadFailed: the account has more than it may.
     """
     for one in await _limits(connection, account_id, quota):
-        if one.used + more > one.limit:
-            _log.warning(
-                "uploads_limit_reached",
-                account_id=account_id,
-                limit=one.name,
-                limit_max_value=one.limit,
-                stored_bytes=one.used,
-                consequence="recordings of uploaded calls of this account are refused until it is below the limit",
-                remedy="raise the limit (`trunkline account uploads`), or shorten the retention (`trunkline retention`)",
-            )
-            raise UploadFailed(
-                ErrorCode.PROCESSING,
-                f"The recordings of uploaded calls of the account would take more than {one.limit} bytes: {one.remedy}.",
-            )
+        if one.used > one.limit:
+            raise _refused(account_id, one)
+
+
+def _refused(account_id: int, one: _Limit) -> UploadFailed:
+    _log.warning(
+        "uploads_limit_reached",
+        account_id=account_id,
+        limit=one.name,
+        limit_max_value=one.limit,
+        stored_bytes=one.used,
+        consequence="recordings of uploaded calls of this account are refused until it is below the limit",
+        remedy="raise the limit (`trunkline account uploads`), or shorten the retention (`trunkline retention`)",
+    )
+    return UploadFailed(
+        ErrorCode.PROCESSING,
+        f"The recordings of uploaded calls of the account would take more than {one.limit} bytes: {one.remedy}.",
+    )
 
 
 async def _limits(connection: Connection, account_id: int, quota: Quota) -> list[_Limit]:

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from trunkline.core.settings import Settings
-from trunkline.db.job_turns import Shares
 from trunkline.db.jobs import Jobs
 from trunkline.db.pool import Database
 from trunkline.uploads import accept
@@ -14,8 +13,6 @@ from trunkline.uploads.process import Processor, WhenReady
 
 CONCURRENCY = {accept.QUEUE: 16}
 """Concurrent jobs in a process: they mostly wait for customers' servers. Other queues have their own."""
-
-SHARES = Shares(slots=CONCURRENCY[accept.QUEUE], of_account=accept.LANES)
 
 
 @contextlib.asynccontextmanager
@@ -29,7 +26,7 @@ async def uploading(
     processor = Processor(db, jobs, settings, when_ready)
     jobs.register(accept.PROCESS_CALL, processor.process, queue=accept.QUEUE, lets_others_pass=True)
     jobs.register(accept.PROCESS_PLAIN, processor.process_plain, queue=accept.QUEUE, lets_others_pass=True)
-    jobs.share(accept.QUEUE, SHARES)
+    jobs.share(accept.QUEUE, CONCURRENCY[accept.QUEUE])
     try:
         yield
     finally:
