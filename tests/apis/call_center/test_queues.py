@@ -271,6 +271,8 @@ async def test_queues_of_a_user(rest: Rest) -> None:
     assert await rest.post(path, {"queues": [[sales, 4, 2, 3]]}) == [[sales, 4, 2, 3, "Sales", None, False]]
     seen = await rest.get(f"/api/user/{user}")
     assert (seen["queues"], seen["queue_perms"]) == ([sales], [[sales, 4, 2, 3, "Sales", None, False]])
+    assert seen["is_agent"] is True, "who is in a queue takes its calls"
+    assert user in [one["id"] for one in await rest.get("/api/user?is_agent=1")]
     assert await rest.put(path, {"queues": [[support]]}) == [[support, 4, 1, 1, "Support", None, False]]
     assert (await rest.get(f"/api/cc_queue/{support}"))["user_ids"] == [user]
     changed = await rest.put(f"/api/user/{user}", {"queue_perms": [[sales, 3, 1, 1], [support, 4, 9, 2]]})
@@ -278,7 +280,8 @@ async def test_queues_of_a_user(rest: Rest) -> None:
     assert (await rest.put(f"/api/user/{user}", changed)) == changed
     assert (await rest.ask("DELETE", path, params={"ids": str(sales)})).status == 200
     assert [one[0] for one in await rest.get(path)] == [support]
-    assert (await rest.put(f"/api/user/{user}", {"queue_perms": []}))["queues"] == []
+    left = await rest.put(f"/api/user/{user}", {"queue_perms": []})
+    assert (left["queues"], left["is_agent"]) == ([], False)
     assert (await rest.ask("POST", path, {"queues": [[77]]})).status == 404
     assert (await rest.ask("GET", "/api/user/77/queues")).status == 404
 

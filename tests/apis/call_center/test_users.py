@@ -59,7 +59,7 @@ async def test_a_user_is_created_found_changed_and_deleted(rest: Rest) -> None:
         "usersmail@example.com",
     )
     assert (made["active"], made["is_agent"], made["in_reports"], made["pgroup_id"]) == (1, False, True, 0)
-    assert made["timezone"] == "UTC"
+    assert made["timezone"] == "UTC", "the zone of the account"
     assert before <= made["ts"] <= before + 60
     assert "password" not in made
     await rest.post(
@@ -93,6 +93,24 @@ async def test_every_field_is_kept_and_returned(rest: Rest) -> None:
     plain = await rest.post("/api/user", {**JOHN, "username": "plain"})
     for name in [*SETTINGS, *OWN]:
         assert cleared[name] == plain[name], name
+
+
+async def test_a_user_without_a_time_zone_has_that_of_the_account(rest: Rest) -> None:
+    await rest.db.execute(
+        "update accounts set time_zone = 'Asia/Dubai' where account_id = %s", (rest.company.account_id,)
+    )
+    made = await rest.post("/api/user", JOHN)
+    assert made["timezone"] == "Asia/Dubai"
+    for sent, shown in (("Asia/Tokyo", "Asia/Tokyo"), (None, "Asia/Dubai")):
+        seen = await rest.put(f"/api/user/{made['id']}", {"timezone": sent})
+        assert seen["timezone"] == shown
+    await rest.put(f"/api/user/{made['id']}", seen)
+    await rest.db.execute(
+        "update accounts set time_zone = 'UTC' where account_id = %s", (rest.company.account_id,)
+    )
+    assert (await rest.get(f"/api/user/{made['id']}"))["timezone"] == "UTC", (
+        "not made its own by sending it back"
+    )
 
 
 async def test_the_password_rule(rest: Rest) -> None:

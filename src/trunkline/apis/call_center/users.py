@@ -54,9 +54,6 @@ from trunkline.directory.users.names import joined_name, split_name
 _MODULE = "users"
 _LOGIN_MAX = 100
 
-_USUAL: Mapping[str, Any] = {"timezone": "UTC"}
-"""Defaults of settings that are not null."""
-
 
 def _name(value: str) -> str:
     split_name(value)
@@ -90,18 +87,15 @@ def _permissions(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _field_of(name: str, setting: Setting) -> Field:
-    usual = _USUAL.get(name)
     match setting.kind:
         case SettingKind.ARRAY:
             return ids(name, setting.description, default=[])
         case SettingKind.BOOLEAN:
             return boolean(name, setting.description)
         case SettingKind.INTEGER:
-            return integer(name, setting.description, maximum=setting.maximum, default=usual)
+            return integer(name, setting.description, maximum=setting.maximum)
         case SettingKind.STRING:
-            return text(
-                name, setting.description, maximum=setting.maximum, check=setting.check, default=usual
-            )
+            return text(name, setting.description, maximum=setting.maximum, check=setting.check)
 
 
 _AGENT_COLUMNS = (
@@ -119,7 +113,11 @@ USER_FIELDS = (
     ID,
     integer("active", "0: the user may neither log in nor take calls.", maximum=1, default=1),
     ACCOUNT_ID,
-    boolean("is_agent", "Whether the user takes calls of queues.", default=False),
+    boolean(
+        "is_agent",
+        "Whether the user takes calls of queues; true for users who are in a queue.",
+        default=False,
+    ),
     boolean("in_reports", "Whether reports include the user.", default=True),
     text("name", "Full name.", required=True, minimum=1, check=_name),
     text(
@@ -191,10 +189,10 @@ _SESSION_FIELDS = (
 def shown_user(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the listing by the names of the API."""
     permissions = {API_SWITCH: bool(row["call_center_enabled"]), **shown_permissions(row["permissions"])}
-    settings = row["settings"]
+    settings = {"timezone": row["time_zone"], **row["settings"]}
     return {
         **{
-            name: settings.get(name, [] if one.kind is SettingKind.ARRAY else _USUAL.get(name))
+            name: settings.get(name, [] if one.kind is SettingKind.ARRAY else None)
             for name, one in SETTINGS.items()
         },
         **{name: row[name] for name in _AGENT_COLUMNS},
@@ -277,6 +275,16 @@ def _patch(sent: Mapping[str, Any], caller: CallerLike) -> UserPatch:
     )
 
 
+def _without_inherited(sent: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sent without values that the user has by its queues or its account, and that are equal: a record that is
+    sent back as it was read makes none of them the user's own."""
+    inherited = {
+        "is_agent": row["is_agent"] or None,
+        "timezone": None if "timezone" in row["settings"] else row["time_zone"],
+    }
+    return {name: value for name, value in sent.items() if value is None or inherited.get(name) != value}
+
+
 def _may_change(caller: CallerLike, log_in: LogIn) -> None:
     """Nobody changes the log-in of a user with more rights, whose password would give these rights."""
     if log_in.user_id != caller.user_id:
@@ -330,8 +338,8 @@ async def _create(request: RequestContext, args: Arguments) -> Any:
 async def _update(request: RequestContext, args: Arguments) -> Any:
     employee_id, caller = args.path["id"], request.caller
     await _check_group(request, args.body)
-    wanted = _patch(args.body, caller)
-    await listing.read_user(request.services.db, request.account_id, employee_id)  # its own error
+    row = await listing.read_user(request.services.db, request.account_id, employee_id)
+    wanted = _patch(_without_inherited(args.body, row), caller)
     await changes.update_user(
         request.services.db, request.account_id, employee_id, wanted, partial(_may_change, caller)
     )

@@ -69,7 +69,9 @@ def _ids(description: str) -> Setting:
 
 
 SETTINGS: Mapping[str, Setting] = {
-    "timezone": Setting(SettingKind.STRING, "IANA name of the time zone.", 64, time_zone),
+    "timezone": Setting(
+        SettingKind.STRING, "IANA name of the time zone; null: that of the account.", 64, time_zone
+    ),
     "sites": _ids("Ids of offices."),
     "intercept_groups": _ids("Groups whose calls the user may intercept."),
     "intercept_other_groups": _ids("Further groups whose calls the user may intercept."),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from trunkline.core.errors import NotFound
 from trunkline.db.pool import Database, Row
 
-# A device that did not respond to the last OPTIONS gets no calls: the rule of the switch.
+# The rules of the switch: a device that did not respond to the last OPTIONS gets no calls; who is in a queue is an agent.
 _READ = """
 select e.employee_id as id, e.account_id, e.is_active, e.first_name, e.patronymic, e.last_name,
     coalesce(u.email, e.email) as email, e.extension, e.status, e.status_id, e.created_at,
     u.user_id, u.login, u.pgroup_id, u.status as log_in_status, u.geo_limit, u.session_ttl, u.last_login_at,
     u.call_center_enabled,
-    coalesce(a.is_agent, false) as is_agent, coalesce(a.in_reports, true) as in_reports, a.ext_user_id,
+    agent.is_agent, coalesce(a.in_reports, true) as in_reports, a.ext_user_id,
     a.wrap_up_time, a.no_answer_delay_time, a.reject_delay_time, a.busy_delay_time, a.max_no_answer,
-    coalesce(a.settings, '{}') as settings,
+    coalesce(a.settings, '{}') as settings, account.time_zone,
     (select g.name from permission_groups g where g.account_id = u.account_id and g.pgroup_id = u.pgroup_id) as pgroup,
     array(select m.group_id from group_members m
         where m.account_id = e.account_id and m.employee_id = e.employee_id order by m.group_id) as groups,
@@ -36,12 +36,14 @@ select e.employee_id as id, e.account_id, e.is_active, e.first_name, e.patronymi
         on r.account_id = p.account_id and r.sip_line_id = p.sip_line_id
         where p.account_id = e.account_id and p.employee_id = e.employee_id and r.reachable is not false
             and (r.expires_at is null or r.expires_at > now() - interval '30 seconds')) as is_online
-from employees e
+from employees e join accounts account on account.account_id = e.account_id
 left join lateral (select * from users one where one.account_id = e.account_id and one.employee_id = e.employee_id
     order by one.user_id limit 1) u on true
 left join agents a on a.account_id = e.account_id and a.employee_id = e.employee_id
+cross join lateral (select coalesce(a.is_agent, false) or exists (select from queue_tiers t
+    where t.account_id = e.account_id and t.employee_id = e.employee_id) as is_agent) agent
 where e.account_id = %(account_id)s and (%(id)s::bigint is null or e.employee_id = %(id)s) and e.employee_id > %(after)s
-    and (not %(only_agents)s or a.is_agent)
+    and (not %(only_agents)s or agent.is_agent)
     and (%(words)s::text is null
         or strpos(lower(concat_ws(' ', nullif(e.first_name, ''), nullif(e.patronymic, ''), e.last_name)),
             lower(%(words)s)) > 0
