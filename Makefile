@@ -3,7 +3,7 @@
 .PHONY: help setup up demo test test-fast attack drills check bench clean
 
 bin := .venv/bin
-workers ?= 6
+workers ?= 7
 kills ?= 300
 
 # Tests start several hundred Python processes: without files to read the compiled modules from, each compiles all of them again.
