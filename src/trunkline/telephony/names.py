@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from trunkline.core.engine_values import EndpointName
 from trunkline.telephony.config.model import SITE_PREFIX, TRUNK_PREFIX
 from trunkline.telephony.config.pjsip import BROWSER_PREFIX
@@ -10,8 +12,12 @@ from trunkline.telephony.port import Endpoint, EndpointKind
 _TECHNOLOGY = "PJSIP/"
 
 
+@functools.lru_cache(maxsize=4096)
 def endpoint_of_channel(name: str) -> Endpoint | None:
-    """The endpoint of ``PJSIP/1001-0000000a``; None for helpers that are no participant (recorders, snoops)."""
+    """The endpoint of ``PJSIP/1001-0000000a``; None for helpers that are no participant (recorders, snoops).
+
+    Each event of a channel has its name, a dozen in a call.
+    """
     if not name.startswith(_TECHNOLOGY):
         return None
     bare, _, _counter = name.removeprefix(_TECHNOLOGY).rpartition("-")
