@@ -16,8 +16,8 @@ from trunkline.telephony.port import Channel
 from trunkline.telephony.translate import Translator
 
 _AMI_UP_TIMEOUT_SECONDS = 3.0
-"""Seconds that an action waits for a manager interface that is being reconnected: as long as a new call waits for Asterisk, and
-half of what a command may take."""
+"""Seconds that an action waits for a manager interface that is being reconnected: as long as a new call waits for Asterisk,
+and half of what a command may take."""
 _GONE = (404, 409, 412)
 _GONE_IN_AMI = (
     "No such channel",
