@@ -279,6 +279,21 @@ def backlog(**changes: Any) -> dict[str, Any]:
     return found
 
 
+def test_limits_of_uploaded_calls() -> None:
+    one = {
+        "account_id": 1,
+        "account_name": "Sample Ltd",
+        "limit": "bytes",
+        "limit_max_value": 100,
+        "stored_bytes": 90,
+    }
+    assert problems(upload_limits={"reached": 3, "first": [one]}) == [
+        "account 1 (Sample Ltd) has 90 bytes of recordings of uploaded calls (limit bytes: 100), so more are refused: raise"
+        " it with trunkline account uploads, or shorten the retention",
+        "2 further limits of uploaded calls are reached: see uploads_limit_reached in the log of the worker",
+    ]
+
+
 def test_a_process_that_does_not_respond_and_a_stopped_supervisor() -> None:
     silent = {"name": "worker", "state": "not_responding", "reason": "no report for 31 s"}
     assert problems(up=False, processes=[silent], missing=["worker"]) == [

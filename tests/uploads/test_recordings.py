@@ -31,7 +31,7 @@ from trunkline.accounts.administration import Administration
 from trunkline.apis.jsonrpc import Services
 from trunkline.core.retry import RetryPolicy
 from trunkline.db import jobs as job_queue
-from trunkline.uploads import storage
+from trunkline.uploads import limit_states, storage
 
 pytestmark = pytest.mark.shells
 
@@ -216,6 +216,8 @@ async def test_the_stored_bytes_of_an_account_have_limits(
     refused = [row for row in rows.values() if row["status"] == "error"]
     assert {row["error_code"] for row in refused} == {"processing_error"}
     assert await client.one("select sum(size_bytes)::bigint from recordings") == 3 * size
+    full = await limit_states.reached_limits(client.db, storage.Quota.of(settings))
+    assert [(one.account_id, one.limit, one.stored_bytes) for one in full] == [(ACCOUNT, "bytes", 3 * size)]
     fault, _ = await client.fault("upload.calls", calls=[mp3_call("more", url)])
     assert fault == "data_limit_exceeded"
     await Administration(client.db).set_upload_limits(ACCOUNT, total=4 * size, per_day=None)

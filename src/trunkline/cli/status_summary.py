@@ -60,7 +60,7 @@ def summary(report: Mapping[str, Any], now: datetime) -> list[str]:
     """The lines for people.
 
     :param report: of :func:`trunkline.runtime.status.collect`, of a running instance, with the sections ``disk``,
-        ``switch`` and ``backlog``.
+        ``switch``, ``upload_limits`` and ``backlog``.
     """
     wrong = list(_problems(report))
     if report.get("started_at"):
@@ -112,6 +112,7 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _disk(report.get("disk") or {})
     yield from _media_ports(report.get("media_ports") or {})
     yield from _switch(report.get("switch") or {}, logs)
+    yield from _upload_limits(report.get("upload_limits") or {})
     yield from _backlog(report.get("backlog") or {}, logs)
 
 
@@ -220,6 +221,17 @@ def _row_remedy(reason: str) -> str:
     if is_unresolved:
         return f"check the DNS of {host}, or enter an address as the host of the trunk"
     return "correct it and run trunkline apply"
+
+
+def _upload_limits(limits: Mapping[str, Any]) -> Iterator[str]:
+    for one in limits.get("first") or ():
+        yield (
+            f"account {one['account_id']} ({one['account_name']}) has {one['stored_bytes']} bytes of recordings of uploaded"
+            f" calls (limit {one['limit']}: {one['limit_max_value']}), so more are refused: raise it with trunkline account"
+            " uploads, or shorten the retention"
+        )
+    if (more := limits.get("reached", 0) - len(limits.get("first") or ())) > 0:
+        yield f"{more} further limits of uploaded calls are reached: see uploads_limit_reached in the log of the worker"
 
 
 def _backlog(backlog: Mapping[str, Any], logs: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ import json as json_format
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -63,6 +64,7 @@ def status(json: bool, account: int | None) -> None:
             "disk": lambda: disk.report(settings),
             "switch": lambda: _switch_status(settings),
             "weak_sip_passwords": _weak_sip_passwords,
+            "upload_limits": _upload_limits,
             "backlog": _backlog,
         },
     )
@@ -95,6 +97,16 @@ def _weak_sip_passwords() -> dict[str, Any]:
     lines = with_database(weak_lines)
     first = [f"{line.login} (account {line.account_id}, {line.weakness.value})" for line in lines[:5]]
     return {"lines": len(lines), "first": first}
+
+
+def _upload_limits() -> dict[str, Any]:
+    """How many limits of stored recordings accounts have reached, and the first of them."""
+    from trunkline.uploads.limit_states import reached_limits  # not at import: other commands need no uploads
+    from trunkline.uploads.storage import Quota
+
+    quota = Quota.of(load_settings())
+    limits = with_database(lambda db: reached_limits(db, quota))
+    return {"reached": len(limits), "first": [asdict(one) for one in limits[:5]]}
 
 
 def _backlog() -> dict[str, Any]:

@@ -181,6 +181,9 @@ class EventType(StrEnum):
     OUTGOING_LIMIT_REACHED = "outgoing_limit_reached"
     """sip_line_id (null: the account's own limit), limit calls_per_minute|concurrent_calls|money_per_day, limit_max_value:
     outgoing calls are refused while the limit is reached; published once a minute, for money once an hour"""
+    UPLOADS_LIMIT_REACHED = "uploads_limit_reached"
+    """limit uploads_bytes|uploads_bytes_per_day, limit_max_value, stored_bytes: recordings of uploaded calls
+    are refused while the limit is reached; published at most once an hour"""
     LOGIN_BANNED = "login_banned"
     """sip_line_id, phone_number, scope address_and_line|address|line, ip (null for the scope line), until (Unix seconds),
     failures: an address guessed passwords of this line and is refused until then; one event for each ban"""

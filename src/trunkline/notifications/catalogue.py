@@ -91,7 +91,8 @@ class Mnemonic(StrEnum):
     LOGIN_BANNED = "login_banned"
     """An address that tried passwords of a SIP line is refused for a while."""
     LIMIT_REACHED = "limit_reached"
-    """Outgoing calls of a SIP line or the account are refused until they are below a limit."""
+    """Outgoing calls of a SIP line or the account, or recordings of its uploaded calls, are refused until they are below a
+    limit."""
     TRUNK_LOST = "trunk_lost"
     """A trunk is not registered at its carrier any more."""
     TRUNK_RESTORED = "trunk_restored"
@@ -159,6 +160,7 @@ _OF_ROWS = {
     EventType.LOGIN_GUESSING: Mnemonic.LOGIN_GUESSING,
     EventType.LOGIN_BANNED: Mnemonic.LOGIN_BANNED,
     EventType.OUTGOING_LIMIT_REACHED: Mnemonic.LIMIT_REACHED,
+    EventType.UPLOADS_LIMIT_REACHED: Mnemonic.LIMIT_REACHED,
     EventType.TRUNK_LOST: Mnemonic.TRUNK_LOST,
     EventType.TRUNK_RESTORED: Mnemonic.TRUNK_RESTORED,
 }
@@ -435,7 +437,7 @@ def _row(event: Event, background: Background) -> dict[str, Value]:
         reason = f"{data.get('failures')} wrong passwords from {data.get('ip') or 'many addresses'}"
         line = {"entity": "sip_line", "entity_id": data.get("sip_line_id")}
         return {**line, "entity_name": data.get("phone_number"), "reason": reason}
-    if event.type is EventType.OUTGOING_LIMIT_REACHED:
+    if event.type in (EventType.OUTGOING_LIMIT_REACHED, EventType.UPLOADS_LIMIT_REACHED):
         reason = f"{data.get('limit')}: {data.get('limit_max_value')}"
         line_id = data.get("sip_line_id")
         if line_id is not None:

@@ -1,8 +1,8 @@
 """Alarms for the administrator of the installation: events in ``installation_events``, and a mail about each.
 
 The switch writes ``disk_level``, ``events_wait``, ``trunk_registration`` and ``login_guessing``, the worker
-``dead_letters`` and ``subscription_off``. Each is a change of a state, or at most one an hour for a line, so a fault that
-lasts makes few events. An event and the jobs that send its mails are ordered in one transaction.
+``dead_letters``, ``subscription_off`` and ``uploads_limit``. Each is a change of a state, or at most one an hour for a
+line, so a fault that lasts makes few events. An event and the jobs that send its mails are ordered in one transaction.
 """
 
 from __future__ import annotations
@@ -108,6 +108,10 @@ def wording(event: Mapping[str, Any]) -> tuple[str, str]:
             )
             which = f"subscription {data.get('subscription_id')} of account {data.get('account_id')}"
             subject = f"{which} is switched off: {why}"
+        case "uploads_limit":
+            subject = (
+                f"account {data.get('account_id')} has reached its limit of recordings of uploaded calls"
+            )
         case other:
             subject = str(other)
     details = "".join(f"{name}: {value}\n" for name, value in sorted(data.items()) if value is not None)

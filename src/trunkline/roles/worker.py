@@ -58,8 +58,9 @@ from trunkline.roles.weak_passwords import run_weak_passwords
 from trunkline.runtime import postgres, secrets
 from trunkline.site import requests as site_requests
 from trunkline.speech.espeak import EspeakSpeech
-from trunkline.uploads import sessions
+from trunkline.uploads import limit_states, sessions
 from trunkline.uploads import worker as uploads_worker
+from trunkline.uploads.storage import Quota
 from trunkline.voicemail import mailboxes
 from trunkline.voicemail.mailboxes import MailboxListener
 
@@ -130,6 +131,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             upkeep=run_upkeep(db, listeners),
             billing=run_billing(db, jobs),
             housekeeping=_housekeeping(db, settings),
+            upload_limits=limit_states.run_limits(db, Quota.of(settings)),
             browser_lines=browser_lines.run_ends(db),
             backlog=run_backlog(db),
             weak_passwords=run_weak_passwords(db),

@@ -265,6 +265,7 @@ class Processor:
             await write_calls(connection, [call], {call.session_id: kept})
             if kept:
                 await storage.check_stored(connection, account_id, self._quota)
+                await storage.note_stored(connection, account_id)
             for record in call.records:
                 for notify in self._when_ready:
                     await notify(connection, account_id, record.recording_id)
@@ -289,6 +290,8 @@ class Processor:
         async with self._db.connection() as connection:
             ids = (account_id, row["uploaded_call_id"])
             await connection.execute(_FAILED, (failure.code.value, failure.message, *ids))
+            if isinstance(failure, storage.StorageFull):
+                await storage.note_refused(connection, account_id, failure)
             more = {"error_code": failure.code.value, "error_message": failure.message}
             await callbacks.enqueue(connection, account_id, row, UploadStatus.ERROR, more)
 

@@ -46,6 +46,17 @@ _SHRINK = """
 update upload_reservations set bytes = least(bytes, %s) where account_id = %s and uploaded_call_id = %s
 """
 
+_REFUSED = """
+insert into upload_limit_states (account_id, limit_name, refused_limit, refused_bytes, refused_at)
+values (%s, %s, %s, %s, now())
+on conflict (account_id, limit_name) do update set refused_limit = excluded.refused_limit,
+    refused_bytes = excluded.refused_bytes, refused_at = excluded.refused_at
+"""
+
+_STORED = """
+update upload_limit_states set refused_limit = null where account_id = %s and refused_limit is not null
+"""
+
 _RELEASE = "delete from upload_reservations where account_id = %s and uploaded_call_id = %s"
 
 CheckSpace = Callable[[int], None]
@@ -101,7 +112,7 @@ class Reservation:
     bytes: int
     limit: _Limit | None = None
 
-    def exceeded(self) -> UploadFailed:
+    def exceeded(self) -> StorageFull:
         """It takes more than there is."""
         assert self.limit is not None
         return _refused(self.account_id, self.limit)
@@ -166,7 +177,28 @@ async def check_stored(connection: Connection, account_id: int, quota: Quota) ->
             raise _refused(account_id, one)
 
 
-def _refused(account_id: int, one: _Limit) -> UploadFailed:
+class StorageFull(UploadFailed):
+    """The account has as much as it may. ``name``: of the limit, ``limit`` and ``used`` in bytes."""
+
+    def __init__(self, one: _Limit) -> None:
+        super().__init__(
+            ErrorCode.PROCESSING,
+            f"The recordings of uploaded calls of the account would take more than {one.limit} bytes: {one.remedy}.",
+        )
+        self.name, self.limit, self.used = one.name, one.limit, one.used
+
+
+async def note_refused(connection: Connection, account_id: int, failure: StorageFull) -> None:
+    """Keep that an upload was refused, until another one is stored."""
+    await connection.execute(_REFUSED, (account_id, failure.name, failure.limit, failure.used))
+
+
+async def note_stored(connection: Connection, account_id: int) -> None:
+    """An upload was stored, so the account is below its limits again, if it was refused one."""
+    await connection.execute(_STORED, (account_id,))
+
+
+def _refused(account_id: int, one: _Limit) -> StorageFull:
     _log.warning(
         "uploads_limit_reached",
         account_id=account_id,
@@ -176,10 +208,7 @@ def _refused(account_id: int, one: _Limit) -> UploadFailed:
         consequence="recordings of uploaded calls of this account are refused until it is below the limit",
         remedy="raise the limit (`trunkline account uploads`), or shorten the retention (`trunkline retention`)",
     )
-    return UploadFailed(
-        ErrorCode.PROCESSING,
-        f"The recordings of uploaded calls of the account would take more than {one.limit} bytes: {one.remedy}.",
-    )
+    return StorageFull(one)
 
 
 async def _limits(connection: Connection, account_id: int, quota: Quota) -> list[_Limit]:
