@@ -13,6 +13,8 @@ from click.testing import CliRunner
 
 from trunkline.cli.main import commands
 from trunkline.cli.messages import WITHOUT_JSON
+from trunkline.cli.table import counted
+from trunkline.core.errors import InvalidInput
 
 
 def _walk(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -149,6 +151,27 @@ def _log(folder: Path) -> None:
     for name, entry in entries:
         with (logs / name).open("a") as file:
             file.write("no JSON\n" + json.dumps({"level": "info", "role": "switch", **entry}) + "\n")
+
+
+def test_an_account_is_named_by_its_place_or_by_the_option(company: int) -> None:
+    shown = [
+        _run("account", "show", "--json", *arguments)
+        for arguments in (
+            (),
+            (str(company),),
+            ("--account", str(company)),
+            (str(company), "--account", str(company)),
+        )
+    ]
+    assert len(set(shown)) == 1
+    assert json.loads(shown[0])["account_id"] == company
+    with pytest.raises(InvalidInput, match="name one account"):
+        _run("account", "show", str(company), "--account", "7")
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 changes"), (1, "1 change"), (2, "2 changes")])
+def test_what_is_counted(count: int, text: str) -> None:
+    assert counted(count, "change") == text
 
 
 @pytest.mark.parametrize(

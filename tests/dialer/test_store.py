@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -113,6 +114,25 @@ async def test_leads_come_by_priority_and_an_attempt_is_open_until_its_end(compa
     assert found["outcomes"] == {"answered": 1}
     assert found["leads"] == {"new": 19, "reached": 1}
     assert found["talk_seconds"] == 59
+
+
+async def test_when_a_running_campaign_goes_on(company: Company) -> None:
+    one = await company.campaign(hours="mon-fri 08:00-20:00")
+    monday = datetime(2026, 3, 2, 12, tzinfo=ZoneInfo("Asia/Dubai"))
+    await company.db.execute(
+        "update dial_leads set next_at = %s where account_id = %s", (monday, company.account_id)
+    )
+
+    async def after(**time: int) -> datetime | None:
+        at = await lead_store.next_call(company.db, one, to_instant(monday.replace(**time)))  # type: ignore[arg-type]
+        return None if at is None else to_datetime(at)
+
+    assert await after(hour=13) is None, "now"
+    assert await after(hour=11) == monday, "the interval of the leads"
+    assert await after(hour=21) == monday.replace(day=3, hour=8), "the hours"
+    assert await after(day=6, hour=21) == monday.replace(day=9, hour=8), "not at the weekend"
+    stopped = replace(one, state=CampaignState.STOPPED)
+    assert await lead_store.next_call(company.db, stopped, to_instant(monday.replace(hour=21))) is None
 
 
 async def test_a_claim_has_the_variables_of_the_lead(company: Company) -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from trunkline.accounts.first import ensure_first_account
 from trunkline.accounts.model import NewAccount
+from trunkline.cli import system
 from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.settings import Settings, SipSettings
 from trunkline.db.pool import Database
 from trunkline.roles import welcome as module
 from trunkline.roles.welcome import welcome
+from trunkline.runtime.asterisk import AsteriskInstall
 
 
 def test_it_is_not_ready_while_a_sip_port_is_closed(
@@ -40,6 +42,16 @@ def test_it_is_not_ready_while_a_sip_port_is_closed(
         transport.bind(("0.0.0.0", number))
         welcome(settings, said.append)
     assert said[0].endswith(f"; phones at SIP port {number} (UDP)")
+
+
+def test_the_line_begins_with_its_first_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script waits for ``^Ready``."""
+    monkeypatch.setattr(module, "welcome", lambda _settings, say: say("Ready. Console"))
+    install = AsteriskInstall((), tmp_path, tmp_path, "22", "fetched")
+    system._parts(Settings(data_dir=tmp_path), install).on_up()
+    assert capsys.readouterr().out == "Ready. Console\n"
 
 
 def test_a_postgresql_that_is_killed_in_this_moment_is_waited_for(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.calls import company as c
 from tests.calls.company import company, hangup, number_of, scenario, to_employee, to_group, voicemail
+from tests.calls.queue_node import TO_QUEUE, with_queue
 from trunkline.directory.model import Account, OperationKind
 from trunkline.events.reasons import Reason
 from trunkline.routing.dry_run import (
@@ -93,6 +94,36 @@ def test_a_schedule_is_asked_at_the_time_of_its_step() -> None:
 def test_another_system(settings: dict[str, Any], assumed: dict[str, Any], expected: list[str]) -> None:
     steps = go(company(), ("a", (OperationKind.EXTERNAL_DECISION, settings)), ("b", hangup()), **assumed)
     assert kinds(steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("assumed", "expected"),
+    [
+        ({"keys": ("1",)}, ["queue_callback", "ended"]),
+        ({"keys": ("2",), "answered": 1}, ["queue_key", "rings", "answered"]),
+        ({"keys": ("3",)}, ["queue_agent"]),
+        ({"queue_end": QueueEnd.TIMEOUT}, ["queue_left", "message", "scenario", "ended"]),
+        ({"queue_end": QueueEnd.NO_AGENTS}, ["queue_left", "message", "scenario", "ended"]),
+    ],
+)
+def test_a_queue_has_its_own_exits(assumed: dict[str, Any], expected: list[str]) -> None:
+    exits = {"1": "callback", "2": f"employee:{c.ANNA}", "timeout": "voicemail"}
+    account = with_queue(c.BORIS, exits=exits)
+    one = account.scenarios[TO_QUEUE]
+    steps = dry_run_of_scenario(account, one, c.CUSTOMER, FRIDAY, Assumptions(**assumed))
+    found = kinds(list(steps))
+    assert [one for one in found if one != "played"] == expected
+    named = with_queue(c.BORIS, exits=exits, operation={"exits": {"2": "m"}, "next": "m"})
+    steps = dry_run_of_scenario(named, named.scenarios[TO_QUEUE], None, FRIDAY, Assumptions(keys=("2",)))
+    assert "message" in kinds(list(steps)), "the operation names a place"
+
+
+def test_a_text_that_is_played_ends_with_one_full_stop() -> None:
+    account = company()
+    greeting = replace(account.media[c.GREETING], name="Hello. We connect you.")
+    account = replace(account, media={**account.media, c.GREETING: greeting})
+    [played] = {one.values["name"] for one in go(account, ("a", menu())) if one.kind is StepKind.PLAYED}
+    assert SENTENCES[StepKind.PLAYED] % {"name": played} == "The caller hears Hello. We connect you."
 
 
 def test_a_walk_ends_in_a_circle() -> None:

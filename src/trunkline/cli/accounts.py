@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -28,7 +29,20 @@ json_option = click.option("--json", is_flag=True, help="Print JSON.")
 account_option = click.option(
     "--account", "account_id", type=int, help="Account id; not needed while there is only one account."
 )
-account_argument = click.argument("account_id", type=int, required=False)
+
+
+def account_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """The account of a command, by its position or with ``--account`` as in all other commands."""
+
+    @click.argument("account_id", type=int, required=False)
+    @click.option("--account", "named_id", type=int, help="The same as ACCOUNT_ID.")
+    @functools.wraps(command)
+    def run(*, account_id: int | None, named_id: int | None, **options: Any) -> None:
+        if None not in (account_id, named_id) and account_id != named_id:
+            raise InvalidInput(f"name one account: {account_id} and {named_id} are two")
+        command(account_id=account_id if named_id is None else named_id, **options)
+
+    return run
 
 
 def administer(work: Callable[[Administration], Awaitable[T]]) -> T:
@@ -44,7 +58,7 @@ async def chosen(administration: Administration, account_id: int | None) -> int:
     accounts = await administration.list_accounts()
     if len(accounts) != 1:
         raise InvalidInput(
-            "name the account by its id; `trunkline account list` shows the ids"
+            "there are several accounts: name one with --account ID; `trunkline account list` shows the ids"
             if accounts
             else "there is no account yet; make one with `trunkline account create --name NAME`"
         )

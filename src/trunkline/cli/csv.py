@@ -14,6 +14,7 @@ from trunkline.cli.database import print_json, with_database
 from trunkline.cli.directory import directory_files
 from trunkline.cli.in_effect import InEffect, effect_of, wait_option
 from trunkline.cli.settings import load_settings
+from trunkline.cli.table import counted
 from trunkline.core.errors import DirectoryFileError
 from trunkline.db.pool import Database
 from trunkline.directory.files import csv_file
@@ -65,7 +66,7 @@ def import_(
             return prepared, problems, None, InEffect(None)
         applied = await files.apply(prepared)
         if not json and not applied.plan.is_empty:
-            click.echo(f"applied {len(applied.plan.changes)} changes")
+            click.echo(f"applied {counted(len(applied.plan.changes), 'change')}")
             for login, password in applied.passwords.items():
                 click.echo(f"line {login}  password {password}  (not shown again)")
         return prepared, problems, applied, await effect_of(db, settings, which, applied, wait_seconds)

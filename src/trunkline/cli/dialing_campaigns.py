@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
@@ -11,9 +13,10 @@ from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.moments import moment_of
-from trunkline.cli.table import print_table
-from trunkline.core.clock import to_datetime, to_instant
+from trunkline.cli.table import counted, print_table
+from trunkline.core.clock import Instant, to_datetime, to_instant
 from trunkline.core.errors import NotFound
+from trunkline.core.time_zones import time_zone
 from trunkline.db.pool import Database
 from trunkline.dialer import campaign_store, lead_store
 from trunkline.dialer.campaigns import Action
@@ -182,17 +185,25 @@ def show(campaign_id: int, account_id: int | None, json: bool) -> None:
 
     async def work(db: Database, account: int) -> dict[str, Any]:
         one = await campaign_store.campaign(db, account, campaign_id)
-        return {**_shown(one), **await lead_store.results(db, account, campaign_id)}
+        at = await lead_store.next_call(db, one, Instant(time.time()))
+        next_call = None if at is None else to_datetime(at).astimezone(time_zone(one.time_zone))
+        shown = {**_shown(one), "next_call_at": next_call}
+        return {**shown, **await lead_store.results(db, account, campaign_id)}
 
     found = _with_account(account_id, work)
     if json:
         print_json(found)
         return
+    next_call = found.pop("next_call_at")
+    if next_call is not None:
+        found["state"] += f", no lead may be called now; goes on at {_plain(next_call)}"
     for name, value in found.items():
-        click.echo(f"{name}: {_plain(value)}")
+        click.echo(f"{'calls now' if name == 'calls' else name}: {_plain(value)}")
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plain(one)}" for name, one in value.items()) or "none"
     return f"{value:.2%}" if isinstance(value, float) else str(value)
@@ -257,7 +268,7 @@ def forbid(phones: tuple[str, ...], reason: str | None, account_id: int | None, 
     if json:
         print_json({"added": count})
     else:
-        click.echo(f"{count} numbers added")
+        click.echo(f"{counted(count, 'number')} added")
 
 
 @campaign.command()
@@ -270,7 +281,7 @@ def allow(phones: tuple[str, ...], account_id: int | None, json: bool) -> None:
     if json:
         print_json({"removed": count})
     else:
-        click.echo(f"{count} numbers removed")
+        click.echo(f"{counted(count, 'number')} removed")
 
 
 @campaign.command()

@@ -15,6 +15,7 @@ from trunkline.cli.confirmation import is_confirmed
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.in_effect import InEffect, effect_of, wait_option
 from trunkline.cli.settings import load_settings
+from trunkline.cli.table import counted
 from trunkline.core.errors import DatabaseUnavailable, InvalidInput, NotFound
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
@@ -65,8 +66,7 @@ def apply(
         applied = await files.apply(prepared)
         # The passwords are shown first: they are not lost when the command is interrupted while it waits.
         if not json and not applied.plan.is_empty:
-            count = len(applied.plan.changes)
-            click.echo(f"applied {count} {'change' if count == 1 else 'changes'}")
+            click.echo(f"applied {counted(len(applied.plan.changes), 'change')}")
             _show_passwords(applied)
         return prepared, applied, await effect_of(db, settings, which, applied, wait_seconds)
 

@@ -15,7 +15,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
-from trunkline.cli.table import print_rows, print_table
+from trunkline.cli.table import counted, print_rows, print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
 from trunkline.hubspot.comparison import Finding
@@ -234,7 +234,8 @@ def repair(
         if left is None and found:
             click.echo("--fix corrects them")
         elif left:
-            click.echo(f"{left} calls wait for the worker; trunkline hubspot status shows errors")
+            waiting = f"{counted(left, 'call')} {'waits' if left == 1 else 'wait'}"
+            click.echo(f"{waiting} for the worker; trunkline hubspot status shows errors")
         elif found:
             click.echo("corrected; run it again to see that nothing is left")
     if found and left != 0:

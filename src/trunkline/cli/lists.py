@@ -9,6 +9,7 @@ import click
 from trunkline.accounts.administration import Administration
 from trunkline.cli.accounts import account_option, chosen
 from trunkline.cli.database import with_database
+from trunkline.cli.table import counted
 from trunkline.db.pool import Database
 from trunkline.directory.files.lists_file import apply_lists, read_lists
 
@@ -23,4 +24,5 @@ def lists(file: Path, account_id: int | None) -> None:
     async def work(db: Database) -> int:
         return await apply_lists(db, await chosen(Administration(db), account_id), form)
 
-    click.echo(f"{with_database(work)} items match the file")
+    count = with_database(work)
+    click.echo(f"{counted(count, 'item')} {'matches' if count == 1 else 'match'} the file")

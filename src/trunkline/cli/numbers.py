@@ -15,7 +15,7 @@ from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.database import print_json, with_database
 from trunkline.cli.settings import load_settings
 from trunkline.cli.switch import switch_client
-from trunkline.cli.table import print_rows, print_table
+from trunkline.cli.table import counted, print_rows, print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.core.phone import normalise
 from trunkline.db.pool import Database
@@ -233,4 +233,5 @@ def _offer(form: InventoryForm, account_id: int | None, offered_to: int) -> None
             db, form.numbers, offered_to=offered_to, trunk_account=trunk_account
         )
 
-    click.echo(f"{with_database(work)} numbers are offered")
+    count = with_database(work)
+    click.echo(f"{counted(count, 'number')} {'is' if count == 1 else 'are'} offered")

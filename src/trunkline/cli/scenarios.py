@@ -32,9 +32,17 @@ def scenario() -> None:
 @click.argument("caller")
 @click.argument("number")
 @click.option("--at", metavar="TIME", help="In the account's zone: 2026-03-06T19:05. Default: now.")
-@click.option("--key", "keys", multiple=True, help="Pressed at the next prompt; empty: nothing. Repeat it.")
 @click.option(
-    "--answered", type=click.IntRange(0, 100), default=0, help="The call that is answered. 0: none."
+    "--key",
+    "keys",
+    multiple=True,
+    help="Pressed at the next prompt, or in a queue with an exit of this key; empty: nothing. Repeat it.",
+)
+@click.option(
+    "--answered",
+    type=click.IntRange(0, 100),
+    default=0,
+    help="The call that is answered; phones that ring together are one. 0: none.",
 )
 @click.option(
     "--queue", type=click.Choice([one.value for one in QueueEnd]), default="agent", show_default=True

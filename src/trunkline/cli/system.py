@@ -160,7 +160,7 @@ def _parts(settings: Settings, install: AsteriskInstall) -> Parts:
     def on_up() -> None:
         from trunkline.roles.welcome import welcome
 
-        welcome(settings, _say)
+        welcome(settings, click.echo)
 
     threading.Thread(target=_load_ahead, daemon=True).start()
     return Parts(migrate=migrate, configure=lambda: engine.configure(settings, install), on_up=on_up)

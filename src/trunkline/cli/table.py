@@ -1,4 +1,4 @@
-"""The one printer of tables: headings, columns as wide as their content, colours only on a terminal."""
+"""The one printer of tables: headings, columns as wide as their content, colours only on a terminal; and of counts."""
 
 from __future__ import annotations
 
@@ -41,6 +41,14 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str], *,
     :param columns: headings by the keys of the rows.
     """
     print_table(list(columns.values()), [[row[key] for key in columns] for row in rows], none=none)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 change``, ``2 changes``.
+
+    :param noun: in the singular, of the regular plural.
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -18,7 +18,7 @@ from trunkline.billing.tariffs import EVERYBODY
 from trunkline.cli.accounts import account_option, chosen, json_option
 from trunkline.cli.confirmation import is_confirmed
 from trunkline.cli.database import print_json, with_database
-from trunkline.cli.table import print_table
+from trunkline.cli.table import counted, print_table
 from trunkline.core.errors import InvalidInput
 from trunkline.db.pool import Database
 
@@ -52,7 +52,7 @@ def apply(file: Path, owner: int, dry_run: bool, yes: bool, json: bool) -> None:
     if json:
         print_json({"changes": changes, "applied": applied})
     elif changes:
-        click.echo(f"applied {len(changes)} changes" if applied else "nothing was written")
+        click.echo(f"applied {counted(len(changes), 'change')}" if applied else "nothing was written")
 
 
 @tariff.command("list")

@@ -22,7 +22,7 @@ from trunkline.db.pool import Connection, Database, Row
 from trunkline.dialer.abandonment import Counts
 from trunkline.dialer.campaign_store import Campaign, campaign
 from trunkline.dialer.campaigns import CampaignState
-from trunkline.dialer.hours import closed_zones, zones_of
+from trunkline.dialer.hours import closed_zones, next_open, zones_of
 from trunkline.dialer.leads import Attempt, Lead, progress
 from trunkline.dialer.outcomes import NOT_CALLED, Closing, DialOutcome
 from trunkline.dialer.settings import CampaignSettings
@@ -114,6 +114,30 @@ async def due_leads(
         )
         for r in rows
     ]
+
+
+async def next_call(db: Database, one: Campaign, now: Instant) -> Instant | None:
+    """When a running campaign calls next: the first moment of an open lead's hours and interval.
+
+    None: now, or the campaign does not run, has no open lead, or none whose hours come within nine days.
+    """
+    if one.state is not CampaignState.RUNNING:
+        return None
+    rows = await db.fetch_all(
+        "select zones, min(next_at) as next_at from dial_leads"
+        " where account_id = %s and campaign_id = %s and closed is null group by zones",
+        (one.account_id, one.campaign_id),
+    )
+
+    def first() -> Instant | None:  # in a thread: the first time reads the zones
+        openings = (
+            next_open(one.settings.spans, tuple(row["zones"]), max(now, to_instant(row["next_at"])))
+            for row in rows
+        )
+        return min((at for at in openings if at is not None), default=None)
+
+    found = await asyncio.to_thread(first)
+    return None if found is None or found <= now else found
 
 
 async def has_open_leads(db: Database, one: Campaign) -> bool:

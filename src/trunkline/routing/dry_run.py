@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from trunkline.directory.model import (
     Account,
+    CallQueue,
     Group,
     Operation,
     OperationKind,
@@ -22,7 +24,7 @@ from trunkline.directory.model import (
 )
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter, menus
-from trunkline.routing.branches import Caller
+from trunkline.routing.branches import Caller, ReturnPoint
 from trunkline.routing.decisions import (
     NO_ATTEMPTS,
     AskKeys,
@@ -47,6 +49,9 @@ STEPS_MAX = 200
 """A dry run of more steps is in a loop that only the caller ends."""
 
 _DEFAULT_TIMEOUT, _DEFAULT_REPEATS = 5, 3
+
+_TIMEOUT, _CALLBACK = "timeout", "callback"
+"""A name and a destination of exits (:mod:`trunkline.directory.queues.exits`)."""
 
 
 class QueueEnd(StrEnum):
@@ -104,6 +109,7 @@ class StepKind(StrEnum):
     QUEUE_AGENT = "queue_agent"
     QUEUE_LEFT = "queue_left"
     QUEUE_KEY = "queue_key"
+    QUEUE_CALLBACK = "queue_callback"
     NO_SCENARIO = "no_scenario"
     ENDED = "ended"
     STOPPED = "stopped"
@@ -131,6 +137,7 @@ SENTENCES: Mapping[StepKind, str] = {
     StepKind.QUEUE_AGENT: "The caller waits in the queue %(name)s, and an agent answers.",
     StepKind.QUEUE_LEFT: "The caller waits in the queue %(name)s, and no agent answers.",
     StepKind.QUEUE_KEY: "The caller leaves the queue %(name)s with the key %(keys)s.",
+    StepKind.QUEUE_CALLBACK: "The caller keeps the place in the queue %(name)s with the key %(keys)s and is called back.",
     StepKind.NO_SCENARIO: "No rule of the number takes the call now.",
     StepKind.ENDED: "The call ends: %(reason)s",
     StepKind.STOPPED: "The dry run stops here: the scenario goes on in a circle until the caller hangs up.",
@@ -335,7 +342,8 @@ class _DryRun:
         media = [self._account.media.get(one) for one in media_file_ids]
         names = list(dict.fromkeys(one.name for one in media if one is not None))
         own = self._operation.name if self._operation is not None else ""
-        self.note(StepKind.PLAYED, name=", ".join(names) or own)
+        # A file of a text is named like its text, with the full stop that the sentence of the step has, too.
+        self.note(StepKind.PLAYED, name=(", ".join(names) or own).rstrip("."))
 
     def _pass_time(self, seconds: float) -> None:
         self._availability.local_time += timedelta(seconds=seconds)
@@ -421,23 +429,42 @@ class _DryRun:
         return self._at(operation.settings.get("otherwise"))
 
     def _queue(self, operation: Operation, decision: EnterQueue) -> _Following | None:
-        settings, name = operation.settings, decision.queue.name
+        """As a call leaves a queue: by the operation, and where that names no place by the queue's own exits."""
+        settings, queue = operation.settings, decision.queue
+        name = queue.name
         exits: Mapping[str, str | None] = settings.get("exits") or {}
-        if self._keys and self._keys[0] in exits:
+        if self._keys and self._keys[0] in {*exits, *queue.exits}:
             pressed = self._keys.pop(0)
-            self.note(StepKind.QUEUE_KEY, name=name, keys=pressed)
-            return self._at(exits[pressed])
+            is_callback = queue.exits.get(pressed, "").startswith(_CALLBACK)
+            kind = StepKind.QUEUE_CALLBACK if is_callback else StepKind.QUEUE_KEY
+            self.note(kind, name=name, keys=pressed)
+            return self._leave(queue, settings, exits.get(pressed), pressed)
         match self._assumptions.queue_end:
             case QueueEnd.AGENT:
                 self.note(StepKind.QUEUE_AGENT, name=name)
                 return None
             case QueueEnd.NO_AGENTS:
                 self.note(StepKind.QUEUE_LEFT, name=name)
-                return self._at(settings.get("no_agents") or settings.get("next"))
+                return self._leave(
+                    queue, settings, settings.get("no_agents") or settings.get("next"), _TIMEOUT
+                )
             case QueueEnd.TIMEOUT:
-                self._pass_time(float(decision.queue.settings.get("max_wait_time") or 0))
+                self._pass_time(float(queue.settings.get("max_wait_time") or 0))
                 self.note(StepKind.QUEUE_LEFT, name=name)
-                return self._at(settings.get("next"))
+                return self._leave(queue, settings, settings.get("next"), _TIMEOUT)
+
+    def _leave(
+        self, queue: CallQueue, settings: Mapping[str, Any], branch: str | None, exit_name: str
+    ) -> _Following:
+        """See ``leave`` of :mod:`trunkline.calls.flows.queueing`."""
+        own = self._account.scenarios.get(queue.scenario_id)
+        if branch is None and exit_name in queue.exits and own is not None and own is not self._scenario:
+            there = own.operation(f"exit_{exit_name}")
+            if there is not None:
+                back = ReturnPoint(self._scenario.scenario_id, settings.get("next"))
+                self._caller = replace(self._caller, returns=(*self._caller.returns, back))
+                self._scenario, branch = own, there.key
+        return self._at(branch)
 
     def _at(self, key: str | None) -> _Following:
         account, scenario = self._account, self._scenario
