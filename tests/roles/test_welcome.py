@@ -16,7 +16,7 @@ from trunkline.core.settings import Settings, SipSettings
 from trunkline.db.pool import Database
 from trunkline.roles import welcome as module
 from trunkline.roles.welcome import welcome
-from trunkline.runtime.asterisk import AsteriskInstall
+from trunkline.runtime.asterisk import AsteriskInstall, Origin
 
 
 def test_it_is_not_ready_while_a_sip_port_is_closed(
@@ -49,7 +49,7 @@ def test_the_line_begins_with_its_first_word(
 ) -> None:
     """A script waits for ``^Ready``."""
     monkeypatch.setattr(module, "welcome", lambda _settings, say: say("Ready. Console"))
-    install = AsteriskInstall((), tmp_path, tmp_path, "22", "fetched")
+    install = AsteriskInstall((), tmp_path, tmp_path, "22", Origin.SYSTEM)
     system._parts(Settings(data_dir=tmp_path), install).on_up()
     assert capsys.readouterr().out == "Ready. Console\n"
 
