@@ -54,7 +54,14 @@ class Guesser:
 
     async def burst(self, line: str, count: int, seconds: float) -> int:
         """Send so many wrong guesses on one nonce without waiting for answers, for so many seconds at most; how many."""
-        authorization = await self.challenge(line)
+        return await self.flood(line, "wrong", count, seconds)
+
+    async def flood(self, line: str, password: str, count: int, seconds: float) -> int:
+        """As :meth:`burst`, with this password; none when there was no challenge."""
+        status, answer = await self._request(line, None)
+        if status != 401:
+            return 0
+        authorization = self._authorization(line, password, answer)
         loop = asyncio.get_running_loop()
         end = time.monotonic() + seconds
         for sent in range(count):

@@ -19,7 +19,8 @@ from trunkline.calls.switch.presence import Presence
 from trunkline.db.pool import Database
 from trunkline.directory.model import Directory
 from trunkline.telephony.engine import AsteriskEngine
-from trunkline.telephony.port import LoginFailed, Registered, Unregistered
+from trunkline.telephony.port import LoginFailed, Registered, RequestFlood, Unregistered
+from trunkline.telephony.request_rates import REQUESTS_MAX
 
 pytestmark = [pytest.mark.attack, pytest.mark.engine]
 
@@ -57,6 +58,8 @@ async def guarded(pbx: Pbx, file: Path, **settings: Any) -> AsyncIterator[Guarde
                     case LoginFailed():
                         made.failed.append(signal)
                         guard.handle(signal)
+                    case RequestFlood():
+                        guard.handle_flood(signal)
 
         task = asyncio.create_task(follow())
         try:
@@ -106,6 +109,33 @@ async def test_guesses_stop_and_others_go_on(pbx: Pbx, tmp_path: Path) -> None:
             return await attacker.guess(LINE, PASSWORD) == 200
 
         await until(let_in)
+
+
+async def test_a_device_with_the_password_that_floods_is_refused_and_others_go_on(
+    pbx: Pbx, tmp_path: Path
+) -> None:
+    """Each registration takes memory of Asterisk for half a minute."""
+    port = pbx.config.ports.udp
+    async with guarded(pbx, tmp_path / "bans.json") as setup, Guesser(port, OFFICE) as phone:
+
+        async def banned() -> bool:
+            async with Guesser(
+                port, ATTACKER
+            ) as attacker:  # a new one: responses fill the queue of the former
+                await attacker.flood(OTHER, PASSWORD, REQUESTS_MAX, PATIENCE)
+            return bool(setup.guard.listed())
+
+        await until(banned)
+        [ban] = setup.guard.listed()
+        assert (ban["scope"], ban["ip"], ban["line"]) == ("address_and_line", ATTACKER, OTHER)
+
+        async def refused() -> bool:
+            async with Guesser(port, ATTACKER) as attacker:
+                return await attacker.guess(OTHER, PASSWORD) == 401
+
+        await until(refused)
+        assert await phone.guess(OTHER, PASSWORD) == 200
+        assert await phone.guess(LINE, PASSWORD) == 200
 
 
 async def test_an_address_that_tries_many_lines_is_refused_at_all(pbx: Pbx, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from trunkline.calls.switch import login_bans as rules
 from trunkline.calls.switch.login_bans import Ban, BanScope, LoginBans
 from trunkline.core.clock import Instant
+from trunkline.telephony.request_rates import REQUESTS_MAX, RequestRates
 
 pytestmark = pytest.mark.attack
 
@@ -84,6 +85,27 @@ def test_where_the_line_is_registered_more_failures_are_borne_and_bans_are_short
     assert fail(bans, rules.FAILURES_REGISTERED - 1, ip=OFFICE, registered_at=[OFFICE]) == []
     [ban] = fail(bans, 1, ip=OFFICE, registered_at=[OFFICE])
     assert ban.until - ban.since == rules.STEPS_REGISTERED[0]
+
+
+def test_a_device_that_floods_with_the_right_password_is_banned_at_its_line() -> None:
+    bans = LoginBans()
+    [ban] = bans.flooded("1001", OFFICE, Instant(T0), 1200)
+    assert (ban.scope, ban.ip, ban.line, ban.failures) == (BanScope.ADDRESS_AND_LINE, OFFICE, "1001", 1200)
+    assert bans.flooded("1001", OFFICE, Instant(T0), 1200) == []  # one ban, one event
+    bans.expire(ban.until)
+    [again] = bans.flooded("1001", OFFICE, ban.until, 1200)
+    assert (ban.until - ban.since, again.until - again.since) == rules.STEPS[:2]
+
+
+def test_a_device_floods_when_it_sends_too_many_requests_in_a_minute() -> None:
+    rates = RequestRates()
+    usual = [rates.add("1001", OFFICE, T0 + number / 19) for number in range(10 * REQUESTS_MAX)]
+    others = [rates.add("1001", f"203.0.113.{number % 250}", T0) for number in range(10 * REQUESTS_MAX)]
+    assert not any(usual)
+    assert not any(others)
+    found = [rates.add("1002", OFFICE, T0 + number / 21) for number in range(2 * REQUESTS_MAX)]
+    assert found.count(REQUESTS_MAX) == 2
+    assert found.count(0) == len(found) - 2
 
 
 def test_many_addresses_at_one_line_leave_its_owner_alone() -> None:

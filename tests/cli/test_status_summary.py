@@ -153,7 +153,7 @@ def test_the_switch() -> None:
         " continue",
         "Asterisk does not have the configuration (not loaded): it is tried again; see /data/logs/switch.log",
         "trunk carrier of account 1001 is not used in calls (no address): correct it and run trunkline apply",
-        "3 bans for wrong passwords of SIP lines are in force: trunkline ban list",
+        "3 bans of SIP lines and addresses are in force: trunkline ban list",
     ]
 
 

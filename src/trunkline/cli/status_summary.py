@@ -209,9 +209,9 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
         )
     if bans := (switch.get("login_bans") or {}).get("in_force"):
         which = (
-            "1 ban for wrong passwords of SIP lines is"
+            "1 ban of SIP lines and addresses is"
             if bans == 1
-            else f"{bans} bans for wrong passwords of SIP lines are"
+            else f"{bans} bans of SIP lines and addresses are"
         )
         yield f"{which} in force: trunkline ban list"
 

@@ -32,6 +32,7 @@ from trunkline.telephony.port import (
     HeartbeatReturned,
     LoginFailed,
     Registered,
+    RequestFlood,
     Signal,
     Survey,
     Unidentified,
@@ -107,6 +108,8 @@ class SignalFollower:
                     self.is_recovering = False
                 case LoginFailed():
                     self._each(self._guard.handle, signal)
+                case RequestFlood():
+                    self._each(self._guard.handle_flood, signal)
                 case Unidentified():
                     self._each(self._unlisted.handle, signal)
                 case EngineDown():
@@ -132,7 +135,7 @@ class SignalFollower:
 
     def _handled(self, signal: Signal) -> None:
         """Move the position: what comes after a restart is read from the CEL log from there."""
-        if isinstance(signal, Registered | Unregistered | LoginFailed | Unidentified):
+        if isinstance(signal, Registered | Unregistered | LoginFailed | Unidentified | RequestFlood):
             return
         until = self._switch.handled_until
         if until is None or signal.at > until:

@@ -71,6 +71,7 @@ from trunkline.telephony.port import (
     Originate,
     Participant,
     RecordFinished,
+    RequestFlood,
     SeenChannel,
     Signal,
     Survey,
@@ -80,6 +81,7 @@ from trunkline.telephony.port import (
 from trunkline.telephony.queue_alarm import QueueAlarm
 from trunkline.telephony.readiness import Readiness
 from trunkline.telephony.registrations import Contact
+from trunkline.telephony.request_rates import RequestRates
 from trunkline.telephony.results import NORMAL
 from trunkline.telephony.translate import CREATED, WANTED
 from trunkline.telephony.tried_names import LOG_BYTES, shown_name, tried_name
@@ -194,6 +196,7 @@ class AsteriskEngine(Conversations):
         self._recordings = MessageRecordings(config.paths.voicemail, self._is_recorded)
         self._returned: tuple[str, set[str]] = ("", set())
         """Token of the last heartbeat, and the interfaces that have brought it back."""
+        self._request_rates = RequestRates()
         self._core: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
 
@@ -805,6 +808,16 @@ class AsteriskEngine(Conversations):
                 self._contacts.on_status(message)
             case "SuccessfulAuth":
                 self._contacts.on_authenticated(message)
+                self._count_request(message)
+
+    def _count_request(self, message: AmiMessage) -> None:
+        if message.get("Service") != "PJSIP":
+            return  # a login at the manager interface
+        endpoint = endpoint_of(message.get("AccountID"))
+        if endpoint.kind is EndpointKind.LINE:
+            _transport, ip = _remote(message)
+            if requests := self._request_rates.add(endpoint.name, ip, message.at):
+                self._emit(RequestFlood(message.at, endpoint.name, ip, requests))
 
     def _on_failed_login(self, message: AmiMessage) -> None:
         match message.event:

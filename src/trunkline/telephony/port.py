@@ -331,6 +331,18 @@ class Unidentified:
     ip: str
 
 
+@dataclass(frozen=True, slots=True)
+class RequestFlood:
+    """More requests with the password of a line came from one address than a phone sends."""
+
+    at: Instant
+    line: str
+    """Its login."""
+    ip: str
+    requests: int
+    """Within a minute."""
+
+
 Signal = (
     Arrived
     | TargetStarted
@@ -355,6 +367,7 @@ Signal = (
     | Unregistered
     | LoginFailed
     | Unidentified
+    | RequestFlood
 )
 
 # --- commands: switch -> engine -----------------------------------------------------------------------------

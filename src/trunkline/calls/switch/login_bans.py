@@ -146,6 +146,15 @@ class LoginBans:
                 target.addresses.clear()
         return begun
 
+    def flooded(self, line: str, ip: str, at: Instant, requests: int) -> list[Ban]:
+        """A device sent far more requests with the password of its line than a phone does; the bans that begin with it.
+
+        It has the password, so the address is not forged and the ban is as long as for one without registration.
+        """
+        key = BanScope.ADDRESS_AND_LINE, ip, line
+        self._count(key, at).failures = requests
+        return self._ban(key, at, STEPS)
+
     def expire(self, now: Instant) -> list[Ban]:
         """Lift the bans that are over; returns them."""
         over = [ban for ban in self._bans.values() if ban.until <= now]

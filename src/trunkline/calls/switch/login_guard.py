@@ -29,7 +29,7 @@ from trunkline.db.pool import Database
 from trunkline.directory.model import Directory, Trunk
 from trunkline.events.catalogue import EventType, line_stream
 from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
-from trunkline.telephony.port import LineAccess, LoginFailed
+from trunkline.telephony.port import LineAccess, LoginFailed, RequestFlood
 
 GATHER_SECONDS = 0.1
 """Bans within this time reach the engine as one change."""
@@ -136,6 +136,14 @@ class LoginGuard:
             self._begun += begun
             self._changed.set()
 
+    def handle_flood(self, flood: RequestFlood) -> None:
+        """Ban a device that sends too many requests, although each has the right password."""
+        if not self._settings.is_on or not _is_address(flood.ip) or self._is_exempt(flood.ip):
+            return
+        if begun := self._bans.flooded(flood.line, flood.ip, flood.at, flood.requests):
+            self._begun += begun
+            self._changed.set()
+
     def listed(self) -> list[dict[str, Any]]:
         """The bans in force, for people: times in ISO 8601, UTC."""
         self._expire()
@@ -207,7 +215,8 @@ class LoginGuard:
                     "login_banned",
                     **_shown(ban),
                     consequence="requests of the address, line or both are refused until the time in `until`",
-                    remedy=f"if it is a phone of yours, correct its password and lift the ban: {_lift(ban)}",
+                    remedy="if it is a phone of yours, correct its password, or what makes it send so many requests, and "
+                    f"lift the ban: {_lift(ban)}",
                 )
                 self._publish(ban)
             for guessing in guessed:

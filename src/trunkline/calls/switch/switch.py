@@ -66,6 +66,7 @@ from trunkline.telephony.port import (
     KeyPressed,
     LoginFailed,
     Registered,
+    RequestFlood,
     Signal,
     TargetStarted,
     TransferAsked,
@@ -198,6 +199,7 @@ class Switch:
                 | Unregistered()
                 | LoginFailed()
                 | Unidentified()
+                | RequestFlood()
             ):
                 pass  # handled by presence, the login guard, the carriers, the signal path and recovery
             case TargetStarted():
