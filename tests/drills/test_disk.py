@@ -21,13 +21,15 @@ from tests.calls.simulation import CallSimulation
 from tests.calls.test_effect_failures import FailingEngine
 from tests.notifications.rig import Rig, new_session_id, open_rig
 from tests.recordings.test_service import call
+from trunkline.calls.decision import Decision
 from trunkline.calls.effects import ConnectTargets, RecordMessage, RecordVoice
+from trunkline.calls.flows import recording
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.live_context import LiveContext
 from trunkline.calls.switch.switch import Switch
 from trunkline.core import not_recorded
 from trunkline.core.clock import Instant
-from trunkline.core.disk import DiskLevel, DiskWatch, level_of
+from trunkline.core.disk import FULL, DiskLevel, DiskWatch, level_of
 from trunkline.core.errors import NotCarriedOut
 from trunkline.core.settings import DiskSettings, Settings
 from trunkline.core.spool import mark_spool
@@ -159,8 +161,37 @@ def test_voice_mail_takes_no_message() -> None:
     assert (left["refused"], left["is_empty"]) == (not_recorded.DISK, True)
 
 
+def test_a_recording_that_a_full_disk_cuts_is_incomplete() -> None:
+    simulation = CallSimulation().arrive(c.TO_ANNA)
+    simulation.at(6).answer(c.ANNA_LINE)
+    for _ in range(2):
+        decision = Decision(simulation.session, simulation.context(), Instant(simulation.clock))
+        recording.cut(decision)
+        simulation.take(decision)
+    simulation.at(36).hang_up()
+    cut = [event.data for event in simulation.events if event.type is EventType.RECORDING_CUT]
+    assert cut == [{"kind": "talk", "reason": not_recorded.CUT}]
+    mail = CallSimulation().arrive(c.MAIL)
+    mail.at(5).engine.played(mail.channel)
+    mail.flow()
+    decision = Decision(mail.session, mail.context(), Instant(mail.clock))
+    recording.cut(decision)
+    assert [event.data["kind"] for event in decision.events] == ["voice_mail"]
+
+
+async def test_a_full_disk_is_reported_at_each_check(tmp_path: Path) -> None:
+    free: list[int] = []
+    found: list[int] = []
+    watch = DiskWatch([tmp_path], SETTINGS, probe=lambda _: free[-1], spool=tmp_path)
+    watch.full = lambda: found.append(free[-1])
+    for left in (2 * FULL, FULL - 1, 0, 2 * FULL):
+        free.append(left)
+        await watch.check()
+    assert found == [FULL - 1, 0]
+
+
 async def test_new_calls_are_refused_on_a_full_disk(tmp_path: Path) -> None:
-    engine, level = FailingEngine(None), DiskLevel.NO_CALLS
+    engine, level, writer = FailingEngine(None), DiskLevel.NO_CALLS, FakeWriter()
     performers: list[EffectExecutor] = []
 
     def executor(switch: Switch) -> EffectExecutor:
@@ -170,7 +201,7 @@ async def test_new_calls_are_refused_on_a_full_disk(tmp_path: Path) -> None:
     switch = Switch(
         node=1,
         directory=lambda: Directory({c.ACCOUNT: company()}),
-        writer=FakeWriter(),  # type: ignore[arg-type]
+        writer=writer,  # type: ignore[arg-type]
         executor=executor,
         disk=lambda: level,
         clock=lambda: 1_772_366_400.0,
@@ -212,7 +243,14 @@ async def test_new_calls_are_refused_on_a_full_disk(tmp_path: Path) -> None:
             now,
         )
     )
-    assert len(switch.sessions) == 1
+    [session] = switch.sessions.values()
+    switch.disk_is_full()
+    assert EventType.RECORDING_CUT not in {event.type for event in writer.events[session.call_session_id]}
+    session.living[0].is_recorded = True
+    for _ in range(2):
+        switch.disk_is_full()
+    cut = [event for event in writer.events[session.call_session_id] if event.type is EventType.RECORDING_CUT]
+    assert len(cut) == 1
 
 
 @pytest.fixture

@@ -172,6 +172,9 @@ def test_recordings_carry_their_links(kind: str, names: list[str]) -> None:
     notifications = reported(with_events((EventType.RECORDING_READY, data)))[2:]
     assert [name for name, _ in notifications] == names
     values = notifications[0][1]
+    assert values["is_incomplete"] is False
+    cut = reported(with_events((EventType.RECORDING_READY, {**data, "is_incomplete": True})))[2:]
+    assert cut[0][1]["is_incomplete"] is True
     assert values["file_duration"] == 3
     assert values["file_link"] == f"https://pbx.example/system/media/talk/{SESSION}/{'r' * 64}/"
     assert values["full_record_file_link"].endswith(f"/media/{SESSION}/{'r' * 64}")

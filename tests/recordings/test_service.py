@@ -7,6 +7,7 @@ import contextlib
 import struct
 import wave
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import structlog
 from tests.notifications.rig import Rig, new_session_id, open_rig
 from tests.patience import PATIENCE
 from tests.recordings.test_assembly import loudest, tone
+from trunkline.core import not_recorded
 from trunkline.core.clock import Instant
 from trunkline.core.ids import node_of
 from trunkline.core.settings import Settings
@@ -127,6 +129,22 @@ async def test_a_finished_call_becomes_a_recording(rig: Rig, settings: Settings)
     assert ready.data["recording_id"] == row["recording_id"]
     assert ready.data["file_duration"] == 3.0
     assert ready.data["talk_duration"] == 3
+    assert "is_incomplete" not in ready.data
+
+
+async def test_a_recording_that_a_full_disk_has_cut_says_so(rig: Rig, settings: Settings) -> None:
+    session = new_session_id()
+    spool(settings, session, contact=tone(440, 1), employee=tone(1000, 1))
+    events = call(rig.account_id, session)
+    finished = events.pop()
+    data = {"kind": "talk", "reason": not_recorded.CUT}
+    cut = replace(finished, type=EventType.RECORDING_CUT, data=data)
+    async with worker(rig, settings):
+        await rig.happened(*events, cut, replace(finished, seq=finished.seq + 1))
+        row = await row_when(rig, "ready")
+    assert (row["duration_ms"], row["failure"]) == (1000, not_recorded.CUT)
+    ready = (await journal(rig, session))[-1]
+    assert (ready.type, ready.data["is_incomplete"]) == (EventType.RECORDING_READY, True)
 
 
 @pytest.mark.parametrize("files", [{}, {"contact": b"", "employee": b"\x01"}])

@@ -339,6 +339,10 @@ def _note_recording_refused(session: Session, _event: Event) -> None:
     session.record_refused = True
 
 
+def _note_recording_cut(session: Session, event: Event) -> None:
+    session.record_cut.append(event.data["kind"])
+
+
 def _note_recording_stopped(session: Session, event: Event) -> None:
     data = event.data
     session.legs[data["leg_id"]].is_recorded = False
@@ -476,6 +480,7 @@ _FACTS: dict[EventType, Callable[[Session, Event], None]] = {
     EventType.LEG_ENDED: _note_leg_ended,
     EventType.RECORDING_STARTED: _note_recording_started,
     EventType.RECORDING_REFUSED: _note_recording_refused,
+    EventType.RECORDING_CUT: _note_recording_cut,
     EventType.RECORDING_STOPPED: _note_recording_stopped,
     EventType.CALL_TAKEN: _note_call_taken,
     EventType.CALL_HELD: _note_call_held,

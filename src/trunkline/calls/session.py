@@ -358,6 +358,8 @@ class Session:
     """The offer whose agent is being connected with the contact, who waits in a queue."""
     record_refused: bool = False
     """The call is not recorded because the disk was nearly full."""
+    record_cut: list[str] = field(default_factory=list)
+    """Kinds of recordings (``talk``, ``voice_mail``) that lack sound because the disk was full."""
     record_wanted: bool = False
     is_without_switch: bool = False
     """Ephemeral: the dialplan connects the call by itself, which records nothing."""

@@ -29,6 +29,12 @@ Probe = Callable[[Path], int]
 Writable = Callable[[Path], bool]
 """Whether files can be made in a folder."""
 
+FULL = 1_048_576
+"""Free bytes below which writes fail: programs write in blocks, and others take what is left."""
+
+_FULL_PERIOD = 1.0
+"""Seconds between two checks while new calls are refused: what is written then may be lost."""
+
 Changed = Callable[["DiskLevel", int], Awaitable[None]]
 """Called with the new level and the free bytes."""
 
@@ -120,6 +126,8 @@ class DiskWatch:
         """By the free space."""
         self.free = 0
         """Bytes that were free at the last check."""
+        self.full: Callable[[], None] = lambda: None
+        """Called at each check that finds less than :data:`FULL` where raw audio is written."""
 
     @property
     def applied(self) -> DiskLevel:
@@ -130,7 +138,10 @@ class DiskWatch:
         """Check the disks until cancelled."""
         while True:
             await self.check()
-            await asyncio.sleep(self._settings.period)
+            is_urgent = self.level is DiskLevel.NO_CALLS
+            await asyncio.sleep(
+                min(self._settings.period, _FULL_PERIOD) if is_urgent else self._settings.period
+            )
 
     async def check(self) -> DiskLevel:
         """Check the disks now; returns the level of the free space."""
@@ -145,7 +156,15 @@ class DiskWatch:
             _report_change(level, free)
             if self._changed is not None:
                 await self._changed(level, free)
+        if free < FULL and self._spool is not None and await asyncio.to_thread(self._is_full, self._spool):
+            self.full()
         return level
+
+    def _is_full(self, folder: Path) -> bool:
+        try:
+            return self._probe(folder) < FULL
+        except OSError:
+            return False
 
     async def _look_at_spool(self) -> None:
         if self._spool is None:

@@ -72,6 +72,9 @@ class EventType(StrEnum):
     """leg_id, paused: until the party talks again"""
     RECORDING_REFUSED = "recording_refused"
     """leg_id, reason: this talk was to be recorded and is not"""
+    RECORDING_CUT = "recording_cut"
+    """kind talk|voice_mail, reason: sound of this recording could not be written, so it is incomplete; once for a call and
+    kind"""
     CALL_TAKEN = "call_taken"
     """the switch controls the channels of the parties from now on and joins them by bridges, not the engine by its dialplan;
     operator_leg_id (null: the party that talks with the contact, if there is one), late (true: the engine did not confirm it
@@ -165,7 +168,8 @@ class EventType(StrEnum):
     last_talked_employee_full_name, is_transfer, scenario_id, scenario_name, external_id,
     leg_ids, recorded (bool: a recording will follow)"""
     RECORDING_READY = "recording_ready"
-    """recording_id, kind talk|voice_mail, file_duration (s), has_wav, has_mp3, and what session_finished carries"""
+    """recording_id, kind talk|voice_mail, file_duration (s), has_wav, has_mp3, is_incomplete (sound is missing, see
+    recording_cut; left out: it is complete), and what session_finished carries"""
     # --- lines
     LINE_REGISTERED = "line_registered"
     """sip_line_id, phone_number, ip, port, user_agent, devices (count now)"""
@@ -310,6 +314,7 @@ UNPUBLISHED = frozenset(
         EventType.MAILBOX_PIN_ASKED, EventType.MAILBOX_GREETING_ASKED, EventType.MAILBOX_CHANGED,
         EventType.MAILBOX_OPENED, EventType.MAILBOX_MARKED, EventType.DECISION_RECEIVED,
         EventType.SETTING_DIALLED, EventType.PARKING_DIALLED, EventType.PARKING_RETURNED, EventType.RECORDING_STARTED,
+        EventType.RECORDING_CUT,
         EventType.RECORDING_STOPPED, EventType.CALL_TAKEN, EventType.THIRD_PARTY_CALLED, EventType.CONSULT_ENDED,
         EventType.TRANSFER_ASKED, EventType.TRANSFER_REFUSED,
         EventType.TRANSFER_REQUESTED, EventType.VOICE_MAIL_STARTED, EventType.KEY_PRESSED, EventType.SESSION_ENDING,

@@ -410,6 +410,7 @@ def _files(event: Event, facts: CallFacts, background: Background) -> dict[str, 
     return {
         "tag_ids": list(facts.tags),
         "tag_names": list(facts.tags.values()),
+        "is_incomplete": bool(data.get("is_incomplete")) if event.type is EventType.RECORDING_READY else None,
         "file_link": links.file if links and data.get("has_mp3") else None,
         "wav_file_link": links.wav if links and data.get("has_wav") else None,
         "full_record_file_link": links.full if links and background.open_links else None,

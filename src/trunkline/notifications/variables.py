@@ -76,6 +76,7 @@ def _table() -> dict[str, Variable]:
         (Group.PEOPLE, Kind.INTEGERS, "contact_group_ids"),
         (Group.FILES, Kind.INTEGERS, "tag_ids"),
         (Group.FILES, Kind.STRINGS, "tag_names"),
+        (Group.FILES, Kind.BOOLEAN, "is_incomplete"),
         (Group.FILES, Kind.LINK, "file_link full_record_file_link wav_file_link"),
         (Group.VISIT, Kind.INTEGER, "cpn_region_id"),
         (

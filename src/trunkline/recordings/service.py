@@ -91,7 +91,7 @@ where recording.account_id = %s and recording.recording_id = %s
 
 _READY = """
 update recordings set status = 'ready', wav_path = %(wav)s, mp3_path = %(mp3)s, duration_ms = %(duration_ms)s,
-    size_bytes = %(size)s, channels = %(channels)s, failure = null, ready_at = now()
+    size_bytes = %(size)s, channels = %(channels)s, failure = %(failure)s, ready_at = now()
 where account_id = %(account_id)s and recording_id = %(recording_id)s and status <> 'ready'
 """
 
@@ -339,6 +339,14 @@ class RecordingMaker:
         mp3: Path,
     ) -> None:
         """Row and event, in one transaction, once."""
+        incomplete = _cut(row["kind"], events)
+        if incomplete is not None:
+            _log.warning(
+                "recording_incomplete",
+                reason=incomplete,
+                consequence="the recording lacks sound; its row has the reason, its notification is_incomplete",
+                remedy="free space in the data folder, or give accounts a shorter retention: `trunkline retention`",
+            )
         async with self._db.connection() as conn:
             cursor = await conn.execute(
                 _READY,
@@ -350,6 +358,7 @@ class RecordingMaker:
                     "duration_ms": written.duration_ms,
                     "size": written.wav_bytes + written.mp3_bytes,
                     "channels": Jsonb([side.value for side in material.channels]),
+                    "failure": incomplete,
                 },
             )
             if not cursor.rowcount:
@@ -503,8 +512,15 @@ async def _append_ready(
             "file_duration": written.duration_ms / 1000,
             "has_wav": True,
             "has_mp3": True,
+            **({"is_incomplete": True} if _cut(row["kind"], events) else {}),
         },
     )
+
+
+def _cut(kind: str, events: Sequence[Event]) -> str | None:
+    """Why a recording lacks sound; None: it is complete. Pure."""
+    cut = (one for one in events if one.type is EventType.RECORDING_CUT and one.data.get("kind") == kind)
+    return next((str(one.data["reason"]) for one in cut), None)
 
 
 def _folder_of(account_id: int, call_session_id: int) -> Path:

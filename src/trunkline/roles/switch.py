@@ -157,6 +157,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             save_contact=functools.partial(save_contact, db),
             is_fenced=fenced.is_set,
         )
+        disk.full = switch.disk_is_full
         switch.queues = await stack.enter_async_context(
             running_queues(
                 CallQueues(

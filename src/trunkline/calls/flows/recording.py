@@ -61,6 +61,18 @@ def refuse(decision: Decision, leg: Leg, reason: str = not_recorded.DISK) -> Non
         decision.emit(EventType.RECORDING_REFUSED, leg_id=leg.leg_id, reason=reason)
 
 
+def cut(decision: Decision) -> None:
+    """The disk is full, so sound of what is being recorded now is lost; published once for a call and kind."""
+    session = decision.session
+    is_under_way = {
+        "talk": any(leg.is_recorded for leg in session.living),
+        "voice_mail": session.message is not None,
+    }
+    for kind, is_recorded in is_under_way.items():
+        if is_recorded and kind not in session.record_cut:
+            decision.emit(EventType.RECORDING_CUT, kind=kind, reason=not_recorded.CUT)
+
+
 def pause(decision: Decision, leg: Leg) -> None:
     """Record a party no more until it talks again."""
     _stop(decision, leg, paused=True)

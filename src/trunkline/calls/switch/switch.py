@@ -22,6 +22,7 @@ from trunkline.calls.finish_reasons import NORMAL_CLEARING
 from trunkline.calls.flows import (
     consultation,
     engine_connect,
+    recording,
 )
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.rules import CallSignal
@@ -450,6 +451,16 @@ class Switch:
             decision.end_leg(leg, Reason.INTERNAL_ERROR, NORMAL_CLEARING)
         rules.end_if_empty(decision)
         self.apply(decision)
+
+    def disk_is_full(self) -> None:
+        """Nothing can be written: recordings under way are incomplete."""
+        for session in list(self.sessions.values()):
+            context = self.context_of(session.account_id, session)
+            if context is not None and session.phase is not Phase.ENDED:
+                decision = Decision(session, context, Instant(self._clock()))
+                recording.cut(decision)
+                if decision.events:
+                    self.apply(decision)
 
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.call_session_id, None)
