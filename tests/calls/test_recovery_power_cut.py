@@ -134,6 +134,27 @@ def test_an_engine_that_was_stopped_during_a_talk() -> None:
 
 
 @pytest.mark.durability
+@pytest.mark.parametrize(("stopped", "reason"), [(11, "internal_error"), (30, "caller_disconnects")])
+def test_an_engine_that_was_stopped_while_a_phone_rang(stopped: int, reason: str) -> None:
+    """A call that ended long before the stop ended for a reason of its own."""
+    node = Node()
+    asterisk_names(node)
+    customer = node.arrive(c.TO_ANNA)
+    phone = ring(node.at(5))
+    other = node.arrive(c.TWICE)
+    node.kill()
+    for channel, at in ((phone, 11), (customer, 11), (other, stopped)):
+        node.missed.append(Ended(channel, Instant(T0 + at), 0, by_party=False))
+    node.lose_power().at(60).restart(engine_started=50, alive_until=10)
+    ended = {
+        str(event.data["finish_reason"])
+        for event in node.reported.events[next(iter(node.reported.events))]
+        if event.type is EventType.SESSION_FINISHED
+    }
+    assert ended == {reason}
+
+
+@pytest.mark.durability
 def test_a_party_that_hung_up_before_the_power_cut_is_the_reason() -> None:
     node, customer, _ = talking()
     node.kill().at(8).engine.hang_up(customer)

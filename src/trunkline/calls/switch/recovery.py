@@ -79,6 +79,9 @@ from trunkline.telephony.port import (
 _SAME_MOMENT = 0.0015
 """Seconds. The engine's events have milliseconds, its CEL log microseconds: equal facts differ by less."""
 
+_STOPPING_SECONDS = 2.0
+"""Within which an Asterisk that is stopped ends all its channels."""
+
 POSITION_MARGIN = 5.0
 """The CEL log is read from this many seconds before the position, because a signal may arrive later than its line in the
 log. A signal that was handled before causes no event when it is replayed."""
@@ -323,7 +326,7 @@ class Recovery:
             session.connecting(signal.dialling)  # a known target may have ended, as found by the restore
         if isinstance(signal, Ended):
             self._restore_message(session, signal.at)
-        if isinstance(signal, Ended) and self._was_stopped(session):
+        if isinstance(signal, Ended) and self._was_stopped(session, signal.at):
             self._end_with_engine(session, signal.at)
         if isinstance(signal, Ended) and session.call_session_id in self._ended_with_engine:
             signal = replace(signal, cause=NETWORK_OUT_OF_ORDER)
@@ -434,13 +437,18 @@ class Recovery:
         started_at = self._survey.engine_started_at
         return started_at is not None and session.started_at < started_at
 
-    def _was_stopped(self, session: Session) -> bool:
-        """Whether a talk ended because its Asterisk was stopped: the CEL log has ends, and none of them by a party."""
-        return (
-            self._is_of_former_engine(session)
-            and bool(session.talks)
-            and not any(leg.channel in self._hung_up for leg in session.legs.values())
-        )
+    def _was_stopped(self, session: Session, at: Instant) -> bool:
+        """Whether a call ended because its Asterisk was stopped, as it is when the supervisor is killed: the CEL log has
+        ends, and none of them by a party. Parties that ring are also given up after a time, so their ends must be among the
+        last of this Asterisk.
+
+        :param at: when a channel of the call ended.
+        """
+        if not self._is_of_former_engine(session):
+            return False
+        if any(leg.channel in self._hung_up for leg in session.legs.values()):
+            return False
+        return bool(session.talks) or at >= self._end_of_former(session) - _STOPPING_SECONDS
 
     def _end_of_former(self, session: Session) -> Instant:
         """The last moment at which a call of a former engine is known to have been up.
