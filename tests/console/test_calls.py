@@ -438,6 +438,28 @@ async def test_a_member_who_is_an_employee_needs_the_permission_for_own_calls(of
     assert own in (await browser.get("/console/workspace")).links
 
 
+async def test_notifications_that_arrived_are_listed_apart(office: Office) -> None:
+    call_id = await add_call(office, noon())
+    await add_events(office, call_id, [(noon(), "session_started", {"direction": "in"})])
+    own = {"account_id": office.account_id, "subscription_id": 1}
+    named = {"key": "a", "name": "call_start", "url": "https://me@crm.example:8443/x?y", "events": []}
+    rows = [
+        {
+            **own, "delivery_id": number, "stream": f"call:{call_id}", "seq": number, "mnemonic": name,
+            "status": status, "body": "{}", "occurred_at": noon(),
+        }
+        for number, (name, status) in enumerate((("call_start", "delivered"), ("call_finish", "failed")), 1)
+    ]  # fmt: skip
+    async with office.db.connection() as connection:
+        await insert(connection, "subscriptions", [{**own, **named}])
+        await insert(connection, "deliveries", rows)
+    page = await (await office.browser("captain")).get(f"/console/calls/{call_id}")
+    before, _, apart = page.text.partition("<details>")
+    assert "Delivered notifications: 1" in apart
+    assert "Notification call_start was delivered to crm.example:8443" in page.words
+    assert "call_finish was not delivered to call_start" in before.replace("<bdi>", "").replace("</bdi>", "")
+
+
 @pytest.mark.parametrize(
     ("step", "hidden"),
     [

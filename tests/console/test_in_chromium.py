@@ -43,6 +43,11 @@ _CUT = """() => [...document.querySelectorAll(".top a")].filter((one) => {
 """Entries of the menu that cannot be clicked."""
 
 
+_FILLED = """() => { const chart = document.querySelector(".chart"), box = chart.closest(".card");
+  return chart.getBoundingClientRect().width / box.getBoundingClientRect().width; }"""
+"""Share of its box that the chart of the overview has."""
+
+
 async def test_every_page_in_every_form(office: Office, context: BrowserContext) -> None:
     await add_employees(office)
     await add_calls(office, noon(), count=60)
@@ -83,6 +88,7 @@ async def test_every_page_in_every_form(office: Office, context: BrowserContext)
             if width > 1000 and (cut := await page.evaluate(_CUT)):
                 wide.append(f"{cut} on {path} in {language}, {width}")
         await page.goto(f"{office.origin}/console/")
+        assert await page.evaluate(_FILLED) > 0.85, (language, width)
     assert not messages.errors
     assert not dialogs
     assert not wide

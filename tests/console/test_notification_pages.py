@@ -14,6 +14,7 @@ from trunkline.console.forms import FIELD
 from trunkline.console.setup.notifications import DELIVERIES, PATH, parse_conditions, parse_headers
 from trunkline.core.errors import InvalidInput
 from trunkline.notifications import conditions
+from trunkline.notifications.presets import PRESETS
 from trunkline.notifications.subscriptions import Draft, Subscriptions
 
 URL = "https://example.com/calls?of={{call_session_id}}"
@@ -107,6 +108,23 @@ async def test_a_problem_is_beside_its_field(office: Office) -> None:
         assert f'id="f-{control}-problem"' in page.text, page.words
         assert page.form(f"{PATH}/new").fields["name"] == "Kept"
     assert (await make(browser, events="unknown")).status == 422
+
+
+async def test_many_of_one_address_are_a_group(office: Office) -> None:
+    browser = await office.browser("captain")
+    page = await browser.send(await browser.get(PATH), f"{PATH}/preset", preset="calls", url=URL)
+    assert "<details" not in page.text
+    other = URL.replace("https://", "https://all.")
+    page = await browser.send(await browser.get(PATH), f"{PATH}/preset", preset="everything", url=other)
+    assert page.text.count("<details>") == 1
+    before, _, group = page.text.partition("<details>")
+    assert before.count(f'href="{PATH}/') == len(PRESETS["calls"]) + 1, "and the one for new ones"
+    assert group.count(f'href="{PATH}/') == len(PRESETS["everything"])
+    await office.db.execute(
+        "update subscriptions set is_active = false, switched_off_reason = 'gone' where account_id = %s and url = %s",
+        (office.account_id, other),
+    )
+    assert (await browser.get(PATH)).text.count("<details open>") == 1, "a failure is not hidden"
 
 
 async def test_presets(office: Office) -> None:

@@ -17,6 +17,7 @@ from tests.reports.lifelike import EMPLOYEES, insert
 from trunkline.calls.switch.queue_commands import LIST_LIVE
 from trunkline.core.errors import InvalidState
 from trunkline.queues.overview import Activity
+from trunkline.queues.states import AgentStatus
 
 __all__ = ["live"]
 
@@ -135,6 +136,25 @@ async def test_the_own_state(live: Office, desk: Browser) -> None:
     ]
     for state in ("7", "99", "", "x"):
         assert (await choose(state)).status == 400, "not to be chosen"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "state"),
+    [
+        (AgentStatus.AVAILABLE, None, "available"),
+        (AgentStatus.ON_BREAK, "3", "3"),
+        (AgentStatus.LOGGED_OUT, None, "logged_out"),
+    ],
+)
+async def test_the_present_state_is_named(
+    live: Office, desk: Browser, status: AgentStatus, reason: str | None, state: str
+) -> None:
+    """The script of the page marks its button."""
+    own = replace(AGENTS[0], agent_id=MINE, status=status, status_reason=reason)
+    live.switch.answers[LIST_LIVE] = {**as_json(), "agents": [asdict(own)]}
+    page = await desk.get(PATH)
+    assert f'data-state="{state}"' in page.text
+    assert f'<button name="state" value="{state}">' in page.text
 
 
 async def test_a_note_on_an_own_call_only(live: Office, desk: Browser) -> None:

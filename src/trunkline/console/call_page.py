@@ -90,15 +90,17 @@ async def _show(page_request: PageRequest) -> web.StreamResponse:
         used = {one["tag_id"] for one in call["tags"] or ()}
         tags = [one for one in orjson.loads(page.rows) if one["id"] not in used]
     is_over = call["finish_time"] is not None
+    story = [
+        one
+        for one in await read_story(page_request.db, page_request.account_id, call_id)
+        if may_listen or not is_for_supervisors(one)
+    ]
     return page_request.page(
         "call.html",
         call=call,
         legs=[one for one in orjson.loads(legs.rows) if may_listen or not one["is_coach"]],
-        story=[
-            one
-            for one in await read_story(page_request.db, page_request.account_id, call_id)
-            if may_listen or not is_for_supervisors(one)
-        ],
+        story=[one for one in story if not is_delivered(one)],
+        delivered=[one for one in story if is_delivered(one)],
         sentence=sentence,
         reason_of=reason_of,
         explanation=await explain(page_request.db, page_request.account_id, call_id) if is_over else None,
@@ -120,6 +122,11 @@ async def _show(page_request: PageRequest) -> web.StreamResponse:
 def is_for_supervisors(step: Step) -> bool:
     """Coaches may listen without being noticed; where notifications go is configuration."""
     return step.role == "coach" or step.kind in ("notification", EventType.COACH_JOINED)
+
+
+def is_delivered(step: Step) -> bool:
+    """Notifications that arrived are listed apart: a subscription to every event has one for each step."""
+    return step.kind == "notification" and step.data.get("status") == "delivered"
 
 
 async def _set_tag(page_request: PageRequest) -> web.StreamResponse:

@@ -128,6 +128,7 @@ class _WorkspaceState:
         await self._read(own, agent)
         return {
             "agent": agent,
+            "state": _state(agent),
             "queues": [
                 {name: one[name] for name in ("queue_id", "name", "waiting", "waiting_since", "callbacks")}
                 for one in now.queues
@@ -260,6 +261,15 @@ async def _stream(page_request: PageRequest) -> web.StreamResponse:
     return await send_changes(
         page_request, "workspace_part.html", (QUEUES, CALLS), desk.values, idle=IDLE_SECONDS
     )
+
+
+def _state(agent: AgentView | None) -> str:
+    """The button of the present state, as :func:`_set_state` has it; empty: not known, as of an employee in no queue."""
+    if agent is None:
+        return ""
+    if agent.status is AgentStatus.ON_BREAK:
+        return agent.status_reason or ""
+    return "logged_out" if agent.status is AgentStatus.LOGGED_OUT else "available"
 
 
 async def _statuses(page_request: PageRequest) -> list[tuple[int, str]]:

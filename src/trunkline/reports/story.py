@@ -35,7 +35,8 @@ class Step:
     :ivar kind: the event's type, or ``notification``.
     :ivar who: name or number of the party that it is about; empty: of the whole call.
     :ivar role: of that party: ``contact``, ``employee``, ``operator``, ``coach``, or empty.
-    :ivar data: the event's; of a notification ``name``, ``target``, ``status``, ``attempts``, ``status_code``, ``error``.
+    :ivar data: the event's; of a notification ``name``, ``target`` (the subscription, or its host where it is named
+        like the event), ``status``, ``attempts``, ``status_code``, ``error``.
     """
 
     at: datetime
@@ -56,7 +57,9 @@ async def read_story(db: Database, account_id: int, call_session_id: int) -> lis
         events = await call_events(connection, account_id, call_session_id)
         cursor = await connection.execute(
             """
-            select d.mnemonic as name, s.name as target, d.status, d.attempts, d.occurred_at, last.status_code, last.error
+            select d.mnemonic as name, d.status, d.attempts, d.occurred_at, last.status_code, last.error,
+                case when s.name <> d.mnemonic then s.name
+                    else coalesce(substring(s.url from '^[a-z]+://(?:[^/?#@]*@)?([^/?#]+)'), s.name) end as target
             from deliveries d join subscriptions s using (account_id, subscription_id) left join lateral (
                 select a.status_code, a.error from delivery_attempts a
                 where a.account_id = d.account_id and a.delivery_id = d.delivery_id order by a.attempt desc limit 1

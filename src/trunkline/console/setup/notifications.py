@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_bytes
 from typing import Any
@@ -37,7 +38,7 @@ from trunkline.notifications import conditions, presets
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import replay, replay_many
 from trunkline.notifications.sender import STANDARD_PREFIX
-from trunkline.notifications.subscriptions import METHODS, Draft, Subscriptions, key_of
+from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions, key_of
 from trunkline.notifications.templates import MAX_TEMPLATE_LENGTH
 
 _ = translatable
@@ -46,6 +47,9 @@ PATH = f"{SETUP}/notifications"
 DELIVERIES = f"{SETUP}/deliveries"
 
 PAGE_SIZE = 50
+
+MANY = 8
+"""Notifications of one address: more are shown when their group is opened, as those of a preset."""
 
 _BODY_MAX = 8 * MAX_TEMPLATE_LENGTH
 """Bytes of a form: a template of Arabic letters is six bytes a letter."""
@@ -246,10 +250,12 @@ async def _list(page_request: PageRequest) -> web.StreamResponse:
 async def _list_page(
     page_request: PageRequest, problem: Problem | None = None, typed: Mapping[str, str] | None = None
 ) -> web.Response:
+    rows = await _subscriptions(page_request).all(page_request.account_id)
     return page_request.page(
         "setup/notifications.html",
         status=200 if problem is None else 422,
-        rows=await _subscriptions(page_request).all(page_request.account_id),
+        rows=rows,
+        groups=grouped(rows),
         list_path=PATH,
         log_path=DELIVERIES,
         may_change=page_request.may(CHANGE_ADMINISTRATION),
@@ -258,6 +264,32 @@ async def _list_page(
         problem=problem,
         typed=typed or {},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A table of the list.
+
+    :ivar url: of all its rows; empty: they have several.
+    :ivar has_problem: deliveries of one of them fail.
+    """
+
+    url: str
+    rows: Sequence[Subscription]
+
+    @property
+    def has_problem(self) -> bool:
+        return any(one.switched_off_reason or one.suspended_until for one in self.rows)
+
+
+def grouped(rows: Sequence[Subscription]) -> list[Group]:
+    """A group for each address with more than :data:`MANY`, and before them one of all others."""
+    by_url: dict[str, list[Subscription]] = {}
+    for one in rows:
+        by_url.setdefault(one.url, []).append(one)
+    few = [one for one in rows if len(by_url[one.url]) <= MANY]
+    many = [Group(url, found) for url, found in by_url.items() if len(found) > MANY]
+    return [Group("", few), *many] if few else many
 
 
 async def _preset(page_request: PageRequest) -> web.StreamResponse:

@@ -21,8 +21,18 @@ function point() {
   document.getElementById("note-none").hidden = Boolean(id);
 }
 
-desk.addEventListener("shown", point);
-point();
+function mark() {
+  const state = desk.querySelector("[data-state]")?.dataset.state;
+  for (const button of document.querySelectorAll("#state button")) {
+    if (state) button.setAttribute("aria-pressed", String(button.value === state));
+    else button.removeAttribute("aria-pressed");
+  }
+}
+
+for (const show of [point, mark]) {
+  desk.addEventListener("shown", show);
+  show();
+}
 
 // The page is not left for a note or a state: calls and what is being written stay as they are.
 for (const form of [note, document.getElementById("state")]) {
