@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from tests.apis.call_center.test_live import AGENTS, as_json
 from tests.console.browser import Browser, Seen
@@ -136,6 +137,49 @@ async def test_the_own_state(live: Office, desk: Browser) -> None:
     ]
     for state in ("7", "99", "", "x"):
         assert (await choose(state)).status == 400, "not to be chosen"
+
+
+async def test_a_missed_call_of_a_colleague_is_shown_until_the_two_have_talked(
+    live: Office, desk: Browser
+) -> None:
+    moment = datetime.now(UTC) - timedelta(minutes=40)
+    missed = await add_internal_call(live, moment, 1, HERS, MINE, "104", "101")
+    await live.db.execute(
+        "update call_sessions set is_lost = true, lost_call_processing_duration = null, employees = %s"
+        " where account_id = %s and call_session_id = %s",
+        (
+            Jsonb(
+                [{"employee_id": who, "is_answered": who == HERS, "is_talked": False} for who in (HERS, MINE)]
+            ),
+            live.account_id,
+            missed,
+        ),
+    )
+
+    async def to_call_back() -> str:
+        return (await desk.get(PATH)).text.partition('id="desk-missed"')[2].partition("</section>")[0]
+
+    await add_internal_call(live, moment - timedelta(minutes=9), 2, MINE, HERS, "101", "104")
+    assert f"/console/calls/{missed}" in await to_call_back(), "that talk was before"
+    await add_internal_call(live, moment + timedelta(minutes=9), 3, MINE, HERS, "101", "104")
+    assert f"/console/calls/{missed}" not in await to_call_back()
+
+
+async def test_a_call_that_was_only_listened_to_is_no_own_call(live: Office, desk: Browser) -> None:
+    moment = datetime.now(UTC) - timedelta(minutes=9)
+    people = [
+        {"employee_id": HERS, "employee_full_name": "Her", "is_talked": True, "is_answered": True},
+        {"employee_id": MINE, "employee_full_name": "Me", "is_talked": False, "is_answered": False},
+    ]
+    call_id = await add_call(live, moment, 1, employees=people, contact_phone_number="97150000008")
+    link = f"/console/calls/{call_id}"
+    assert link in (await desk.get(PATH)).links
+    await live.db.execute(
+        "update call_legs set is_coach = true, employee_id = %s"
+        " where account_id = %s and call_session_id = %s and direction = 'out'",
+        (MINE, live.account_id, call_id),
+    )
+    assert link not in (await desk.get(PATH)).links
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from trunkline.console.call_filter import CallFilter, Outcome, Part
 from trunkline.console.languages import translatable
 from trunkline.console.live_calls import CALLS, Call
 from trunkline.console.live_stream import send_changes
-from trunkline.console.other_party import FIELDS, colleague_of, live_seen_by, seen_by
+from trunkline.console.other_party import CALLER, FIELDS, colleague_of, live_seen_by, seen_by
 from trunkline.console.page import Entry, Page
 from trunkline.console.page_request import PageRequest, may_see_calls
 from trunkline.console.queues_live import QUEUES, QueuesNow
@@ -53,6 +53,9 @@ CALL_PATH = "/console/call"
 
 HISTORY = 5
 """Calls of a contact that are shown while it rings, and leads and missed calls of each list."""
+
+INTERNAL_TALKS = 100
+"""Talks with colleagues among which is the return of a missed call."""
 
 FRESH_SECONDS = 60
 """After which whom to call is read again."""
@@ -84,6 +87,7 @@ _CALL_FIELDS = (
     "last_talked_employee_full_name",
     "talk_duration",
     "tags",
+    "coach_ids",
     *FIELDS,
 )
 
@@ -206,14 +210,40 @@ async def _todo(page_request: PageRequest, employee_id: int, agent: AgentView | 
         leads = await next_leads(
             page_request.db, page_request.account_id, agent.queue_ids, until, 2 * HISTORY
         )
-    recent = await _calls(page_request, {"filters": [mine, ended], "condition": "and"}, HISTORY)
+    recent = await _calls(page_request, {"filters": [mine, ended], "condition": "and"}, 2 * HISTORY)
+    recent = [one for one in recent if not _only_coached(one, employee_id)][:HISTORY]
+    not_returned = await _calls(page_request, missed.report_filter(), 2 * HISTORY)
+    if any(one["is_internal"] for one in not_returned):
+        internal = {"field": "is_internal", "operator": "=", "value": True}
+        talked = {"field": "is_lost", "operator": "=", "value": False}
+        talks = await _calls(
+            page_request, {"filters": [mine, internal, talked], "condition": "and"}, INTERNAL_TALKS
+        )
+        not_returned = [one for one in not_returned if not _is_returned(one, talks)]
     return {
-        "missed": await _calls(page_request, missed.report_filter(), HISTORY),
+        "missed": not_returned[:HISTORY],
         "recent": recent,
         "last": next((one for one in recent if _is_fresh(page_request, one)), None),
         "callbacks": [one for one in leads if one.is_callback][:HISTORY],
         "leads": [one for one in leads if not one.is_callback][:HISTORY],
     }
+
+
+def _only_coached(one: Mapping[str, Any], employee_id: int) -> bool:
+    """Whether the employee was in a call as a coach, and did not talk with its contact."""
+    own = [who for who in one["employees"] if who["employee_id"] == employee_id]
+    return employee_id in one["coach_ids"] and not any(who["is_talked"] for who in own)
+
+
+def _is_returned(missed: Mapping[str, Any], talks: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a later talk of the two employees follows a call that one of them missed. Reports have this of calls with
+    contacts only (``lost_call_processing_duration``)."""
+    caller = (missed[CALLER] or {}).get("employee_id") if missed["is_internal"] else None
+    return caller is not None and any(
+        one["start_time"] > missed["start_time"]
+        and caller in {who["employee_id"] for who in one["employees"]}
+        for one in talks
+    )
 
 
 def _is_fresh(page_request: PageRequest, one: Mapping[str, Any]) -> bool:

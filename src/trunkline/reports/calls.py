@@ -232,6 +232,11 @@ _INTERNAL_CALLED = (
 )
 """Who answered first, or the only one who was called."""
 
+_COACH_IDS = (
+    "(select jsonb_agg(distinct l.employee_id) from call_legs l where l.account_id = s.account_id"
+    " and l.call_session_id = s.call_session_id and l.is_coach and l.employee_id is not null)"
+)
+
 CALLS_FOR_PEOPLE = replace(
     CALLS,
     columns=(
@@ -239,12 +244,14 @@ CALLS_FOR_PEOPLE = replace(
         boolean("is_internal", "s.is_internal", "filter"),
         structure("internal_caller", _INTERNAL_CALLER),
         structure("internal_called", _INTERNAL_CALLED),
+        array("coach_ids", _COACH_IDS),
     ),
 )
 """Of the console: also whether a call was one between employees, and of whom. It reads the same rows.
 
 ``internal_caller``: ``employee_id``, ``full_name`` and ``number``; ``internal_called``: ``employee_id`` and ``full_name``
-of who answered first, or of the only one who was called. Null: of a call with a contact, or nobody."""
+of who answered first, or of the only one who was called. Empty: of a call with a contact, or nobody. ``coach_ids``: ids of
+employees who listened, whispered or took part."""
 
 
 async def calls_for_people(reader: Reader, params: Mapping[str, Any]) -> Page:
