@@ -19,6 +19,7 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``media_statistics``  how many packets of sound arrived from a party; pure
 ``registrations``   devices of lines; pure
 ``device_sources``  from which addresses the devices of each line have authenticated; pure
+``request_rates``   how many requests with the password of a line come from one address; pure
 ``contact_lookups`` follows Asterisk's contacts, from which these devices are known, and stores whom ``Dial()`` calls
 ``bad_messages``    counts messages of Asterisk that cannot be handled; ``queue_alarm`` reports queues of them that grow
 ``ami_framing``     which messages of the manager interface are what they seem; pure
