@@ -143,11 +143,13 @@ async def test_a_file_that_cannot_be_deleted_delays_no_other_and_ends_no_worker(
             file.rmdir()
             while _files(settings):
                 await asyncio.sleep(0.02)
+            gone = [{"wav_path": None, "mp3_path": None}] * len([stuck, *others])
+            # The row is written after its files are deleted.
+            while await db.fetch_all("select wav_path, mp3_path from recordings") != gone:
+                await asyncio.sleep(0.02)
         assert not housekeeping.done()
         housekeeping.cancel()
         await asyncio.gather(housekeeping, return_exceptions=True)
-        rows = await db.fetch_all("select wav_path, mp3_path from recordings")
-    assert rows == [{"wav_path": None, "mp3_path": None}] * len([stuck, *others])
 
 
 @pytest.mark.durability
