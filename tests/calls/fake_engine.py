@@ -100,7 +100,8 @@ class FakeEngine:
     devices: dict[str, int] = field(default_factory=dict)
     """Lines with more devices than one."""
     keeps_left: bool = False
-    """A party whose other one hung up stays, as while phones may transfer calls; nothing reports that it is alone."""
+    """A party whose other one hung up stays, as while phones may transfer calls; nothing reports that it is alone. Whom a
+    trunk called does not stay."""
     silent: set[Channel] = field(default_factory=set)
     """Channels from which no sound arrives."""
     channels: dict[Channel, Chan] = field(default_factory=dict)
@@ -334,7 +335,7 @@ class FakeEngine:
                 self._leave(one)
         self._leave(chan)
         for peer in peers:
-            if self.keeps_left and peer.answered:
+            if self.keeps_left and peer.answered and chan.endpoint.kind is not EndpointKind.TRUNK:
                 peer.dialler = None
             else:
                 self._end(peer, cause)

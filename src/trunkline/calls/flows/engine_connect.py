@@ -213,7 +213,8 @@ def party_gone(decision: Decision, flow_input: LegGone) -> None:
             Reason.DISCONNECT_BEFORE_CALL_PROCESSING if flow_input.is_early else flow_input.reason
         )
         for one in session.living:
-            if not engine_clears or one.answered_at is not None:
+            # Whom a trunk called is hung up by the engine: a carrier asks for no transfer.
+            if not engine_clears or (one.answered_at is not None and leg.trunk_id is None):
                 decision.do(Hangup(one.channel, 16))
     elif not session.living:
         decision.end_session(flow_input.reason)

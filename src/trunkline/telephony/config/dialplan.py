@@ -131,7 +131,8 @@ def base(config: EngineConfig) -> str:
 
     stays, after_short, after_plain, left = "", "", "", ""
     if config.transfers:
-        stays = f"gF({LEFT}^left^1)"
+        # A carrier asks for no transfer: whom it called is hung up with it.
+        stays = f'${{IF($["${{CHANNEL(endpoint):0:{len(TRUNK_PREFIX)}}}" = "{TRUNK_PREFIX}"]?g:gF({LEFT}^left^1))}}'
 
         def after(returns: str) -> str:
             return f' same => n,GotoIf($["${{DIALSTATUS}}" = "ANSWER" & "{returns}" != "g"]?{LEFT},left,1)\n'
