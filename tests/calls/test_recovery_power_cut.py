@@ -86,6 +86,8 @@ def test_an_engine_that_is_killed_again_before_a_switch_has_recovered() -> None:
         (["10.40", "12.0", "12.1", "15.0", "16.1"], [12, 15, 100]),
         (["10.40", "12.3", "13.4"], [12, 100]),
         (["10.40", "12.0", "105.0"], [12, 100]),
+        (["10.0", "15.0"], [15, 100]),
+        (["10.3", "15.3", "16.4"], [15, 100]),
     ],
 )
 def test_starts_of_the_engine_by_the_numbers_of_channels(channels: list[str], starts: list[int]) -> None:

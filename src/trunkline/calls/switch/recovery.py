@@ -675,11 +675,15 @@ def engine_starts(channels: Iterable[Channel], last: Instant | None) -> list[Ins
     """
     starts: list[Instant] = []
     second = number = -1
+    numbers: set[int] = set()
+    """Of the present run, which has each once."""
     for made in sorted({one for one in map(number_of_channel, channels) if one is not None}):
         is_lower = made[1] == 0 < number or made[1] < number - _DISORDER
-        if made[0] > second >= 0 and is_lower:
+        if made[0] > second >= 0 and (is_lower or made[1] in numbers):
             starts.append(Instant(float(made[0])))
             number = made[1]
+            numbers.clear()
+        numbers.add(made[1])
         second, number = made[0], max(number, made[1])
     if last is not None:
         starts = [*(one for one in starts if one < last), last]
