@@ -18,6 +18,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.billing.spending import Spending, watching
 from trunkline.calls.context import TrunkRegistration
 from trunkline.calls.flows import employee_settings, external_question, mailbox
+from trunkline.calls.flows.outgoing_limits import OutgoingUsage
 from trunkline.calls.records.event_writer import EventWriter
 from trunkline.calls.records.unwritten_events import UnwrittenEvents
 from trunkline.calls.switch.dialer import Dialer, dialing
@@ -41,7 +42,7 @@ from trunkline.core import log, metrics
 from trunkline.core.clock import Instant
 from trunkline.core.disk import Changed, DiskLevel, DiskWatch, folders_of
 from trunkline.core.errors import ConfigurationError, EngineError, SetupError
-from trunkline.core.settings import Settings
+from trunkline.core.settings import LimitSettings, Settings
 from trunkline.core.spool import mark_spool
 from trunkline.core.tasks import core_task
 from trunkline.db.partitions import ensure_partitions
@@ -54,7 +55,7 @@ from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import identifying
 from trunkline.engine import engine_config
 from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
-from trunkline.external_decisions.exchange import exchanging_decisions
+from trunkline.external_decisions.exchange import DecisionExchange, exchanging_decisions
 from trunkline.roles import installation_alarms
 from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import configuring
@@ -168,27 +169,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         )
         switch.dialer = await stack.enter_async_context(dialing(Dialer(switch, db, time.time)))
         outgoing = switch.presence.outgoing
-        limits = settings.limits
-        outgoing.account_limits = OutgoingLimits(
-            limits.account_calls_per_minute, limits.account_concurrent_calls, limits.account_money_per_day
-        )
-        outgoing.line_limits = OutgoingLimits(
-            limits.line_calls_per_minute, limits.line_concurrent_calls, limits.line_money_per_day
-        )
-        mailboxes = Mailboxes(db, settings.recordings_dir)
-        greetings = Greetings(db, settings.spool_dir, settings.media_dir)
-        switch.timers.register(mailbox.OPEN, lambda account_id, asked: mailboxes.open(account_id, asked.data))
-        switch.timers.register(mailbox.MARK, lambda account_id, asked: mailboxes.mark(account_id, asked.data))
-        switch.timers.register(
-            mailbox.SET_PIN, lambda account_id, asked: mailboxes.change_pin(account_id, asked.data)
-        )
-        switch.timers.register(
-            mailbox.KEEP_GREETING, lambda account_id, asked: greetings.keep(account_id, asked.data)
-        )
-        switch.timers.register(
-            employee_settings.CHANGE,
-            lambda account_id, asked: change_setting(db, switch.queues, account_id, asked),
-        )
+        _limit_outgoing(outgoing, settings.limits)
         decisions = await stack.enter_async_context(
             exchanging_decisions(
                 settings.external_decisions,
@@ -197,9 +178,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
                 settings.loopback_ports,
             )
         )
-        switch.timers.register(
-            external_question.DECISION, lambda account_id, asked: decisions.ask(account_id, asked.data)
-        )
+        _answer_questions(switch, db, settings, decisions)
         last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
         await stack.enter_async_context(reading_last_talks(last_talks))
         spending = Spending(
@@ -258,13 +237,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
         follower.path = path
         lease.engine_alive = follower.engine_alive
         health.phases.done("services")
-        switch.signal_path = path.status
-        switch.spool_error = lambda: disk.spool_error
-        switch.bad_engine_messages = lambda: engine.bad_messages
-        switch.show_metrics()
-        metrics.LOGIN_BANS.set_function(lambda: guard.in_force)
-        metrics.SIGNAL_PATH.set_function(lambda: float(path.state is PathState.READY))
-        metrics.DISK_FREE.set_function(lambda: disk.free)
+        _show_state(switch, engine, disk, guard, path)
         trunks = functools.partial(_trunks, engine, settings, lambda: snapshot.current)
         refused = RefusedMedia(
             settings.logs_dir / "asterisk.log",
@@ -294,6 +267,50 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             alarms=_alarms(db, node, writer, trunks, switch.presence, identified.fail_over),
             refused_media=refused.run(),
         )
+
+
+def _limit_outgoing(outgoing: OutgoingUsage, limits: LimitSettings) -> None:
+    """Set what accounts and lines may dial that have no limits of their own."""
+    outgoing.account_limits = OutgoingLimits(
+        limits.account_calls_per_minute, limits.account_concurrent_calls, limits.account_money_per_day
+    )
+    outgoing.line_limits = OutgoingLimits(
+        limits.line_calls_per_minute, limits.line_concurrent_calls, limits.line_money_per_day
+    )
+
+
+def _answer_questions(switch: Switch, db: Database, settings: Settings, decisions: DecisionExchange) -> None:
+    """Register who answers the questions that the rules of calls ask."""
+    mailboxes = Mailboxes(db, settings.recordings_dir)
+    greetings = Greetings(db, settings.spool_dir, settings.media_dir)
+    switch.timers.register(mailbox.OPEN, lambda account_id, asked: mailboxes.open(account_id, asked.data))
+    switch.timers.register(mailbox.MARK, lambda account_id, asked: mailboxes.mark(account_id, asked.data))
+    switch.timers.register(
+        mailbox.SET_PIN, lambda account_id, asked: mailboxes.change_pin(account_id, asked.data)
+    )
+    switch.timers.register(
+        mailbox.KEEP_GREETING, lambda account_id, asked: greetings.keep(account_id, asked.data)
+    )
+    switch.timers.register(
+        employee_settings.CHANGE,
+        lambda account_id, asked: change_setting(db, switch.queues, account_id, asked),
+    )
+    switch.timers.register(
+        external_question.DECISION, lambda account_id, asked: decisions.ask(account_id, asked.data)
+    )
+
+
+def _show_state(
+    switch: Switch, engine: AsteriskEngine, disk: DiskWatch, guard: LoginGuard, path: SignalPath
+) -> None:
+    """Connect the status of the switch and its metrics with what they show."""
+    switch.signal_path = path.status
+    switch.spool_error = lambda: disk.spool_error
+    switch.bad_engine_messages = lambda: engine.bad_messages
+    switch.show_metrics()
+    metrics.LOGIN_BANS.set_function(lambda: guard.in_force)
+    metrics.SIGNAL_PATH.set_function(lambda: float(path.state is PathState.READY))
+    metrics.DISK_FREE.set_function(lambda: disk.free)
 
 
 async def _alarms(
