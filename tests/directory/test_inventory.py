@@ -136,4 +136,4 @@ def test_people_and_tickets(home: Path, database: str) -> None:
 def test_lists_from_a_file(home: Path) -> None:
     path = home / "lists.yaml"
     path.write_text("auto_calls: {spring: {name: Spring, numbers: [12025550110]}}")
-    assert run("lists", str(path), "--account", "1001").output == "1 items match the file\n"
+    assert run("lists", str(path), "--account", "1001").output == "1 item matches the file\n"

@@ -26,6 +26,7 @@ from tests.hubspot.server import HubSpot
 from tests.patience import PATIENCE
 from trunkline.accounts.administration import Administration
 from trunkline.accounts.model import METERED
+from trunkline.cli.switch import switch_client
 from trunkline.core.ids import first_id_at, unix_ms_of
 from trunkline.core.settings import HubSpotSettings, MailSecurity, MailSettings
 from trunkline.db.pool import Database
@@ -242,10 +243,17 @@ class Setup:
         """Call before a test's own calls and give it to :meth:`row`: the calls that are there now are not meant then."""
         now = datetime.now(ZONE).strftime("%Y-%m-%d %H:%M:%S")
         living = {int(call["call_session_id"]) for call in await self.living()}
+        await self._written()
         finished = {row["id"] for row in await self._report(0)}
         newest = max(living | finished, default=0)
         self._there[newest] = (now, living | finished)
         return newest
+
+    async def _written(self) -> None:
+        """Wait until the database has what the switch has decided: a call that has just ended is in the report."""
+        async with switch_client(self.installation.settings) as switch, asyncio.timeout(REPORTED_SECONDS):
+            while (await switch.status())["unwritten_events"]:
+                await asyncio.sleep(0.02)
 
     async def row(
         self, after: int, *, recorded: bool = False, expected: int = 1, timeout: float = REPORTED_SECONDS
