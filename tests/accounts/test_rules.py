@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trunkline.accounts import Cipher, login_throttle, networks, passwords, tokens
 from trunkline.accounts.model import Caller, CallerKind
-from trunkline.accounts.permissions import Role
+from trunkline.accounts.permissions import Permission, Role, check_may_change_log_in
 from trunkline.accounts.points import (
     Counter,
     Period,
@@ -22,7 +22,7 @@ from trunkline.accounts.points import (
     seconds_left,
     used_in,
 )
-from trunkline.core.errors import ConfigurationError, InvalidInput
+from trunkline.core.errors import ConfigurationError, InvalidInput, PermissionDenied
 from trunkline.core.failures import FORGOTTEN_AFTER
 
 MOMENTS = st.floats(0, 4e9)
@@ -215,3 +215,28 @@ def test_members_may_what_they_were_given() -> None:
     assert not caller(Role.MEMBER).may("employees", "update")
     assert caller(Role.ADMIN).may("employees", "update")
     assert caller(Role.OWNER).may("anything", "delete")
+
+
+class _Supervisor:
+    user_id = 1
+
+    def may(self, resource: str, action: str) -> bool:
+        return (resource, action) == ("reports", "select")
+
+
+@pytest.mark.parametrize(
+    ("user_id", "rights", "is_allowed"),
+    [
+        (2, {("reports", "select")}, True),
+        (2, {("reports", "select"), ("users", "update")}, False),
+        (1, {("users", "update")}, True),
+    ],
+)
+def test_nobody_changes_the_log_in_of_a_user_with_more_rights(
+    user_id: int, rights: set[Permission], is_allowed: bool
+) -> None:
+    if is_allowed:
+        check_may_change_log_in(_Supervisor(), user_id, rights)
+        return
+    with pytest.raises(PermissionDenied, match="users update"):
+        check_may_change_log_in(_Supervisor(), user_id, rights)

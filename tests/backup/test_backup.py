@@ -23,12 +23,13 @@ from trunkline.backup.make import make
 from trunkline.backup.restore import RESTORED_SETTINGS, restore
 from trunkline.cli.backup import backup as backup_command
 from trunkline.cli.backup import restore as restore_command
-from trunkline.core.errors import ConfigurationError
+from trunkline.core.errors import ConfigurationError, DatabaseUnavailable
 from trunkline.core.settings import Settings, SipSettings
 from trunkline.db import migrate
 from trunkline.runtime import instance, secrets
 from trunkline.runtime.instance import RESTORE_MARKER
 from trunkline.runtime.postgres import EmbeddedPostgres
+from trunkline.runtime.supervisor import sole_instance
 
 pytestmark = pytest.mark.shells
 
@@ -349,3 +350,14 @@ def test_a_backup_that_fails_leaves_no_error_of_its_stream(
         fail()
     gc.collect()
     assert ignored == []
+
+
+def test_a_backup_while_the_database_of_a_running_installation_does_not_answer_can_be_repeated(
+    source: Settings, tmp_path: Path
+) -> None:
+    """Another exit status than that of wrong settings: the database starts again by itself."""
+    settings = Settings(data_dir=source.data)
+    settings.postgres_dir.mkdir(parents=True, exist_ok=True)
+    (settings.postgres_dir / "PG_VERSION").write_text("16\n")
+    with sole_instance(settings.run_dir), pytest.raises(DatabaseUnavailable, match="trunkline status"):
+        make(settings, tmp_path / "backup", None)

@@ -128,6 +128,12 @@ async def test_the_own_state(live: Office, desk: Browser) -> None:
         (MINE, "Available", None),
         (MINE, "Logged Out", None),
     ]
+    available = commands(live, "set_agent_status")[1]
+    assert not available.get("ends_break"), "it also checks in an agent who is logged out"
+    row = await live.db.fetch_one(
+        "select status from employees where account_id = %s and employee_id = %s", (live.account_id, MINE)
+    )
+    assert row == {"status": "available"}
     assert commands(live, "set_agent_wrap_up") == [{"employee_id": MINE, "seconds": 0}]
     assert [one.method for one in live.log.entries] == [
         "cc_agent/setPause",

@@ -6,6 +6,7 @@ import ast
 import builtins
 import re
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,24 @@ def test_raised_errors_exist() -> None:
         not in _exceptions() | _imported(tree) | {"psycopg", "ssl", "asyncio", "aiohttp"}
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_each_docstring_follows_what_it_describes() -> None:
+    """Two in a row: one of them belongs to another constant."""
+    found = [
+        f"{path.relative_to(_SOURCES)}:{second.lineno}"
+        for path, tree in _trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        for first, second in pairwise(node.body)
+        if _is_text(first) and _is_text(second)
+    ]
+    assert not found
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

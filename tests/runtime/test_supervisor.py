@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.core.errors import ConfigurationError, DatabaseUnavailable, SetupError
+from trunkline.core.errors import AlreadyRunning, DatabaseUnavailable, SetupError
 from trunkline.runtime.instance import database_service
 from trunkline.runtime.last_report import report_age
 from trunkline.runtime.logs import RotatingLog
@@ -540,7 +540,7 @@ def test_a_pid_note_about_somebody_else_harms_nobody(tmp_path: Path) -> None:
 def test_one_supervisor_for_a_data_folder(tmp_path: Path) -> None:
     with (
         sole_instance(tmp_path / "run"),
-        pytest.raises(ConfigurationError, match=rf"already runs .*pid {os.getpid()}"),
+        pytest.raises(AlreadyRunning, match=rf"already runs .*pid {os.getpid()}"),
         sole_instance(tmp_path / "run"),
     ):
         pass

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import Protocol
+
+from trunkline.core.errors import PermissionDenied
 
 Permission = tuple[str, str]
 """Resource and action (:class:`~trunkline.accounts.model.Action`)."""
@@ -151,3 +154,37 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[str]] = {
 def role_permits(role: Role, resource: str, action: str) -> bool:
     """Whether the role alone gives the permission."""
     return role in UNRESTRICTED or f"{resource}:{action}" in ROLE_PERMISSIONS[role]
+
+
+class Grantor(Protocol):
+    """A user whose permissions limit those that it may give."""
+
+    @property
+    def user_id(self) -> int: ...
+
+    def may(self, resource: str, action: str) -> bool: ...
+
+
+def check_grantable(caller: Grantor, permissions: Iterable[Permission]) -> None:
+    """Nobody grants a permission that they do not have themselves, or changes a user who has one.
+
+    :raises PermissionDenied: one is missing.
+    """
+    missing = [one for one in permissions if not caller.may(*one)]
+    if missing:
+        shown = ", ".join(f"{resource} {action}" for resource, action in sorted(missing)[:5])
+        raise PermissionDenied(
+            f"The user of the key does not have these permissions itself ({shown}), so it may neither grant them nor"
+            " change a user who has them: use the key of a user who has them."
+        )
+
+
+def check_may_change_log_in(caller: Grantor, user_id: int, rights: Iterable[Permission]) -> None:
+    """Nobody changes the log-in of a user with more rights, whose password or key would give these rights.
+
+    :param user_id: whose log-in is changed; everybody may change their own.
+    :param rights: all permissions of that user.
+    :raises PermissionDenied: the user has a permission that the caller does not have.
+    """
+    if user_id != caller.user_id:
+        check_grantable(caller, sorted(rights))

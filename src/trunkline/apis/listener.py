@@ -220,7 +220,7 @@ class Connection(RequestHandler):
     def is_of_proxy(self) -> bool:
         return self._network is None
 
-    def identified(self) -> None:
+    def mark_identified(self) -> None:
         """A request had a valid token."""
         self._when_identified()
 
@@ -470,10 +470,10 @@ class Connection(RequestHandler):
             self.force_close()
 
 
-def is_identified(request: web.Request) -> None:
-    """The request has a valid token, so that its connection no longer counts for its address."""
+def mark_identified(request: web.Request) -> None:
+    """Record that the request has a valid token: its connection no longer counts for its address."""
     if isinstance(request.protocol, Connection):
-        request.protocol.identified()
+        request.protocol.mark_identified()
 
 
 def is_of_proxy(request: web.Request) -> bool:

@@ -17,7 +17,7 @@ from aiohttp.typedefs import Middleware
 from trunkline.accounts.networks import network_of
 from trunkline.apis.address import AddressOf
 from trunkline.apis.body import BodyNotStored
-from trunkline.apis.listener import is_identified, is_of_proxy
+from trunkline.apis.listener import is_of_proxy, mark_identified
 from trunkline.apis.service.body_allowance import AllowanceExceeded
 from trunkline.apis.service.check_limit import REFUSAL_SECONDS, CheckLimit, RequestCheck
 from trunkline.apis.stored_bytes import BODY, RETRY_SECONDS, StoredBody, StoredBytes
@@ -85,7 +85,7 @@ def request_share(
             body.release()
             made = request.get(CHECK)
             if made is not None and made.is_identified:
-                is_identified(request)
+                mark_identified(request)
 
     return count
 

@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet
 from trunkline import __version__
 from trunkline.backup import archive, postgres_tools
 from trunkline.backup.settings_file import changed_settings
-from trunkline.core.errors import ConfigurationError, DatabaseUnavailable
+from trunkline.core.errors import AlreadyRunning, ConfigurationError, DatabaseUnavailable
 from trunkline.core.settings import Settings
 from trunkline.db import migrate
 from trunkline.db.pool import translated_errors
@@ -133,9 +133,7 @@ def _database(settings: Settings) -> Iterator[str]:
                 yield dsn
             finally:
                 server.stop()
-    except ConfigurationError as error:
-        if "already runs" not in error.message:
-            raise
+    except AlreadyRunning as error:
         raise DatabaseUnavailable(
             "the database does not answer at present; `trunkline status` shows its process"
         ) from error

@@ -8,16 +8,17 @@ the request log.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from trunkline.accounts.permissions import CONTROL_CALLS
+from trunkline.apis.service.agent_status import set_pause, set_queue_status
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.apis.service.workloads import Workload
 from trunkline.calls.switch.queue_commands import AgentCommands, AgentView
@@ -37,7 +38,6 @@ from trunkline.core.id_text import id_in_text
 from trunkline.dialer.lead_store import NextLead, agree_callback, campaign_of_call, next_leads
 from trunkline.directory.agents.check_ins import check_out
 from trunkline.directory.contacts.listing import CONTACTS
-from trunkline.directory.employees.changes import EmployeePatch, end_break, update_employee
 from trunkline.directory.employees.statuses import IS_DELETED, STATUSES
 from trunkline.directory.tags.listing import TAGS
 from trunkline.phone_lists.leads import lead_of_phone
@@ -331,25 +331,19 @@ async def _set_state(page_request: PageRequest) -> web.StreamResponse:
     wanted, account_id = fields.get("state", ""), page_request.account_id
     commands = AgentCommands(page_request.services.switch)
 
-    async def set_status(who: int, status: str, reason: str | None = None) -> None:
-        with contextlib.suppress(NotFound):  # no agent: such an employee has no status in queues
-            await commands.set_status(account_id, who, AgentStatus(status), reason)
-
     if wanted == "available":
         async with logged(page_request, "cc_agent/setPause", {"user_id": employee_id, "id": 0}):
-            await set_status(employee_id, AgentStatus.AVAILABLE.value)
-            await end_break(page_request.db, account_id, employee_id)
+            await set_pause(page_request.db, commands, account_id, employee_id, 0, checks_in=True)
     elif wanted == "logged_out":
         async with logged(page_request, "cc_agent/checkOut", {"user_id": employee_id}):
+            set_status = partial(set_queue_status, commands, account_id)
             await check_out(page_request.db, account_id, employee_id, set_status)
     elif wanted == "end_wrap_up":
         async with logged(page_request, "cc_agent/wrapup", {"user_id": employee_id, "seconds": 0}):
             await commands.set_wrap_up(account_id, employee_id, 0)
     elif wanted in {str(status_id) for status_id, _name in await _statuses(page_request)}:
         async with logged(page_request, "cc_agent/setPause", {"user_id": employee_id, "id": int(wanted)}):
-            patch = EmployeePatch(columns={"status_id": int(wanted)})
-            await update_employee(page_request.db, account_id, employee_id, patch)
-            await set_status(employee_id, AgentStatus.ON_BREAK.value, wanted)
+            await set_pause(page_request.db, commands, account_id, employee_id, int(wanted))
     else:
         raise InvalidInput(_("The form cannot be read: open the page again."), field="state")
     raise page_request.back(PATH)

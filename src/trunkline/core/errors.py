@@ -4,6 +4,7 @@
 
     TrunklineError                 message (what happened, what to do), mnemonic, field, value
      +- ConfigurationError         settings, files, the machine: the administrator can correct it
+     |   +- AlreadyRunning         another supervisor runs on the data folder
      |   +- SetupError             a required component is missing
      |   +- DirectoryFileError     a directory file (YAML) that cannot be applied
      +- Refused                    the caller asked for something that is not allowed or does not exist
@@ -79,6 +80,10 @@ class TrunklineError(Exception):
 
 class ConfigurationError(TrunklineError):
     mnemonic = "incorrect_config"
+
+
+class AlreadyRunning(ConfigurationError):  # noqa: N818 - a state of the installation, not a fault in its settings
+    """Another supervisor runs on the data folder."""
 
 
 class SetupError(ConfigurationError):

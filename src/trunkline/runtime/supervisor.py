@@ -21,7 +21,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from trunkline.core.errors import ConfigurationError, SetupError, TrunklineError, Unavailable
+from trunkline.core.errors import AlreadyRunning, SetupError, TrunklineError, Unavailable
 from trunkline.runtime.child import Child, end_left_over
 from trunkline.runtime.files import overwrite, write_atomically
 from trunkline.runtime.last_report import LastReport
@@ -41,9 +41,9 @@ _STATE_BYTES = 8192
 STATE_IS_OLD = 0
 """Time of the state file in Unix seconds while it cannot be written, so that ``trunkline status`` shows it as old."""
 _FIRST_ATTEMPTS = 5
+"""Starts in a row that may fail before the bring-up is given up; once up, there is no giving up."""
 _SAVE_AGAIN_SECONDS = 2.0
 """Between two attempts to write the state file, after one that failed."""
-"""Starts in a row that may fail before the bring-up is given up; once up, there is no giving up."""
 
 _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -55,14 +55,17 @@ def state_file(run_dir: Path) -> Path:
 
 @contextmanager
 def sole_instance(run_dir: Path) -> Iterator[None]:
-    """Hold the data folder; :class:`ConfigurationError` when another supervisor does."""
+    """Hold the data folder.
+
+    :raises AlreadyRunning: another supervisor holds it.
+    """
     run_dir.mkdir(parents=True, exist_ok=True)
     with (run_dir / _LOCK_FILE).open("a+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
-            raise ConfigurationError(
+            raise AlreadyRunning(
                 f"Trunkline already runs on the data folder {run_dir.parent} "
                 f"(pid {handle.read().strip() or '?'}); stop it, or set "
                 "TRUNKLINE_DATA_DIR and other ports for a second instance"
@@ -359,7 +362,7 @@ class _ServiceRunner:
             if await child.wait_ready(self._starts_slowly):
                 if (line := await asyncio.to_thread(self._service.each_ready, child.pid)) is not None:
                     self._say(f"{self._service.name}: {line}")
-                await self._has_become_ready(first, time.monotonic() - begun)
+                await self._become_ready(first, time.monotonic() - begun)
                 await self._watch(child)
             elif child.exit_code is None:
                 self._say(
@@ -379,7 +382,7 @@ class _ServiceRunner:
             f"{self._service.name}: not ready for {seconds:.0f} s; it runs, so it is not restarted (log: {self._log.path})"
         )
 
-    async def _has_become_ready(self, first: asyncio.Future[None], seconds: float) -> None:
+    async def _become_ready(self, first: asyncio.Future[None], seconds: float) -> None:
         if not first.done():
             await asyncio.to_thread(self._service.once_ready)
         self._was_ready = True

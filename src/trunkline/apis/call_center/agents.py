@@ -27,6 +27,7 @@ from trunkline.apis.call_center.declaration import (
     text,
 )
 from trunkline.apis.call_center.rights import check_permission, user_of
+from trunkline.apis.service.agent_status import set_pause, set_queue_status
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload
 from trunkline.calls.command_names import CHECK_IN
@@ -34,13 +35,10 @@ from trunkline.calls.switch.queue_commands import AgentCommands
 from trunkline.core.call_uuids import identifier_of, uuid_of
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound, Refused
 from trunkline.core.phone import normalise
-from trunkline.directory.agents.check_ins import check_in, check_out, new_code
+from trunkline.directory.agents.check_ins import SetStatus, check_in, check_out, new_code
 from trunkline.directory.agents.listing import agents_by_external_id
-from trunkline.directory.employees.changes import EmployeePatch, end_break, update_employee
-from trunkline.directory.employees.statuses import is_available_status
-from trunkline.directory.model import EmployeeStatus
+from trunkline.directory.employees.changes import set_available
 from trunkline.directory.users.listing import read_user
-from trunkline.queues.states import AgentStatus
 
 _MODULE = "agents"
 _WATCH = (_MODULE, "select")
@@ -206,12 +204,8 @@ def _commands(request: RequestContext) -> AgentCommands:
     return AgentCommands(request.services.switch)
 
 
-async def _set_status(
-    request: RequestContext, employee_id: int, status: str, reason: str | None = None
-) -> None:
-    """Of an agent; a user who is none has no status in queues, and nothing happens."""
-    with contextlib.suppress(NotFound):
-        await _commands(request).set_status(request.account_id, employee_id, AgentStatus(status), reason)
+def _set_status(request: RequestContext) -> SetStatus:
+    return partial(set_queue_status, _commands(request), request.account_id)
 
 
 async def _user(request: RequestContext, args: Arguments) -> int:
@@ -238,31 +232,22 @@ async def _check_in_device(request: RequestContext, args: Arguments) -> None:
         request.account_id,
         employee_id,
         args.query["device_id"],
-        partial(_set_status, request),
+        _set_status(request),
         force=force,
     )
-    await end_break(request.services.db, request.account_id, employee_id)
+    await set_available(request.services.db, request.account_id, employee_id)
 
 
 async def _check_out(request: RequestContext, args: Arguments) -> None:
     employee_id = await _user(request, args)
     device_id = args.query.get("device_id")
-    set_status = partial(_set_status, request)
-    await check_out(request.services.db, request.account_id, employee_id, set_status, device_id)
+    await check_out(request.services.db, request.account_id, employee_id, _set_status(request), device_id)
 
 
 async def _set_pause(request: RequestContext, args: Arguments) -> None:
-    employee_id, pause_id = await _user(request, args), args.query["id"]
-    if await is_available_status(request.services.db, request.account_id, pause_id):
-        pause_id = 0  # the same, by the id that ``get.statuses`` has for it
-    columns = {"status_id": pause_id} if pause_id else {"status": EmployeeStatus.AVAILABLE.value}
-    patch = EmployeePatch(columns=columns)
-    if not pause_id:  # first, because it is refused for an agent who is logged out
-        with contextlib.suppress(NotFound):
-            await _commands(request).end_break(request.account_id, employee_id)
-    await update_employee(request.services.db, request.account_id, employee_id, patch)
-    if pause_id:
-        await _set_status(request, employee_id, AgentStatus.ON_BREAK, str(pause_id))
+    employee_id = await _user(request, args)
+    commands = _commands(request)
+    await set_pause(request.services.db, commands, request.account_id, employee_id, args.query["id"])
 
 
 async def _wrap_up(request: RequestContext, args: Arguments) -> None:

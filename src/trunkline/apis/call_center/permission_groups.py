@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.accounts import permission_groups as groups
-from trunkline.accounts.permissions import Permission
+from trunkline.accounts.permissions import Permission, check_grantable
 from trunkline.apis.call_center.declaration import (
     ACCOUNT_ID,
     ID,
@@ -23,7 +23,6 @@ from trunkline.apis.call_center.declaration import (
     text,
 )
 from trunkline.apis.call_center.record_operations import Handlers, by_id, record_operations
-from trunkline.apis.call_center.rights import check_grantable
 from trunkline.apis.call_center.user_fields import DEFAULT_FIELDS, grants, shown_permissions
 from trunkline.apis.service.request_context import RequestContext
 from trunkline.apis.service.workloads import Workload

@@ -1,11 +1,9 @@
-"""What the user of a key may do: for itself, for others, and which permissions it may grant."""
+"""What the user of a key may do: for itself, and for others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from trunkline.accounts.permissions import Permission
-from trunkline.apis.service.request_context import CallerLike, RequestContext
+from trunkline.apis.service.request_context import RequestContext
 from trunkline.core.errors import NotFound, PermissionDenied
 
 
@@ -34,17 +32,3 @@ def check_permission(request: RequestContext, needed: Permission, restriction: s
         f"The user of the key {restriction}: trunkline user permit --user {request.caller.login}"
         f" {' '.join(needed)} --account {request.account_id}"
     )
-
-
-def check_grantable(caller: CallerLike, permissions: Iterable[Permission]) -> None:
-    """Nobody grants a permission that their own key does not have, or changes a user who has one.
-
-    :raises PermissionDenied: one is missing.
-    """
-    missing = [one for one in permissions if not caller.may(*one)]
-    if missing:
-        shown = ", ".join(f"{resource} {action}" for resource, action in sorted(missing)[:5])
-        raise PermissionDenied(
-            f"The user of the key does not have these permissions itself ({shown}), so it may neither grant them nor"
-            " change a user who has them: use the key of a user who has them."
-        )

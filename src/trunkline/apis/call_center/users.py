@@ -16,6 +16,7 @@ import pycountry
 from trunkline.accounts import passwords
 from trunkline.accounts.model import Status
 from trunkline.accounts.permission_groups import permissions_of, read_group
+from trunkline.accounts.permissions import check_grantable, check_may_change_log_in
 from trunkline.apis.call_center.declaration import (
     ACCOUNT_ID,
     ID,
@@ -37,7 +38,6 @@ from trunkline.apis.call_center.declaration import (
 )
 from trunkline.apis.call_center.processing import API, check_access, check_country
 from trunkline.apis.call_center.record_operations import Handlers, by_id, record_operations
-from trunkline.apis.call_center.rights import check_grantable
 from trunkline.apis.call_center.tier_items import tier_rows
 from trunkline.apis.call_center.user_fields import API_SWITCH, DEFAULT_FIELDS, grants, shown_permissions
 from trunkline.apis.service.request_context import CallerLike, RequestContext
@@ -285,16 +285,14 @@ def _without_inherited(sent: Mapping[str, Any], row: Mapping[str, Any]) -> dict[
     return {name: value for name, value in sent.items() if value is None or inherited.get(name) != value}
 
 
-def _may_change(caller: CallerLike, log_in: LogIn) -> None:
-    """Nobody changes the log-in of a user with more rights, whose password would give these rights."""
-    if log_in.user_id != caller.user_id:
-        check_grantable(caller, sorted(log_in.rights()))
+def _check_may_change(caller: CallerLike, log_in: LogIn) -> None:
+    check_may_change_log_in(caller, log_in.user_id, log_in.rights())
 
 
-def _may_delete(caller: CallerLike, log_in: LogIn) -> None:
+def _check_may_delete(caller: CallerLike, log_in: LogIn) -> None:
     if log_in.user_id == caller.user_id:
         raise InvalidState("A user cannot delete itself: use the key of another user.")
-    _may_change(caller, log_in)
+    _check_may_change(caller, log_in)
 
 
 async def _check_group(request: RequestContext, sent: Mapping[str, Any]) -> None:
@@ -341,7 +339,7 @@ async def _update(request: RequestContext, args: Arguments) -> Any:
     row = await listing.read_user(request.services.db, request.account_id, employee_id)
     wanted = _patch(_without_inherited(args.body, row), caller)
     await changes.update_user(
-        request.services.db, request.account_id, employee_id, wanted, partial(_may_change, caller)
+        request.services.db, request.account_id, employee_id, wanted, partial(_check_may_change, caller)
     )
     return await _read(request, employee_id)
 
@@ -350,7 +348,7 @@ async def _delete(request: RequestContext, args: Arguments) -> None:
     employee_id = args.path["id"]
     await listing.read_user(request.services.db, request.account_id, employee_id)
     await changes.remove_user(
-        request.services.db, request.account_id, employee_id, partial(_may_delete, request.caller)
+        request.services.db, request.account_id, employee_id, partial(_check_may_delete, request.caller)
     )
 
 

@@ -13,7 +13,7 @@ from trunkline.core.errors import NotFound
 from trunkline.db.pool import Database
 from trunkline.directory.agents.check_ins import check_in_by_code
 from trunkline.directory.employees.by_phone import write_setting
-from trunkline.directory.employees.changes import end_break
+from trunkline.directory.employees.changes import set_available
 
 
 async def change_setting(
@@ -33,5 +33,5 @@ async def change_setting(
             await execute_queue_command(queues, account_id, SET_STATUS, params)
 
     employee_id = await check_in_by_code(db, account_id, question.data, set_status)
-    await end_break(db, account_id, employee_id)
+    await set_available(db, account_id, employee_id)
     return {"result": "written"}

@@ -13,9 +13,8 @@ from aiohttp import web
 
 from trunkline.accounts.administration import Administration
 from trunkline.accounts.model import METERED, Api, NewKey, Status
-from trunkline.accounts.permissions import Permission
+from trunkline.accounts.permissions import Permission, check_may_change_log_in
 from trunkline.accounts.users import Users
-from trunkline.apis.call_center.rights import check_grantable
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.apis.service.workloads import Workload
 from trunkline.console.formats import midnight
@@ -56,10 +55,8 @@ async def _check_user(page_request: PageRequest, user_id: int) -> None:
     """:raises PermissionDenied: the other user has more rights than the user.
     :raises NotFound: no such user.
     """
-    if user_id != page_request.caller.user_id:
-        check_grantable(
-            page_request.caller, sorted(await Users(page_request.db).rights(page_request.account_id, user_id))
-        )
+    rights = await Users(page_request.db).rights(page_request.account_id, user_id)
+    check_may_change_log_in(page_request.caller, user_id, rights)
 
 
 async def _page(

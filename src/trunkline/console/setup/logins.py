@@ -8,9 +8,8 @@ from typing import Any
 
 from trunkline.accounts import tokens
 from trunkline.accounts.model import Action, Status
-from trunkline.accounts.permissions import RESOURCES, Permission, Role, role_permits
+from trunkline.accounts.permissions import RESOURCES, Permission, Role, check_may_change_log_in, role_permits
 from trunkline.accounts.users import Users
-from trunkline.apis.call_center.rights import check_grantable
 from trunkline.apis.service.request_context import CallerLike
 from trunkline.console.languages import translatable
 from trunkline.console.page_request import PageRequest
@@ -56,10 +55,8 @@ def may_make(caller: CallerLike) -> bool:
     return caller.may(*MAKE)
 
 
-def _may_change(caller: CallerLike, log_in: LogIn) -> None:
-    """As the Call Center API has it: nobody changes the log-in of a user with more rights."""
-    if log_in.user_id != caller.user_id:
-        check_grantable(caller, sorted(log_in.rights()))
+def _check_may_change(caller: CallerLike, log_in: LogIn) -> None:
+    check_may_change_log_in(caller, log_in.user_id, log_in.rights())
 
 
 async def of_employee(page_request: PageRequest, employee_id: int) -> Sequence[Mapping[str, Any]]:
@@ -118,5 +115,5 @@ async def _change(page_request: PageRequest, employee_id: int, name: str, values
             page_request.account_id,
             employee_id,
             UserPatch(log_in=values),
-            partial(_may_change, page_request.caller),
+            partial(_check_may_change, page_request.caller),
         )

@@ -78,7 +78,7 @@ async def update_employee(db: Database, account_id: int, employee_id: int, wante
         await change_employee(connection, account_id, employee_id, wanted)
 
 
-async def end_break(db: Database, account_id: int, employee_id: int) -> None:
+async def set_available(db: Database, account_id: int, employee_id: int) -> None:
     """An employee who has begun to work is available, whatever the status was before.
 
     :raises NotFound: no such employee.
