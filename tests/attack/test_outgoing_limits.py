@@ -119,7 +119,7 @@ def test_a_restarted_switch_counts_the_calls_of_sessions_that_go_on() -> None:
     simulation = CallSimulation(limited(money_per_day=10.0))
     simulation.dial(c.BORIS_LINE, c.CUSTOMER)
     simulation.at(1).answer(c.CUSTOMER)
-    [leg] = [one for one in simulation.session.legs.values() if one.leaves]
+    [leg] = [one for one in simulation.session.legs.values() if one.is_over_trunk]
     leg.state, leg.ended_at = LegState.ENDED, Instant(simulation.clock + 150.5)
     usage, counted = OutgoingUsage(), []
     usage.restore(simulation.session)

@@ -543,7 +543,7 @@ def _ended(decision: Decision, signal: Ended) -> None:
     elif session.taking_control:
         # The other party may have left the engine's bridge already: the engine does not end it then.
         session.connect_over()
-        engine_connect.decide(decision, reason)
+        engine_connect.end_unresolved(decision, reason)
         decision.end_session(reason)
         engine_connect.hang_up_all(decision, 16)
     else:
@@ -644,7 +644,7 @@ def _finish_when_empty(decision: Decision) -> None:
         engine_connect.hang_up_all(decision, 16)
     if remaining:
         return
-    engine_connect.decide(decision, session.ending)
+    engine_connect.end_unresolved(decision, session.ending)
     decision.end_session(_reason_of(session))
     ends = [leg.ended_at for leg in session.legs.values()] + [talk.ended_at for talk in session.talks]
     at = max((one for one in ends if one is not None), default=decision.at)

@@ -91,7 +91,7 @@ class Role(StrEnum):
     CONTACT = "contact"
     EMPLOYEE = "employee"
     OPERATOR = "operator"
-    """A number named by an API call, not an employee."""
+    """An outside number that serves the contact: of a forward of a scenario, a third party, or an API call."""
     COACH = "coach"
 
 
@@ -165,7 +165,7 @@ class Leg:
         return self.state is not LegState.ENDED
 
     @property
-    def leaves(self) -> bool:
+    def is_over_trunk(self) -> bool:
         """Whether it is an outgoing call over a trunk."""
         return self.trunk_id is not None and self.direction == "out" and bool(self.channel)
 

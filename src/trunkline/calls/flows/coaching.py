@@ -108,7 +108,7 @@ def _named(decision: Decision, phone_number: str) -> dialing.DialTarget | None:
             )
         case ToOutside(number, keys):
             own = context.account.numbers.get(decision.session.virtual_number_id or 0)
-            trunk = dialing.outgoing_trunk(context, number, own)
+            trunk = dialing.take_outgoing_trunk(context, number, own)
             if not isinstance(trunk, Reason):
                 return dialing.contact_dial_target(
                     decision, trunk, number, own.phone_number if own else None, keys=keys

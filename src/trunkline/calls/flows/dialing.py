@@ -31,7 +31,7 @@ DialTarget = tuple[Target, dict[str, Any]]
 """A target for the engine, and the data of the leg it will become."""
 
 
-def outgoing_trunk(
+def take_outgoing_trunk(
     context: CallContext, number: str, own: VirtualNumber | None, sip_line_id: int | None = None
 ) -> Trunk | Reason:
     """The trunk for a call to an outside number, which counts from now on, or the reason why the call is not allowed.
@@ -84,8 +84,8 @@ def trunk_target(
 
 def phone_target(
     decision: Decision, phone: Phone, caller_number: str, caller_name: str
-) -> tuple[Target, int | None] | None:
-    """A phone of an employee, and the trunk it is reached by (None for a line). None = it cannot be reached now.
+) -> tuple[Target, int | None] | Reason:
+    """A phone of an employee, and the trunk it is reached by (None for a line); or why it cannot be reached now.
 
     An external phone is called with our virtual number: carriers refuse numbers that are not ours.
     """
@@ -93,7 +93,7 @@ def phone_target(
     if phone.sip_line_id is not None:
         line = account.lines.get(phone.sip_line_id)
         if line is None:
-            return None
+            return Reason.EMPLOYEE_PHONE_NOT_FOUND
         return (
             Target.of(
                 Endpoint.line(line.phone_number),
@@ -104,25 +104,14 @@ def phone_target(
         )
     number = account.numbers.get(decision.session.virtual_number_id or 0)
     if phone.outside is None:
-        return None
-    trunk = outgoing_trunk(decision.context, phone.outside.number, number)
+        return Reason.EMPLOYEE_PHONE_NOT_FOUND
+    trunk = take_outgoing_trunk(decision.context, phone.outside.number, number)
     if isinstance(trunk, Reason):
-        return None
+        return trunk
     return (
         trunk_target(decision, trunk, phone.outside.number, number.phone_number if number else None),
         trunk.trunk_id,
     )
-
-
-def obstacle(decision: Decision, phone: Phone) -> Reason:
-    """Why :func:`phone_target` found no way to a phone."""
-    if phone.sip_line_id is not None:
-        return Reason.EMPLOYEE_PHONE_NOT_FOUND
-    if phone.outside is None:
-        return Reason.EMPLOYEE_PHONE_NOT_FOUND
-    own = decision.context.account.numbers.get(decision.session.virtual_number_id or 0)
-    way = outgoing_trunk(decision.context, phone.outside.number, own)
-    return way if isinstance(way, Reason) else Reason.EMPLOYEE_PHONE_NOT_FOUND
 
 
 def candidate_dial_targets(
@@ -133,22 +122,34 @@ def candidate_dial_targets(
     *,
     side: Side = Side.OPERATOR,
 ) -> list[DialTarget]:
-    """Targets of employees' phones."""
-    dial_targets: list[DialTarget] = []
-    for candidate in candidates:
-        reached = phone_target(decision, candidate.phone, caller_number, caller_name)
-        if reached is None:
-            continue
-        target, trunk_id = reached
-        data = decision.employee_leg(candidate.employee, candidate.phone, side=side)
-        data["calling_phone_number"] = target.caller_number or caller_number
-        data["trunk_id"] = trunk_id
-        if candidate.phone.outside is not None:
-            data["keys"] = candidate.phone.outside.keys
-        if candidate.group is not None:
-            data |= {"group_id": candidate.group.group_id, "group_name": candidate.group.name}
-        dial_targets.append((target, data))
-    return dial_targets
+    """Targets of employees' phones, without those that cannot be reached now."""
+    found = [
+        candidate_dial_target(decision, one, caller_number, caller_name, side=side) for one in candidates
+    ]
+    return [one for one in found if not isinstance(one, Reason)]
+
+
+def candidate_dial_target(
+    decision: Decision,
+    candidate: Candidate,
+    caller_number: str,
+    caller_name: str,
+    *,
+    side: Side = Side.OPERATOR,
+) -> DialTarget | Reason:
+    """Target of an employee's phone, or why it cannot be reached now."""
+    reached = phone_target(decision, candidate.phone, caller_number, caller_name)
+    if isinstance(reached, Reason):
+        return reached
+    target, trunk_id = reached
+    data = decision.employee_leg(candidate.employee, candidate.phone, side=side)
+    data["calling_phone_number"] = target.caller_number or caller_number
+    data["trunk_id"] = trunk_id
+    if candidate.phone.outside is not None:
+        data["keys"] = candidate.phone.outside.keys
+    if candidate.group is not None:
+        data |= {"group_id": candidate.group.group_id, "group_name": candidate.group.name}
+    return target, data
 
 
 def line_leg(
@@ -176,7 +177,7 @@ def outside_dial_target(decision: Decision, kept: str) -> DialTarget | Reason:
     session, context = decision.session, decision.context
     own = context.account.numbers.get(session.virtual_number_id or 0)
     number, keys = split_number(kept)
-    trunk = outgoing_trunk(context, number, own)
+    trunk = take_outgoing_trunk(context, number, own)
     if isinstance(trunk, Reason):
         return trunk
     target, data = contact_dial_target(

@@ -86,7 +86,7 @@ def refuse_targets(session: Session, channel: Channel, admitted: int = 0) -> Non
 def target_answered(decision: Decision) -> None:
     """One target has answered: the others are not needed any more."""
     connect = decision.session.connect
-    decide(decision, Reason.ANOTHER_OPERATOR_ANSWER)
+    end_unresolved(decision, Reason.ANOTHER_OPERATOR_ANSWER)
     if connect is not None:
         _report_unmade(decision, connect.targets, SUBSCRIBER_ABSENT)
 
@@ -103,7 +103,7 @@ def finished(decision: Decision, signal: ConnectFinished) -> bool:
     if leg is None or not leg.alive:
         return False
     is_talked = signal.result is ConnectResult.ANSWERED
-    decide(decision, Reason.ANOTHER_OPERATOR_ANSWER if is_talked else None)
+    end_unresolved(decision, Reason.ANOTHER_OPERATOR_ANSWER if is_talked else None)
     unreachable = signal.result is ConnectResult.UNREACHABLE
     _report_unmade(decision, targets, signal.cause if unreachable and signal.cause else SUBSCRIBER_ABSENT)
     if not is_talked and session.ending is None:
@@ -159,7 +159,7 @@ def is_unresolved(session: Session, leg: Leg) -> bool:
     return any(one.leg_id == leg.leg_id for one in session.unresolved)
 
 
-def decide(decision: Decision, reason: Reason | None) -> None:
+def end_unresolved(decision: Decision, reason: Reason | None) -> None:
     """Close the unresolved legs; None = the ring time was over."""
     session = decision.session
     for one in session.unresolved:
@@ -208,7 +208,7 @@ def party_gone(decision: Decision, flow_input: LegGone) -> None:
     if leg.channel == session.connecting_channel or leg is needed:
         engine_clears = leg.channel == session.connecting_channel
         session.connect_over()
-        decide(decision, flow_input.reason)
+        end_unresolved(decision, flow_input.reason)
         decision.end_session(
             Reason.DISCONNECT_BEFORE_CALL_PROCESSING if flow_input.is_early else flow_input.reason
         )
@@ -251,7 +251,7 @@ def hang_up_rest(decision: Decision, flow_input: LegGone) -> None:
     session = decision.session
     if flow_input.leg.channel == session.connecting_channel:
         session.connect_over()
-        decide(decision, flow_input.reason)
+        end_unresolved(decision, flow_input.reason)
     else:
         hang_up_all(decision, 16)
 

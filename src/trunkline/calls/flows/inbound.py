@@ -563,13 +563,13 @@ def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
     dial_targets: list[dialing.DialTarget] = []
     shown = shown_number(session, ring.operation)
     for candidate in ring.candidates:
-        found = dialing.candidate_dial_targets(decision, [candidate], shown, session.contact_full_name or "")
-        dial_targets += found
-        if not found:
-            obstacle = dialing.obstacle(decision, candidate.phone)
+        found = dialing.candidate_dial_target(decision, candidate, shown, session.contact_full_name or "")
+        if isinstance(found, Reason):
             decision.record_skipped(
-                Skipped(candidate.employee, candidate.phone, obstacle, candidate.group, ring.operation)
+                Skipped(candidate.employee, candidate.phone, found, candidate.group, ring.operation)
             )
+        else:
+            dial_targets.append(found)
     if not dial_targets:
         try_others(decision)
         return

@@ -245,7 +245,7 @@ def _to_outside(
         return Reason.LOCKED_NUMB
     if number.max_out_calls and context.number_calls(number.virtual_number_id, "out") >= number.max_out_calls:
         return Reason.MAX_OUT_CALL_REACHED
-    trunk = dialing.outgoing_trunk(context, where.number, number, leg.sip_line_id)
+    trunk = dialing.take_outgoing_trunk(context, where.number, number, leg.sip_line_id)
     if isinstance(trunk, Reason):
         return trunk
     dial_target = dialing.contact_dial_target(

@@ -137,7 +137,7 @@ class OutgoingUsage:
         that starts finds them as channels; what was not commanded is decided again.
         """
         for leg in session.legs.values():
-            if not leg.leaves:
+            if not leg.is_over_trunk:
                 continue
             for who in _of(session, leg):
                 insort(self._begun[who], leg.started_at)
@@ -153,7 +153,7 @@ class OutgoingUsage:
         if event.type not in (EventType.LEG_STARTED, EventType.LEG_ANSWERED, EventType.LEG_ENDED):
             return
         leg = session.legs[event.data["leg_id"]]
-        if not leg.leaves:
+        if not leg.is_over_trunk:
             return
         for who in _of(session, leg):
             if event.type is EventType.LEG_STARTED:

@@ -115,7 +115,7 @@ def _number(decision: Decision, party: dict[str, Any]) -> DialTargets:
     if line is not None:
         target = Target.of(Endpoint.line(number), caller_number=caller, caller_name=name)
         return [(target, {**data, "sip_line_id": line.sip_line_id})], line.dial_time
-    trunk = dialing.outgoing_trunk(
+    trunk = dialing.take_outgoing_trunk(
         context, number, context.account.numbers.get(session.virtual_number_id or 0)
     )
     if isinstance(trunk, Reason):

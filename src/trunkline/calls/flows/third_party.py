@@ -104,7 +104,7 @@ def third_party(
             line = context.account.lines.get(sip_line_id or 0)
             number_id = session.virtual_number_id or (line.virtual_number_id if line is not None else None)
             number = context.account.numbers.get(number_id or 0)
-            trunk = dialing.outgoing_trunk(context, where.number, number, sip_line_id)
+            trunk = dialing.take_outgoing_trunk(context, where.number, number, sip_line_id)
             if not isinstance(trunk, Reason):
                 shown = number.phone_number if number is not None else None
                 target, data = dialing.contact_dial_target(

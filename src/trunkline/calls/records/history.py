@@ -325,7 +325,7 @@ def leg_row(session: Session, leg: Leg) -> dict[str, Any]:
         "employee_phone_number": leg.employee_phone_number,
         "sip_line_id": leg.sip_line_id,
         "trunk_id": leg.trunk_id,
-        "limited_line_id": session.limited_line(leg.limited_line_id) if leg.leaves else None,
+        "limited_line_id": session.limited_line(leg.limited_line_id) if leg.is_over_trunk else None,
         "group_id": leg.group_id,
         "group_name": leg.group_name,
         "scenario_id": session.scenario_id,

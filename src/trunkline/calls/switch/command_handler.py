@@ -230,7 +230,7 @@ class CommandHandler:
                 self._switch.rejoin(session)
                 raise
         finally:
-            self._switch.leave(session)
+            self._switch.handle_held_back(session)
 
     def _check_command(self, session: Session, name: str, params: dict[str, Any]) -> None:
         """Apply the rules to a copy of the session, so that they can refuse a command before the engine does anything."""

@@ -71,7 +71,7 @@ class PhoneTransfers:
             if session is None or leg is None:
                 del self._held[call_session_id]
                 for one in held:
-                    self._switch.leave(one)
+                    self._switch.handle_held_back(one)
                 continue
             _log.info(
                 "transfer_resumed",
@@ -114,7 +114,7 @@ class PhoneTransfers:
             finally:
                 self._held.pop(session.call_session_id, None)
                 for one in held:
-                    self._switch.leave(one)
+                    self._switch.handle_held_back(one)
 
         item_task(perform(), name="phone-transfer", among=self._tasks)
 
@@ -186,7 +186,7 @@ class PhoneTransfers:
             raise
         finally:
             for one in (first, second):
-                self._switch.leave(one)
+                self._switch.handle_held_back(one)
 
     async def _connect(
         self, first: Session, own: Leg, second: Session, own_in_second: Leg, asked_on: Leg

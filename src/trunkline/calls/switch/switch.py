@@ -247,7 +247,7 @@ class Switch:
         if isinstance(signal, KeyPressed):
             self.commands.key_pressed(session, signal, context.account)
 
-    def leave(self, session: Session) -> None:
+    def handle_held_back(self, session: Session) -> None:
         """The command after which a party leaves is decided: handle what was held back meanwhile."""
         session.leaving = None
         held_back, session.held_back = session.held_back, []
