@@ -76,7 +76,7 @@ class FakeWriter:
     def begin_flush(self) -> Callable[[], Awaitable[None]]:
         return self.flush
 
-    def begin_keep(self) -> Callable[[], Awaitable[None]] | None:
+    def kept_waiter(self) -> Callable[[], Awaitable[None]] | None:
         return self.flush if self.unavailable_since is None else None
 
 

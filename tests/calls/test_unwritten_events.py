@@ -258,7 +258,7 @@ async def test_a_decision_is_kept_while_the_database_takes_nothing(tmp_path: Pat
     events = tuple(talk().events)
     async with writing(Down(), unwritten=files) as writer:  # type: ignore[arg-type]
         writer.put(events)
-        waited = writer.begin_keep()
+        waited = writer.kept_waiter()
         assert waited is not None
         async with asyncio.timeout(1):
             await waited()

@@ -331,7 +331,7 @@ UNPUBLISHED = frozenset(
 one finds them, and in the stream of live calls, but do not go through the outbox."""
 
 
-STORED_FIRST = frozenset(
+KEPT_FIRST = frozenset(
     {
         EventType.MENU_DECIDED,
         EventType.DECISION_RECEIVED,

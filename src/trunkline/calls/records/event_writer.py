@@ -222,7 +222,7 @@ class EventWriter:
         )
         return {row["call_session_id"]: row["version"] if row["is_open"] else None for row in rows}
 
-    def begin_keep(self) -> Callable[[], Awaitable[None]] | None:
+    def kept_waiter(self) -> Callable[[], Awaitable[None]] | None:
         """What to call to wait until all that was put before survives the end of this process.
 
         In the files if they can be written, else in PostgreSQL. None: neither is possible now.

@@ -49,7 +49,7 @@ from trunkline.core.tasks import item_task
 from trunkline.telephony.port import Bridge, Channel, Engine
 
 EFFECTS_WAIT_SECONDS = 1.0
-"""How long the effects of a decision wait for its events to be stored (:data:`trunkline.events.catalogue.STORED_FIRST`);
+"""How long the effects of a decision wait for its events to be kept (:data:`trunkline.events.catalogue.KEPT_FIRST`);
 then they are carried out without that, so that calls go on while PostgreSQL does not respond."""
 
 OUTCOMES = {
@@ -106,7 +106,7 @@ class _Batch:
     """The effects of one decision."""
 
     outcome: EffectOutcome | None
-    stored: Callable[[], Awaitable[None]] | None = None
+    kept: Callable[[], Awaitable[None]] | None = None
     """What they wait for."""
     wait_until: float = 0.0
     """Loop time at which they do not wait any longer."""
@@ -138,21 +138,21 @@ class EffectExecutor:
         call_session_id: int,
         effects: Sequence[Effect],
         outcome: EffectOutcome | None = None,
-        stored: Callable[[], Awaitable[None]] | None = None,
+        kept: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Queue the effects of a decision; never waits.
 
         :param outcome: gets what becomes of them.
-        :param stored: waits until the events of the decision are stored. The effects are carried out afterwards, or
-            ``EFFECTS_WAIT_SECONDS`` after this call.
+        :param kept: waits until the events of the decision survive a kill of this process: they are in a file, else in
+            PostgreSQL. The effects are carried out afterwards, or ``EFFECTS_WAIT_SECONDS`` after this call.
         """
         if not effects:
             return
         if outcome is not None:
             outcome.expect(len(effects))
         batch = _Batch(outcome)
-        if stored is not None:
-            batch.stored, batch.wait_until = stored, asyncio.get_running_loop().time() + EFFECTS_WAIT_SECONDS
+        if kept is not None:
+            batch.kept, batch.wait_until = kept, asyncio.get_running_loop().time() + EFFECTS_WAIT_SECONDS
         queued = [(effect, batch) for effect in effects]
         queue = self._queues.get(call_session_id)
         if queue is not None:
@@ -216,9 +216,9 @@ class EffectExecutor:
         try:
             while queue:
                 effect, batch = queue[0]
-                if batch.stored is not None:
-                    await self._wait_stored(batch.stored, batch.wait_until)
-                    batch.stored = None
+                if batch.kept is not None:
+                    await self._wait_kept(batch.kept, batch.wait_until)
+                    batch.kept = None
                 queue.popleft()
                 failure: EngineError | None = None
                 if self._is_fenced():
@@ -236,10 +236,10 @@ class EffectExecutor:
             self._queues.pop(call_session_id, None)
 
     @staticmethod
-    async def _wait_stored(stored: Callable[[], Awaitable[None]], until: float) -> None:
+    async def _wait_kept(kept: Callable[[], Awaitable[None]], until: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                await stored()
+                await kept()
 
     async def _one(self, call_session_id: int, effect: Effect) -> EngineError | None:
         """Perform an effect; what went wrong, after its compensation was queued."""

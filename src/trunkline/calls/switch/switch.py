@@ -53,7 +53,7 @@ from trunkline.core.ids import IdGenerator, id_of_channel
 from trunkline.core.log import get_fast_logger, get_logger
 from trunkline.directory.live.fingerprint import fingerprint
 from trunkline.directory.model import Account, Directory
-from trunkline.events.catalogue import STORED_FIRST, Event, EventType
+from trunkline.events.catalogue import KEPT_FIRST, Event, EventType
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import (
     Arrived,
@@ -320,9 +320,7 @@ class Switch:
         self._writer.put(decision.events, self.handled_until)
         if self.commanded is not None:
             self.commanded.update(effect.channel for effect in decision.effects if effect.policy.resumed)
-        self._executor.perform(
-            session.call_session_id, decision.effects, outcome, self._stored_first(decision)
-        )
+        self._executor.perform(session.call_session_id, decision.effects, outcome, self._kept_first(decision))
         self.timers.keep(session.call_session_id, session.timers)
         for ask in decision.questions:
             self.timers.ask(session.account_id, session.call_session_id, ask)
@@ -336,7 +334,7 @@ class Switch:
             self._forget(session)
             self._executor.close_bridges(consultation.bridges(session))
 
-    def _stored_first(self, decision: Decision) -> Callable[[], Awaitable[None]] | None:
+    def _kept_first(self, decision: Decision) -> Callable[[], Awaitable[None]] | None:
         """What the effects of a decision wait for; None: they are carried out at once.
 
         Effects that were carried out are found again by a recovery, and with them most events. A decision that has an event
@@ -344,11 +342,11 @@ class Switch:
         that a scenario answers waits, too: its caller, who hears silence without a switch, would have no scenario any more.
         """
         if any(isinstance(effect, Answer) for effect in decision.effects):
-            return self._writer.begin_keep()
+            return self._writer.kept_waiter()
         types = {event.type for event in decision.events}
-        if EventType.SESSION_STARTED in types or not types & STORED_FIRST:
+        if EventType.SESSION_STARTED in types or not types & KEPT_FIRST:
             return None
-        return self._writer.begin_keep()
+        return self._writer.kept_waiter()
 
     def _note_for_queues(self, queues: CallQueues, decision: Decision) -> None:
         """What goes wrong in a queue does not affect the call."""

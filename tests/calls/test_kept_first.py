@@ -24,7 +24,7 @@ from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.errors import DatabaseUnavailable, NotCarriedOut
 from trunkline.directory.model import Account, Directory, OperationKind, TalkOption, TalkOptionKind
-from trunkline.events.catalogue import STORED_FIRST, UNPUBLISHED, EventType
+from trunkline.events.catalogue import KEPT_FIRST, UNPUBLISHED, EventType
 from trunkline.telephony.port import Arrived, Channel, KeyPressed
 
 pytestmark = pytest.mark.shells
@@ -178,11 +178,11 @@ def test_a_call_of_whose_scenario_nothing_is_stored_begins_it_again(stored: int)
 
 
 @pytest.mark.durability
-def test_each_published_event_of_a_call_is_stored_first_or_made_again() -> None:
+def test_each_published_event_of_a_call_is_kept_first_or_made_again() -> None:
     """A new type of event belongs into one of the two sets."""
     of_calls = set(list(EventType)[: list(EventType).index(EventType.LINE_REGISTERED)])
-    assert of_calls - UNPUBLISHED - REBUILT <= STORED_FIRST
-    assert not STORED_FIRST & REBUILT
+    assert of_calls - UNPUBLISHED - REBUILT <= KEPT_FIRST
+    assert not KEPT_FIRST & REBUILT
 
 
 @pytest.mark.durability
