@@ -51,7 +51,7 @@ GROUPS: Mapping[Permission, str] = {
     READ_UPLOADS: "read the state of uploads",
     UPLOAD: "upload calls, chats, messages, sessions, costs",
     DELETE_UPLOADS: "delete uploaded chats and messages",
-    WATCH_CALLS: "list live calls and read their stream; in the console also the ended calls of the own employee",
+    WATCH_CALLS: "list live calls and read their stream; in the console also the ended calls of the user's own employee",
     CONTROL_CALLS: "start, hold, transfer, record, tag and end calls",
     READ_ADMINISTRATION: "read the request log, notifications with their log, and contact persons",
     CHANGE_ADMINISTRATION: "change, test and repeat notifications, and write to support",
