@@ -75,7 +75,7 @@ async def test_made_previewed_changed_signed_tested_replayed_and_deleted(office:
     assert "Sent again: 0" in (await browser.send(log, f"{DELIVERIES}/replay")).words  # it waits now
     wrong = await browser.send(log, f"{DELIVERIES}/replay", since="yesterday")
     assert wrong.status == 422
-    assert "This is no time" in wrong.words
+    assert "This is not a valid time" in wrong.words
     asked = await browser.get(f"{path}/delete")
     assert "Deleted." in (await browser.send(asked, f"{path}/delete")).words
     assert (await browser.get(path)).status == 404

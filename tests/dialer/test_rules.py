@@ -15,7 +15,7 @@ from trunkline.core.clock import Instant, to_datetime, to_instant
 from trunkline.core.errors import InvalidInput, InvalidState
 from trunkline.dialer import estimates
 from trunkline.dialer.abandonment import WINDOWS, Abandonment, Counts
-from trunkline.dialer.campaigns import MOVES, Action, CampaignState, moved
+from trunkline.dialer.campaigns import MOVES, Action, CampaignState, state_after
 from trunkline.dialer.estimates import Estimates
 from trunkline.dialer.hours import is_open, next_open, zones_of
 from trunkline.dialer.leads import Attempt, Lead, LeadPool, progress
@@ -36,10 +36,10 @@ ALWAYS = "mon-sun 00:00-24:00"
 @pytest.mark.parametrize(("state", "action"), list(itertools.product(CampaignState, Action)))
 def test_every_action_has_its_state_or_is_refused(state: CampaignState, action: Action) -> None:
     if (state, action) in MOVES:
-        assert moved(state, action) is MOVES[state, action]
+        assert state_after(state, action) is MOVES[state, action]
     else:
         with pytest.raises(InvalidState):
-            moved(state, action)
+            state_after(state, action)
 
 
 def test_only_a_started_campaign_runs_and_stop_always_ends_that() -> None:

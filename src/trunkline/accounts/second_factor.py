@@ -1,6 +1,6 @@
 """Codes of an authenticator app (TOTP, RFC 6238) that a user enters in addition to the password.
 
-The secret is encrypted at rest. A code is good for the half minute before and after its own, and once: the step of the last
+The secret is encrypted at rest. A code is valid for the half minute before and after its own, and once: the step of the last
 code is stored, and no code of that step or an earlier one is accepted.
 """
 
@@ -36,7 +36,7 @@ class CipherLike(Protocol):
 
 
 def step_of(secret: str, code: str, now: float) -> int | None:
-    """The step whose code this is, if it is one of those that are good now. Pure.
+    """The step whose code this is, if it is one of those that are valid now. Pure.
 
     :param secret: base32.
     :param now: Unix seconds.

@@ -122,7 +122,7 @@ class EventSockets(ABC, Generic[Q]):
 
     @abstractmethod
     def is_silent(self, error: Exception) -> bool:
-        """Whether an error means that the token is no good."""
+        """Whether an error means that the token is not valid."""
 
     @abstractmethod
     def too_many(self, limit_type: str, most: int | None) -> Exception:

@@ -102,7 +102,7 @@ def commands() -> None:
     """Trunkline, a self-hosted cloud PBX and call center.
 
     Exit codes: 0 done; 1 refused or failed, with the reason on standard error; 2 wrong arguments; 3 the reported
-    state is not good (status, trunk status, account weak-passwords).
+    state has a fault (status, trunk status, account weak-passwords).
     """
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from secrets import token_bytes as random_bytes
 from typing import Any, TypeVar
 
 import click
@@ -26,8 +24,7 @@ from trunkline.notifications.callbacks import callback_secret
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import replay, replay_many
 from trunkline.notifications.presets import PRESETS, drafts
-from trunkline.notifications.sender import STANDARD_PREFIX
-from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions
+from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions, new_secret
 from trunkline.notifications.variables import VARIABLES
 from trunkline.runtime import secrets
 
@@ -240,7 +237,7 @@ def off(subscription_id: int, account_id: int | None) -> None:
 @json_option
 def rotate(subscription_id: int, secret: str | None, hours: int, account_id: int | None, json: bool) -> None:
     """Replace the secret that signs deliveries, and print the new one."""
-    made = secret or STANDARD_PREFIX + b64encode(random_bytes(32)).decode()
+    made = secret or new_secret()
 
     async def task(_db: Database, subscriptions: Subscriptions, which: int) -> None:
         await subscriptions.rotate(which, subscription_id, made, hours * 3600.0)

@@ -25,11 +25,10 @@ from trunkline.console.page import Entry, Page
 from trunkline.console.page_request import PageRequest
 from trunkline.console.scenario_drawing import name_of, nodes_of, offered_places
 from trunkline.console.scenario_fields import of_item, problems_by_path, sent_item
-from trunkline.console.setup import menu
+from trunkline.console.setup import file_writer, menu
 from trunkline.core.errors import DirectoryFileError, InvalidInput, NotFound
 from trunkline.core.id_text import id_in_text
 from trunkline.core.phone import normalise
-from trunkline.directory.files.apply import DirectoryFiles
 from trunkline.directory.files.form import Form
 from trunkline.directory.files.prepare import Request
 from trunkline.directory.forms.fields import Key
@@ -50,7 +49,6 @@ from trunkline.routing.dry_run import (
     dry_run_of_number,
     dry_run_of_scenario,
 )
-from trunkline.speech import EspeakSpeech
 
 _ = translatable
 
@@ -175,11 +173,6 @@ class Editor:
         return True
 
 
-def _files(page_request: PageRequest) -> DirectoryFiles:
-    services = page_request.services
-    return DirectoryFiles(page_request.db, services.secrets, EspeakSpeech(), services.settings.media_dir)
-
-
 async def _list(page_request: PageRequest) -> web.StreamResponse:
     fields = ["id", "name", "virtual_phone_numbers", "operations"]
     order = [{"field": "name", "order": "asc"}]
@@ -215,7 +208,11 @@ async def _new(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def _scenario(page_request: PageRequest, key: str) -> ScenarioForm:
-    found = (await _files(page_request).scenarios(page_request.account_id)).section("scenarios").get(key)
+    found = (
+        (await file_writer.files(page_request).scenarios(page_request.account_id))
+        .section("scenarios")
+        .get(key)
+    )
     if found is None:
         raise NotFound(_("There is no such scenario."))
     scenario: ScenarioForm = found
@@ -314,7 +311,7 @@ async def _save(page_request: PageRequest, editor: Editor) -> bool:
                 where = ".".join(rest[1:]).rstrip(".")
                 editor.note(f"{where}: {one}" if where else one, operation)
         return False
-    files = _files(page_request)
+    files = file_writer.files(page_request)
     request = Request(
         page_request.account_id,
         form,

@@ -402,12 +402,12 @@ async def _wanted_callback(
     try:
         at = datetime.fromisoformat(text).replace(tzinfo=page_request.zone)
     except ValueError as error:
-        raise InvalidInput(_("This is no time: choose again."), field="at") from error
+        raise InvalidInput(_("This is not a valid time: choose again."), field="at") from error
     if not page_request.clock() < at < page_request.clock() + timedelta(days=366):
         raise InvalidInput(_("Choose a time to come, within a year."), field="at")
     campaign_id = await campaign_of_call(page_request.db, page_request.account_id, call_id, number)
     if campaign_id is None:
-        raise InvalidInput(_("Only for calls of campaigns a callback can be agreed on."), field="at")
+        raise InvalidInput(_("A callback can be agreed only for calls of a campaign."), field="at")
     return campaign_id, at
 
 

@@ -12,7 +12,7 @@ from trunkline.core.errors import Duplicate, InvalidInput, InvalidState, NotFoun
 from trunkline.core.phone import in_full
 from trunkline.db.pool import Connection, Database, Row
 from trunkline.db.rows import delete, insert, one_at_a_time, transaction, update
-from trunkline.dialer.campaigns import Action, CampaignState, moved
+from trunkline.dialer.campaigns import Action, CampaignState, state_after
 from trunkline.dialer.settings import CampaignSettings
 
 CHANNEL = "trunkline_dialer"
@@ -98,7 +98,7 @@ async def create_campaign(
         number = in_full(virtual_phone_number, "virtual_phone_number") if virtual_phone_number else None
         await one_at_a_time(connection, account_id)
         await _check_count(connection, account_id, None, MAX_CAMPAIGNS)
-        await _require(connection, account_id, queue_id, number, abandoned_scenario_id)
+        await _check_references(connection, account_id, queue_id, number, abandoned_scenario_id)
         cursor = await connection.execute(
             "select from dial_campaigns where account_id = %s and name = %s", (account_id, name.strip())
         )
@@ -133,9 +133,12 @@ async def create_campaign(
     return campaign_id
 
 
-async def _require(
+async def _check_references(
     connection: Connection, account_id: int, queue_id: int, number: str | None, scenario_id: int | None
 ) -> None:
+    """
+    :raises NotFound: the account has no such queue, number or scenario.
+    """
     cursor = await connection.execute(
         "select (select count(*) from queues q where q.account_id = %(account_id)s and q.queue_id = %(queue_id)s) as queues,"
         " (select count(*) from virtual_numbers n where n.account_id = %(account_id)s and n.phone_number = %(number)s)"
@@ -188,7 +191,7 @@ async def change_state(db: Database, account_id: int, campaign_id: int, action: 
         row = await cursor.fetchone()
         if row is None:
             raise _no_campaign(campaign_id)
-        state = moved(CampaignState(row["state"]), action)
+        state = state_after(CampaignState(row["state"]), action)
         if state is CampaignState.RUNNING and row["state"] != CampaignState.RUNNING:
             await _check_count(connection, account_id, "running", MAX_RUNNING)
         columns: dict[str, Any] = {"state": state.value}
@@ -202,7 +205,11 @@ async def change_state(db: Database, account_id: int, campaign_id: int, action: 
 
 
 async def _check_count(connection: Connection, account_id: int, state: str | None, limit: int) -> None:
-    """One tenant cannot take the time of the switch from the others."""
+    """So that one tenant cannot take the time of the switch from the others.
+
+    :param state: only campaigns in it are counted; None: all.
+    :raises QuotaReached: the account has that many campaigns already.
+    """
     cursor = await connection.execute(
         "select count(*) as present from dial_campaigns where account_id = %(account_id)s"
         " and (%(state)s::text is null or state = %(state)s)",

@@ -44,7 +44,7 @@ MOVES: Mapping[tuple[CampaignState, Action], CampaignState] = MappingProxyType(
 """Every move. An action that is not here for a state is refused; the same state: it is repeated without effect."""
 
 
-def moved(state: CampaignState, action: Action) -> CampaignState:
+def state_after(state: CampaignState, action: Action) -> CampaignState:
     """
     :raises InvalidState: the action is not possible in this state.
     """

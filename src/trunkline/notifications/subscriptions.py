@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -539,3 +540,8 @@ def _taken(key: str) -> Duplicate:
 
 def _missing(subscription_id: int) -> NotFound:
     return NotFound(f"There is no subscription {subscription_id} in this account.", field="subscription_id")
+
+
+def new_secret() -> str:
+    """A random secret in the form of Standard Webhooks: the prefix, then 32 bytes in base64."""
+    return STANDARD_PREFIX + b64encode(secrets.token_bytes(32)).decode()

@@ -1,6 +1,6 @@
 """Lines for the phone in the browser: one of each employee who uses it, with a credential that ends.
 
-The page gets the digest (HA1) of a random password that nobody sees; it is good for this line and realm alone. A credential
+The page gets the digest (HA1) of a random password that nobody sees; it is valid for this line and realm alone. A credential
 lasts twelve hours, as a session of the console does, and ends when all sessions of the user are ended (another password, no
 access any more: ``accounts/users.py``). It is kept encrypted, so that a second browser of the same employee
 gets the same one. Expired ones are replaced by passwords that nobody has.
@@ -27,7 +27,7 @@ from trunkline.directory.lines.digest import REALM, ha1
 _log = get_logger("provisioning.browser_lines")
 
 HOURS = 12
-"""For which a new credential is good."""
+"""For which a new credential is valid."""
 _RENEWED_BEFORE = 1
 """Hours before its end from which a page gets a new one."""
 END_PERIOD = 5.0

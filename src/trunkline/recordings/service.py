@@ -42,7 +42,7 @@ from trunkline.recordings.listener import JOB, RecordingRequest, enqueue, enqueu
 _log = get_logger("recordings")
 
 _ASSEMBLING = 2
-"""Recordings assembled concurrently in a process: it works the processor."""
+"""Recordings assembled concurrently in a process: it uses the processor."""
 
 _SETTLE_PERIOD = 0.2
 """Seconds during which the spool files must not grow before they count as complete."""
@@ -398,7 +398,7 @@ class Sweeper:
     async def sweep(self, after: float = _SWEEP_AFTER) -> int:
         """Sweep once; returns how many recordings were enqueued. Call it every minute.
 
-        :param after: seconds that things have to come right by themselves.
+        :param after: seconds that the ordinary jobs have before the sweep acts.
         """
         folders = await asyncio.to_thread(self._folders)
         sessions = list(folders)

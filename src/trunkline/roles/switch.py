@@ -438,7 +438,7 @@ async def _certificates_watched(engine: AsteriskEngine, settings: Settings) -> A
                 await asyncio.to_thread(certificates.publish, settings)
                 await engine.reload_certificates()
             except ConfigurationError as error:
-                # Perhaps replaced by halves: the other half is a change, too.
+                # Perhaps one of the two files is replaced: the other one is a change, too.
                 _log.error(
                     "certificate_not_usable",
                     error=str(error),

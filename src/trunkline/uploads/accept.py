@@ -1,4 +1,4 @@
-"""Takes calls in: checks them, keeps them, and orders the work on them, in one transaction.
+"""Accepts uploaded calls: checks and stores them, and enqueues the jobs that process them, in one transaction.
 
 A call is ignored when its ``ext_id`` is being worked on or was uploaded with success, and when three uploads of it have
 failed; an ``ext_id`` that failed before is taken again. So a batch may be sent twice without harm.
@@ -32,7 +32,7 @@ PROCESS_PLAIN = "process_uploaded_calls"
 SPEECH_ANALYTICS = "speech_analytics"
 
 _LANES = 4
-"""Recordings of one account processed concurrently: slow servers of one customer do not hold up another's calls."""
+"""Recordings of one account processed concurrently: slow servers of one customer do not delay another's calls."""
 
 _PLAIN_LANES = 7
 """Batches of one account processed concurrently. A prime, so that batches of any size use all of them."""
@@ -40,11 +40,11 @@ _PLAIN_LANES = 7
 _RECORDS_MAX = 20
 """Of one call."""
 
-_ONCE = ("account_id", "uploaded_call_id", "ext_id")
+_KEPT_COLUMNS = ("account_id", "uploaded_call_id", "ext_id")
 """Columns that stay when a call that failed is uploaded again."""
 
-_AGAIN = (
-    *(name for name in UploadedCall.columns() if name not in _ONCE),
+_REPLACED_COLUMNS = (
+    *(name for name in UploadedCall.columns() if name not in _KEPT_COLUMNS),
     "ext_request_id",
     "upload_time",
     "record_type",
@@ -55,13 +55,13 @@ _AGAIN = (
     "decoder_faults",
 )
 
-_COLUMNS = (*_ONCE, *_AGAIN, "failures")
+_COLUMNS = (*_KEPT_COLUMNS, *_REPLACED_COLUMNS, "failures")
 
 _KEEP = f"""
 insert into uploaded_calls ({", ".join(_COLUMNS)})
 select {", ".join(_COLUMNS)} from jsonb_populate_recordset(null::uploaded_calls, %s::jsonb)
 on conflict (account_id, ext_id) do update
-set {", ".join(f"{name} = excluded.{name}" for name in _AGAIN)}, error_code = null, error_message = null,
+set {", ".join(f"{name} = excluded.{name}" for name in _REPLACED_COLUMNS)}, error_code = null, error_message = null,
     settled_at = null
 where uploaded_calls.status = 'error' and uploaded_calls.failures < {MAX_FAILURES}
 returning uploaded_call_id, record_type
@@ -140,7 +140,7 @@ async def _keep(connection: Connection, jobs: Jobs, account_id: int, rows: Seque
 
 
 async def enqueue(connection: Connection, jobs: Jobs, account_id: int, uploaded_call_id: int) -> None:
-    """Order the work on one call by itself."""
+    """Enqueue the job that processes one call."""
     await jobs.enqueue(
         connection,
         PROCESS_CALL,

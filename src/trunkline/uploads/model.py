@@ -1,4 +1,4 @@
-"""Words of uploaded calls."""
+"""Types of uploaded calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class UploadStatus(StrEnum):
     PROCESSED = "processed"
     """It is a call session with playable recordings."""
     ERROR = "error"
-    """It came to nothing; the same ``ext_id`` may be uploaded again, see :data:`MAX_FAILURES`."""
+    """It failed; the same ``ext_id`` may be uploaded again, see :data:`MAX_FAILURES`."""
 
 
 CALLBACK_EVENTS = (UploadStatus.PROCESSED, UploadStatus.IN_PROCESS, UploadStatus.ERROR)

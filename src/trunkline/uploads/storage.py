@@ -138,7 +138,7 @@ async def reserve(
     """Reserve bytes for a call, in place of those that an earlier attempt of it has reserved.
 
     :param most: bytes that it can take.
-    :param running: calls whose jobs run; those that wait for another attempt hold up nobody.
+    :param running: calls whose jobs run; those that wait for another attempt delay nobody.
     :returns: None when others of these have reserved so much that it has to wait for them.
     :raises UploadFailed: the account has as much as it may.
     """

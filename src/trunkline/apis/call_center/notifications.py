@@ -6,10 +6,8 @@ Additions of this product to the documented API. Rules and statements are those 
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
-from secrets import token_bytes
 from typing import Any
 
 from trunkline.accounts.permissions import CHANGE_ADMINISTRATION, READ_ADMINISTRATION
@@ -43,8 +41,14 @@ from trunkline.core.errors import NotFound
 from trunkline.notifications import conditions
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import replay, replay_many
-from trunkline.notifications.sender import STANDARD_PREFIX
-from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions, key_of
+from trunkline.notifications.subscriptions import (
+    METHODS,
+    Draft,
+    Subscription,
+    Subscriptions,
+    key_of,
+    new_secret,
+)
 
 _EVENTS = tuple(one.value for one in Mnemonic)
 _STATUSES = ("pending", "delivered", "failed")
@@ -249,7 +253,7 @@ async def _delete(request: RequestContext, args: Arguments) -> None:
 
 async def _rotate(request: RequestContext, args: Arguments) -> Any:
     hours = args.body.get("hours")
-    secret = args.body.get("secret") or STANDARD_PREFIX + b64encode(token_bytes(32)).decode()
+    secret = args.body.get("secret") or new_secret()
     await _subscriptions(request).rotate(
         request.account_id, args.path["id"], secret, (24 if hours is None else hours) * 3600.0
     )

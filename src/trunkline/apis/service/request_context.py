@@ -205,7 +205,7 @@ class Services:
 
     @property
     def secrets(self) -> CipherPort:
-        """Locks and opens secrets; handlers that store passwords of carriers use this."""
+        """Encrypts and decrypts secrets; handlers that store passwords of carriers use this."""
         if self.cipher is None:
             raise RuntimeError("these services were composed without a cipher")
         return self.cipher

@@ -25,7 +25,7 @@ MAKE: Permission = ("users", "insert")
 CHANGE: Permission = ("users", "update")
 
 ROLES: Mapping[Role, str] = {
-    Role.OPERATOR: _("Operator: the own calls"),
+    Role.OPERATOR: _("Operator: their own calls"),
     Role.SUPERVISOR: _("Supervisor: all calls"),
     Role.INTEGRATOR: _("Integrator: programs"),
     Role.ADMIN: _("Admin: everything"),

@@ -6,11 +6,9 @@ use, too.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from secrets import token_bytes
 from typing import Any
 from urllib.parse import urlencode
 
@@ -37,8 +35,14 @@ from trunkline.directory.tags.listing import TAGS
 from trunkline.notifications import conditions, presets
 from trunkline.notifications.catalogue import Mnemonic
 from trunkline.notifications.deliveries import replay, replay_many
-from trunkline.notifications.sender import STANDARD_PREFIX
-from trunkline.notifications.subscriptions import METHODS, Draft, Subscription, Subscriptions, key_of
+from trunkline.notifications.subscriptions import (
+    METHODS,
+    Draft,
+    Subscription,
+    Subscriptions,
+    key_of,
+    new_secret,
+)
 from trunkline.notifications.templates import MAX_TEMPLATE_LENGTH
 
 _ = translatable
@@ -418,7 +422,7 @@ async def _sign(page_request: PageRequest) -> web.StreamResponse:
     await page_request.form()
     _require_change(page_request)
     row = await _read(page_request)
-    secret = STANDARD_PREFIX + b64encode(token_bytes(32)).decode()
+    secret = new_secret()
     async with logged(page_request, "console.update.notification_secret", {"id": row["id"]}):
         await _subscriptions(page_request).rotate(page_request.account_id, row["id"], secret, _FORMER_SECONDS)
     row = await _read(page_request)
@@ -511,7 +515,7 @@ async def _replay_many(page_request: PageRequest) -> web.StreamResponse:
         since, until = (_moment(page_request, fields.get(name, ""), name) for name in ("since", "until"))
     except InvalidInput as error:
         return await _log_page(
-            page_request, fields, Problem(error.field or "", _("This is no time: choose again."))
+            page_request, fields, Problem(error.field or "", _("This is not a valid time: choose again."))
         )
     shown = {"notification_id": notification, "event": event, "status": status}
     async with logged(page_request, "console.create.notification_replays", shown):

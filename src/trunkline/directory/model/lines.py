@@ -69,7 +69,7 @@ class SipLine:
     status: LineStatus
     srtp: Srtp = Srtp.OPTIONAL
     browsers_only: bool = False
-    """Its credential is that of the console's pages: it is not good for phones."""
+    """Its credential is that of the console's pages: it is not valid for phones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """With what browsers of a website's visitors authenticate to the engine.
 
-The password is random and nobody sees it: pages get its HA1 digest, which is good for the endpoint of this website alone,
+The password is random and nobody sees it: pages get its HA1 digest, which is valid for the endpoint of this website alone,
 and that endpoint reaches nothing without a ticket of the switch. After :data:`HOURS` the next visitor gets another one.
 """
 
