@@ -73,7 +73,7 @@ _FLUSH_LIMIT = 3.0
 _EXPIRY_PERIOD = 60.0
 """Seconds between two searches for expired deliveries."""
 
-_WAITING = 25
+_STREAMS_PER_REQUEST = 25
 """Streams of a subscription at work, for each delivery that may be under way concurrently: while one waits for its
 outcome to be written, others are sent."""
 
@@ -89,7 +89,7 @@ _STALE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
+class KindSettings:
     """How deliveries to endpoints of one kind are sent. ``give_up_after``: seconds."""
 
     sender: Sender
@@ -106,13 +106,13 @@ class Deliverer:
         self,
         db: Database,
         settings: NotificationSettings,
-        outlets: Mapping[EndpointKind, Outlet],
+        by_kind: Mapping[EndpointKind, KindSettings],
         cipher: Cipher | None,
     ) -> None:
         self._db = db
         self._wake = asyncio.Event()
-        self._session = _SenderSession(db, settings, outlets, cipher, self._wake)
-        self._give_up_after = {kind: outlet.give_up_after for kind, outlet in outlets.items()}
+        self._session = _SenderSession(db, settings, by_kind, cipher, self._wake)
+        self._give_up_after = {kind: kind_settings.give_up_after for kind, kind_settings in by_kind.items()}
 
     async def run(self) -> None:
         """Lead when possible, until cancelled; survives the database's restarts."""
@@ -188,7 +188,7 @@ class _SenderSession:
 
     db: Database
     settings: NotificationSettings
-    outlets: Mapping[EndpointKind, Outlet]
+    by_kind: Mapping[EndpointKind, KindSettings]
     cipher: Cipher | None
     wake: asyncio.Event
     leads: bool = False
@@ -208,7 +208,7 @@ class _SenderSession:
 
     async def begin_due(self, conn: Connection) -> None:
         """Start due deliveries."""
-        most = self.settings.per_endpoint * _WAITING
+        most = self.settings.per_endpoint * _STREAMS_PER_REQUEST
         working = {which: endpoint.streams for which, endpoint in self.endpoints.items()}
         async with conn.transaction():
             streams = await deliveries.take(conn, list(self.at_work), working, most)
@@ -309,9 +309,9 @@ class _SenderSession:
             problem = f"The request cannot be made: {type(error).__name__}; see the log of the worker"
             outcome, body = SendOutcome(None, problem, None, 0, endpoint_failed=False), ""
         else:
-            outlet = self.outlets[EndpointKind(row["kind"])]
+            kind_settings = self.by_kind[EndpointKind(row["kind"])]
             with requests_of(row["account_id"]):
-                outcome, body = await outlet.sender.send(request), request.body
+                outcome, body = await kind_settings.sender.send(request), request.body
         status = self._status_after(row, outcome)
         if not outcome.delivered:
             _log.warning(
@@ -328,7 +328,7 @@ class _SenderSession:
     def _status_after(self, row: Mapping[str, Any], outcome: SendOutcome) -> str:
         if outcome.delivered:
             return "delivered"
-        after = self.outlets[EndpointKind(row["kind"])].give_up_after
+        after = self.by_kind[EndpointKind(row["kind"])].give_up_after
         over = backoff.is_over(row["round_started"], time.time(), after)
         return "failed" if over else "pending"
 

@@ -23,7 +23,7 @@ _log = get_logger("notifications")
 LinksOf = Callable[[int, str, str], Links]
 """``(call_session_id, recording_id, kind)``: where that recording can be fetched."""
 
-_WHO = """
+_ACTIVE_SUBSCRIPTIONS = """
 select account_id, subscription_id, name, events, conditions from subscriptions
 where account_id = any(%s) and is_active order by subscription_id
 """
@@ -109,7 +109,7 @@ _ByAccount = Mapping[int, list[dict[str, Any]]]
 
 
 async def _subscriptions(conn: AsyncConnection[Any], accounts: set[int]) -> _ByAccount:
-    cursor = await conn.execute(_WHO, (list(accounts),))
+    cursor = await conn.execute(_ACTIVE_SUBSCRIPTIONS, (list(accounts),))
     found: dict[int, list[dict[str, Any]]] = {account_id: [] for account_id in accounts}
     for row in await cursor.fetchall():
         try:
@@ -121,7 +121,7 @@ async def _subscriptions(conn: AsyncConnection[Any], accounts: set[int]) -> _ByA
                 subscription_id=row["subscription_id"],
                 error=str(error),
                 consequence="this subscription gets no notifications; all others do",
-                remedy="run trunkline notification add for it again, or trunkline apply",
+                remedy="remove it with trunkline notification remove ID and add it again, or run trunkline apply",
             )
             continue
         found[row["account_id"]].append({**row, "conditions": wanted})

@@ -10,7 +10,7 @@ from trunkline.accounts.secrets import Cipher
 from trunkline.core.settings import NotificationSettings, UploadSettings
 from trunkline.core.tasks import core_task
 from trunkline.db.pool import Database
-from trunkline.notifications.deliverer import Deliverer, Outlet
+from trunkline.notifications.deliverer import Deliverer, KindSettings
 from trunkline.notifications.deliveries import EndpointKind
 from trunkline.notifications.sender import Sender
 from trunkline.outbound import Allowed
@@ -30,8 +30,8 @@ async def delivering(
     :param closed_ports: ports on loopback that no delivery may reach.
     """
     uploads = uploads or UploadSettings()
-    outlets = {
-        EndpointKind.SUBSCRIPTION: Outlet(
+    by_kind = {
+        EndpointKind.SUBSCRIPTION: KindSettings(
             Sender(
                 settings,
                 allowed=Allowed(
@@ -40,7 +40,7 @@ async def delivering(
             ),
             settings.give_up_after,
         ),
-        EndpointKind.UPLOAD_CALLBACK: Outlet(
+        EndpointKind.UPLOAD_CALLBACK: KindSettings(
             Sender(
                 settings,
                 allowed=Allowed(
@@ -52,11 +52,11 @@ async def delivering(
             uploads.callback_give_up_after,
         ),
     }
-    deliverer = core_task(Deliverer(db, settings, outlets, cipher).run(), name="deliverer")
+    deliverer = core_task(Deliverer(db, settings, by_kind, cipher).run(), name="deliverer")
     try:
         yield
     finally:
         deliverer.cancel()
         await asyncio.gather(deliverer, return_exceptions=True)
-        for outlet in outlets.values():
-            await outlet.sender.close()
+        for kind_settings in by_kind.values():
+            await kind_settings.sender.close()

@@ -188,7 +188,7 @@ def requests_of(account_id: int) -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class _Asked:
+class _PendingLookup:
     """A look-up under way, and how many requests wait for it."""
 
     source: Future[list[_Info]]
@@ -208,7 +208,7 @@ class GuardedResolver(AbstractResolver):
     def __init__(self, allowed: Allowed, clock: Callable[[], float] = time.monotonic) -> None:
         self._allowed = allowed
         self._clock = clock
-        self._asked: dict[_Name, _Asked] = {}
+        self._pending: dict[_Name, _PendingLookup] = {}
         self._kept: OrderedDict[_Name, tuple[list[_Info], float]] = OrderedDict()
 
     async def resolve(
@@ -230,37 +230,37 @@ class GuardedResolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        for asked in self._asked.values():
-            asked.source.cancel()
+        for pending in self._pending.values():
+            pending.source.cancel()
 
     async def _addresses(self, name: _Name) -> list[_Info]:
         answers, until = self._kept.get(name, ([], 0.0))
         if self._clock() < until:
             return answers
-        asked = self._asked.get(name)
-        if asked is None:
+        pending = self._pending.get(name)
+        if pending is None:
             _, host, family = name
             source = _lookups.submit(name[0], lambda: _look_up(host, family))
-            asked = self._asked[name] = _Asked(source, asyncio.wrap_future(source))
-            asked.result.add_done_callback(lambda _result, done=asked: self._answered(name, done))  # type: ignore[misc]
-        asked.waiting += 1
+            pending = self._pending[name] = _PendingLookup(source, asyncio.wrap_future(source))
+            pending.result.add_done_callback(lambda _result, done=pending: self._answered(name, done))  # type: ignore[misc]
+        pending.waiting += 1
         try:
-            return await asyncio.shield(asked.result)
+            return await asyncio.shield(pending.result)
         finally:
-            asked.waiting -= 1
+            pending.waiting -= 1
             # One that runs cannot be cancelled: the next request of this name waits for it.
-            if not asked.waiting and asked.source.cancel():
-                self._forget(name, asked)
+            if not pending.waiting and pending.source.cancel():
+                self._forget(name, pending)
 
-    def _forget(self, name: _Name, asked: _Asked) -> None:
-        if self._asked.get(name) is asked:
-            del self._asked[name]
+    def _forget(self, name: _Name, pending: _PendingLookup) -> None:
+        if self._pending.get(name) is pending:
+            del self._pending[name]
 
-    def _answered(self, name: _Name, asked: _Asked) -> None:
-        self._forget(name, asked)
-        if asked.result.cancelled() or asked.result.exception() is not None:
+    def _answered(self, name: _Name, pending: _PendingLookup) -> None:
+        self._forget(name, pending)
+        if pending.result.cancelled() or pending.result.exception() is not None:
             return
-        self._kept[name] = (asked.result.result(), self._clock() + KEPT_SECONDS)
+        self._kept[name] = (pending.result.result(), self._clock() + KEPT_SECONDS)
         self._kept.move_to_end(name)
         if len(self._kept) > _KEPT_MAX:
             self._kept.popitem(last=False)

@@ -41,7 +41,7 @@ async def _welcome(settings: Settings, say: Callable[[str], None]) -> None:
 async def _first_account(settings: Settings, say: Callable[[str], None]) -> NewAccount | None:
     """Make the first account, if there is none. A PostgreSQL that was killed in this moment is started again."""
     end = time.monotonic() + DATABASE_SECONDS
-    is_said = False
+    is_reported = False
     while True:
         try:
             async with database(postgres.dsn(settings), "trunkline-welcome") as db:
@@ -49,9 +49,9 @@ async def _first_account(settings: Settings, say: Callable[[str], None]) -> NewA
         except DatabaseUnavailable as error:
             if time.monotonic() > end:
                 raise
-            if not is_said:
+            if not is_reported:
                 say(f"waiting for PostgreSQL: {error.message}")
-                is_said = True
+                is_reported = True
         await asyncio.sleep(0.5)
 
 
