@@ -27,7 +27,7 @@ from psycopg.types.json import Jsonb
 from trunkline.core.clock import Instant, to_datetime
 from trunkline.core.errors import DatabaseUnavailable, StreamOpen
 from trunkline.core.ids import node_of, unix_ms_of
-from trunkline.core.log import bind, bound, get_logger
+from trunkline.core.log import bound, get_logger
 from trunkline.core.settings import Settings
 from trunkline.core.spool import has_spool_of, nodes_of_spool
 from trunkline.db.jobs import Jobs, RetryLater
@@ -81,22 +81,28 @@ _ORPHAN_KEPT = 86_400.0
 _SWEEP_AFTER = 120
 """Seconds after a session's end after which a spool folder of it should have become a recording."""
 
-_ROW = """
-select recording.recording_id, recording.call_session_id, recording.leg_id, recording.kind, recording.status,
+_ROWS = """
+select recording.account_id, recording.recording_id, recording.call_session_id, recording.leg_id, recording.kind,
+    recording.status,
     extract(epoch from now() - recording.created_at)::float8 as age,
     extract(epoch from now() - call.finish_time)::float8 as ended_for
-from recordings recording left join call_sessions call using (account_id, call_session_id)
-where recording.account_id = %s and recording.recording_id = %s
+from unnest(%s::bigint[], %s::text[]) as wanted (account_id, recording_id)
+    join recordings recording using (account_id, recording_id)
+    left join call_sessions call using (account_id, call_session_id)
 """
 
 _READY = """
 update recordings set status = 'ready', wav_path = %(wav)s, mp3_path = %(mp3)s, duration_ms = %(duration_ms)s,
     size_bytes = %(size)s, channels = %(channels)s, failure = %(failure)s, ready_at = now()
 where account_id = %(account_id)s and recording_id = %(recording_id)s and status <> 'ready'
+returning (select count(*) from recordings other where other.account_id = %(account_id)s
+    and other.call_session_id = %(call_session_id)s and other.recording_id <> %(recording_id)s
+    and other.status in ('pending', 'failed')) as others_open
 """
 
 _ABSENT = """
-update recordings set status = 'absent', failure = %s where account_id = %s and recording_id = %s
+update recordings set status = 'absent', failure = %s
+where account_id = %s and recording_id = %s and status <> 'ready'
 """
 
 _FAILED = """
@@ -155,6 +161,14 @@ class _Material:
     channels: tuple[Side, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A row of ``recordings`` that is not made yet, and the events of its call."""
+
+    row: Mapping[str, Any]
+    events: Sequence[Event]
+
+
 class RecordingMaker:
     """Does the jobs. One in each worker process."""
 
@@ -186,7 +200,14 @@ class RecordingMaker:
                 remedy="run a worker on the machine of this node, or share the spool folder",
             )
             raise RetryLater(_ELSEWHERE_PERIOD)
-        outcomes = await asyncio.gather(*(self._once(*one) for one in recordings), return_exceptions=True)
+        claimed = [one for one in recordings if one[1] not in self._under_way]
+        ids = {recording_id for _, recording_id in claimed}
+        self._under_way |= ids
+        try:
+            found = await self._find(claimed)
+            outcomes = await asyncio.gather(*map(self._make_or_fail, found), return_exceptions=True)
+        finally:
+            self._under_way -= ids
         troubles = [
             one for one in outcomes if isinstance(one, BaseException) and not isinstance(one, RecordingFailed)
         ]
@@ -196,47 +217,55 @@ class RecordingMaker:
     async def _move_to_node_queues(self, jobs: Jobs, recordings: Sequence[tuple[int, str]]) -> None:
         """Enqueue recordings in the queues of the nodes of their calls."""
         async with self._db.connection() as conn:
-            for account_id, recording_id in recordings:
-                cursor = await conn.execute(_ROW, (account_id, recording_id))
-                row = await cursor.fetchone()
-                if row is not None and row["status"] == "pending":
-                    await enqueue_again(conn, jobs, [(account_id, recording_id, row["call_session_id"])])
+            cursor = await conn.execute(_ROWS, _columns(recordings))
+            pending = [row for row in await cursor.fetchall() if row["status"] == "pending"]
+            await enqueue_again(
+                conn,
+                jobs,
+                [(row["account_id"], row["recording_id"], row["call_session_id"]) for row in pending],
+            )
 
-    async def _once(self, account_id: int, recording_id: str) -> None:
-        """Unless another job is at it."""
-        if recording_id in self._under_way:
-            return
-        self._under_way.add(recording_id)
-        with bound(account_id=account_id, recording_id=recording_id, call_session_id=None):
-            await self._make_or_fail(account_id, recording_id)
+    async def _find(self, recordings: Sequence[tuple[int, str]]) -> list[_Found]:
+        """Those of them that are not made yet, with the events of their calls."""
+        if not recordings:
+            return []
+        async with self._db.connection() as conn:
+            cursor = await conn.execute(_ROWS, _columns(recordings))
+            rows = [row for row in await cursor.fetchall() if row["status"] in ("pending", "failed")]
+            calls = {(row["account_id"], row["call_session_id"]) for row in rows}
+            events = await store.events_of_calls(conn, calls) if calls else {}
+        return [_Found(row, events[call_stream(row["call_session_id"])]) for row in rows]
 
-    async def _make_or_fail(self, account_id: int, recording_id: str) -> None:
-        try:
-            await self.make_recording(account_id, recording_id)
-        except (RetryLater, DatabaseUnavailable, psycopg.Error):
-            raise
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                _log.error(
-                    "no_space_for_recording",
-                    consequence=f"the recording is made later; it is tried again in {_UNFINISHED_PERIOD_MAX:.0f} s",
-                    remedy="free space in the data folder, or give accounts a shorter retention: `trunkline retention`",
-                )
-                raise RetryLater(_UNFINISHED_PERIOD_MAX) from error
-            await self._fail_when_old(account_id, recording_id, error)
-            raise
-        except Exception as error:
-            await self._fail_when_old(account_id, recording_id, error)
-            raise
-        finally:
-            self._under_way.discard(recording_id)
+    async def _make_or_fail(self, found: _Found) -> None:
+        with _bound(found.row):
+            try:
+                await self._make(found)
+            except (RetryLater, DatabaseUnavailable, psycopg.Error):
+                raise
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    _log.error(
+                        "no_space_for_recording",
+                        consequence=f"the recording is made later; it is tried again in {_UNFINISHED_PERIOD_MAX:.0f} s",
+                        remedy="free space in the data folder, or give accounts a shorter retention:"
+                        " `trunkline retention`",
+                    )
+                    raise RetryLater(_UNFINISHED_PERIOD_MAX) from error
+                await self._fail_when_old(found.row["account_id"], found.row["recording_id"], error)
+                raise
+            except Exception as error:
+                await self._fail_when_old(found.row["account_id"], found.row["recording_id"], error)
+                raise
 
     async def make_recording(self, account_id: int, recording_id: str) -> None:
         """Make a pending recording, or mark it as absent."""
-        row = await self._db.fetch_one(_ROW, (account_id, recording_id))
-        if row is None or row["status"] not in ("pending", "failed"):
-            return
-        bind(call_session_id=row["call_session_id"])
+        for found in await self._find([(account_id, recording_id)]):
+            with _bound(found.row):
+                await self._make(found)
+
+    async def _make(self, found: _Found) -> None:
+        row, events = found.row, found.events
+        account_id, recording_id = row["account_id"], row["recording_id"]
         node = node_of(row["call_session_id"])
         if not has_spool_of(self._spool, node):
             _log.warning(
@@ -248,8 +277,6 @@ class RecordingMaker:
                 remedy="run a worker on the machine of this node, or share the spool folder",
             )
             raise RetryLater(_ELSEWHERE_PERIOD)
-        async with self._db.connection() as conn:
-            events = await store.call_events(conn, account_id, row["call_session_id"])
         if not any(event.type is EventType.SESSION_FINISHED for event in events):
             # Until then the switch alone numbers the call's events.
             if (row["ended_for"] or 0.0) < _ENDED_AFTER and row["age"] < _PENDING_MAX:
@@ -274,12 +301,14 @@ class RecordingMaker:
             written = await asyncio.to_thread(
                 _assemble, material, self._recordings / wav, self._recordings / mp3, self._bit_rate
             )
-        await self._publish(account_id, row, events, material, written, wav, mp3)
-        await self._clear_spool(account_id, row["call_session_id"])
+        if await self._publish(account_id, row, events, material, written, wav, mp3):
+            await self._clear_spool(account_id, row["call_session_id"])
+        else:
+            await self._remove_spool(row["call_session_id"])
 
     async def _fail_when_old(self, account_id: int, recording_id: str, error: Exception) -> None:
         """A final state for a recording that could not be made for a day. Its sound stays in the spool folder."""
-        row = await self._db.fetch_one(_ROW, (account_id, recording_id))
+        row = await self._db.fetch_one(_ROWS, _columns([(account_id, recording_id)]))
         if row is None or row["age"] < _PENDING_MAX:
             return
         reason = f"could not be made for a day: {error!r}"[:500]
@@ -337,8 +366,11 @@ class RecordingMaker:
         written: Written,
         wav: Path,
         mp3: Path,
-    ) -> None:
-        """Row and event, in one transaction, once."""
+    ) -> bool:
+        """Row and event, in one transaction, once.
+
+        :returns: whether another recording of the call may be unsettled.
+        """
         incomplete = _cut(row["kind"], events)
         if incomplete is not None:
             _log.warning(
@@ -352,6 +384,7 @@ class RecordingMaker:
                 _READY,
                 {
                     "account_id": account_id,
+                    "call_session_id": row["call_session_id"],
                     "recording_id": row["recording_id"],
                     "wav": str(wav),
                     "mp3": str(mp3),
@@ -361,12 +394,12 @@ class RecordingMaker:
                     "failure": incomplete,
                 },
             )
-            if not cursor.rowcount:
-                return
+            updated = await cursor.fetchone()
+            if updated is None:
+                return True
             try:
-                async with conn.transaction():
-                    await _append_ready(conn, account_id, row, events, written)
-            except StreamOpen:
+                await _append_ready(conn, account_id, row, events, written)
+            except StreamOpen:  # nothing of it is written
                 if any(event.type is EventType.SESSION_FINISHED for event in events):
                     raise
                 # The call has no end in its events: its switch alone may add to them.
@@ -374,6 +407,8 @@ class RecordingMaker:
                     "recording_ready_without_event",
                     consequence="the recording is complete, and no notification is sent for it",
                 )
+            # Others that are made at the same time are not seen as settled before they commit.
+            return bool(updated["others_open"])
 
     async def _clear_spool(self, account_id: int, call_session_id: int) -> None:
         """Remove the session's spool folder when every recording of it is settled."""
@@ -383,7 +418,10 @@ class RecordingMaker:
             (account_id, call_session_id),
         )
         if row is not None and row["open"] == 0:
-            await asyncio.to_thread(shutil.rmtree, self._spool / str(call_session_id), ignore_errors=True)
+            await self._remove_spool(call_session_id)
+
+    async def _remove_spool(self, call_session_id: int) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._spool / str(call_session_id), ignore_errors=True)
 
 
 class Sweeper:
@@ -521,6 +559,19 @@ def _cut(kind: str, events: Sequence[Event]) -> str | None:
     """Why a recording lacks sound; None: it is complete. Pure."""
     cut = (one for one in events if one.type is EventType.RECORDING_CUT and one.data.get("kind") == kind)
     return next((str(one.data["reason"]) for one in cut), None)
+
+
+def _bound(row: Mapping[str, Any]) -> contextlib.AbstractContextManager[None]:
+    """Log lines have the ids of the recording."""
+    return bound(
+        account_id=row["account_id"],
+        recording_id=row["recording_id"],
+        call_session_id=row["call_session_id"],
+    )
+
+
+def _columns(recordings: Sequence[tuple[int, str]]) -> tuple[list[int], list[str]]:
+    return [account_id for account_id, _ in recordings], [recording_id for _, recording_id in recordings]
 
 
 def _folder_of(account_id: int, call_session_id: int) -> Path:

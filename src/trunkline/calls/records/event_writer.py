@@ -36,8 +36,8 @@ WRITE_INTERVAL_SECONDS = 0.05
 them in larger batches."""
 BUSY_WRITE_INTERVAL_SECONDS = 0.15
 """The same while many calls come: the rows of a call are written once for each batch it is in."""
-BUSY_EVENTS = 50
-"""A batch of more means that many calls come: what sixty calls a second make in the interval between writes."""
+BUSY_EVENTS = 10
+"""A batch of more means that many calls come: what sixteen calls a second make in the interval between writes."""
 BATCH_MAX = 500
 """Events of a batch; the last decision in it may exceed this."""
 RETRY_SECONDS_FIRST = 0.2

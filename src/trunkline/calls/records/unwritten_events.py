@@ -65,11 +65,6 @@ class _Put:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    count: int
-
-
 class UnwrittenEvents:
     """The files of one node. All methods are for the event loop of the switch, except :meth:`load`.
 
@@ -80,7 +75,9 @@ class UnwrittenEvents:
         self._folder = folder
         self._loaded: list[Path] = []
         """Files of former switches, whose events :meth:`load` has returned."""
-        self._inbox: queue.SimpleQueue[_Put | _Written | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Put | None] = queue.SimpleQueue()
+        self._count_written = 0
+        """Events that PostgreSQL has. The thread reads it when it wakes for another reason: no wake-up for it alone."""
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: deque[tuple[int, asyncio.Future[bool]]] = deque()
@@ -146,8 +143,9 @@ class UnwrittenEvents:
         self._inbox.put(_Put(Decided(events, position), count))
 
     def written(self, count: int) -> None:
-        """PostgreSQL has the first ``count`` events."""
-        self._inbox.put(_Written(count))
+        """PostgreSQL has the first ``count`` events. The file states it with the next events or after the wait for a sync: a
+        start that does not find it there asks PostgreSQL for each event."""
+        self._count_written = count
 
     async def wait_until_in_file(self, count: int) -> bool:
         """Wait until the first ``count`` events are in a file.
@@ -180,9 +178,8 @@ class UnwrittenEvents:
         file = _File(self._folder)
         while True:
             given, is_over = self._next(file)
-            puts = [one for one in given if isinstance(one, _Put)]
-            written = max((one.count for one in given if isinstance(one, _Written)), default=0)
-            for one in puts:
+            written = self._count_written
+            for one in given:
                 line = _line(one)
                 if line is None:
                     self._refused_until = one.count
@@ -192,14 +189,14 @@ class UnwrittenEvents:
                 self._left.popleft()
             with contextlib.suppress(OSError):
                 file.written(written)
-            self._append(file, puts[-1].count if puts else 0)
+            self._append(file, given[-1].count if given else 0)
             if is_over:
                 file.close()
                 return
 
-    def _next(self, file: _File) -> tuple[list[_Put | _Written], bool]:
+    def _next(self, file: _File) -> tuple[list[_Put], bool]:
         """What was given since the last time, and whether it is the end."""
-        given: list[_Put | _Written] = []
+        given: list[_Put] = []
         try:
             one = self._inbox.get(timeout=SYNC_SECONDS if self._left else file.sync_after)
             while one is not None and len(given) < _AT_ONCE:
