@@ -1,10 +1,12 @@
 """A trunk never identifies calls of another account: hostile trunk addresses change nothing for other accounts, and two
-accounts at one carrier address both work. Phones may transfer calls, and reach nothing that their line may not."""
+accounts at one carrier address both work. Phones may transfer calls, and reach nothing that their line may not. An
+account that records as much as it may keeps nobody else from recording, and nobody from calling."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import psycopg
@@ -12,6 +14,11 @@ import pytest
 import pytest_asyncio
 
 from tests.attack.two_companies import Company, TwoCompanies
+from tests.patience import PATIENCE
+from trunkline.cli.switch import switch_client
+from trunkline.core import not_recorded
+from trunkline.db.pool import Database
+from trunkline.demo import tones
 from trunkline.demo.installation import ApiError
 from trunkline.demo.outside import Answer, Call, Ignore
 from trunkline.runtime import postgres
@@ -215,3 +222,86 @@ async def test_only_what_the_line_may_reach(pair: TwoCompanies) -> None:
     for call in (own_customer, other_customer):
         await call.hangup()
     await asyncio.gather(own.ended(), other.ended())
+
+
+async def _recording(pair: TwoCompanies, company: Company, kind: str = "talk") -> dict[str, Any]:
+    """The last recording of a company, when it is made, or is not going to be."""
+    async with await Database.open(postgres.dsn(pair.installation.settings)) as db, asyncio.timeout(PATIENCE):
+        while True:
+            rows = await db.fetch_all(
+                "select r.*, c.finish_time from recordings r join call_sessions c using (account_id, call_session_id)"
+                " where account_id = %s and kind = %s order by call_session_id desc limit 1",
+                (company.account.account_id, kind),
+            )
+            if rows and rows[0]["finish_time"] is not None and rows[0]["status"] != "pending":
+                return rows[0]
+            await asyncio.sleep(0.1)
+
+
+async def _not_recorded(pair: TwoCompanies, *companies: Company) -> None:
+    """Until calls of exactly these companies are not recorded."""
+    wanted = [one.account.account_id for one in companies]
+    async with switch_client(pair.installation.settings) as switch, asyncio.timeout(PATIENCE):
+        while [
+            one["account_id"] for one in (await switch.status())["accounts_not_recorded"]["first"]
+        ] != wanted:
+            await asyncio.sleep(0.1)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def limited(pair: TwoCompanies) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+    """Sets the limit of recordings of the first company, in bytes more than it has now."""
+    words = ("account", "recordings", "--account", str(pair.one.account.account_id))
+
+    async def limit(more: int) -> None:
+        stored = json.loads(await pair.installation.run(*words, "--json"))["stored_bytes"]
+        await pair.installation.run(*words, "--bytes", str(max(stored + more, 1)))
+
+    yield limit
+    await pair.installation.run(*words, "--reset")
+    await _not_recorded(pair)
+
+
+async def test_recordings_of_one_account_stop_at_its_limit_and_calls_go_on(
+    pair: TwoCompanies, limited: Callable[[int], Awaitable[None]]
+) -> None:
+    one_customer, one = await _talk(pair, pair.one)
+    other_customer, other = await _talk(pair, pair.other)
+    await limited(50_000)
+    await _not_recorded(pair, pair.one)
+    for listener, speaker in ((one_customer, one), (one, one_customer), (other_customer, other)):
+        await listener.hears(speaker.tone)
+    for call in (one_customer, other_customer):
+        await call.hangup()
+    await asyncio.gather(one.ended(), other.ended())
+
+    cut = await _recording(pair, pair.one)
+    assert (cut["status"], cut["failure"]) == ("ready", not_recorded.CUT_BY_LIMIT)
+    whole = await _recording(pair, pair.other)
+    assert (whole["status"], whole["failure"]) == ("ready", None)
+    left, right = tones.channel_frequencies(
+        pair.installation.settings.recordings_dir / whole["wav_path"], set(pair.world.tones.values())
+    )
+    assert (list(left), list(right)) == ([other_customer.tone], [other.tone])
+    seconds = min(other_customer.at_end, other.at_end) - max(other_customer.at_answer, other.at_answer)
+    assert whole["duration_ms"] / 1000 == pytest.approx(seconds, abs=0.5 + await other.owed())
+
+    one_customer, one = await _talk(pair, pair.one)
+    await one_customer.hangup()
+    await one.ended()
+    refused = await _recording(pair, pair.one)
+    assert (refused["status"], refused["failure"]) == ("absent", not_recorded.ACCOUNT_LIMIT)
+
+
+async def test_a_message_ends_at_the_limit_of_the_account(
+    pair: TwoCompanies, limited: Callable[[int], Awaitable[None]]
+) -> None:
+    """Messages may take an hour. What was said until then is kept, and the scenario goes on."""
+    await limited(50_000)
+    customer = await pair.world.customer(pair.new_number())
+    call = await customer.dial(pair.one.mailbox)
+    await call.ended(timeout=60)  # by the scenario, which has no more steps
+    assert call.is_answered
+    message = await _recording(pair, pair.one, "voice_mail")
+    assert (message["status"], message["failure"]) == ("ready", not_recorded.CUT_BY_LIMIT)
+    assert message["duration_ms"] >= 1000

@@ -32,20 +32,24 @@ employees:
   only: {{first_name: Only, last_name: One, extension: "101", phones: [{{line: "{line}", dial_time: 10}}]}}
 scenarios:
   main: {{operations: {{ring: {{kind: forward_employee, employee: only}}}}}}
+  message: {{operations: {{leave: {{kind: voicemail, max_seconds: 3600}}}}}}
 virtual_numbers:
   "{number}": {{trunk: carrier, default_line: "{line}", rules: [{{scenario: main}}]}}
   "{registered}": {{trunk: registered, rules: [{{scenario: main}}]}}
+  "{mailbox}": {{trunk: carrier, rules: [{{scenario: message}}]}}
 """
 
 
 @dataclass
 class Company:
-    """``number`` comes by the carrier's address, ``registered`` by a registration as ``user``."""
+    """``number`` comes by the carrier's address, ``registered`` by a registration as ``user``; ``mailbox`` takes
+    messages."""
 
     account: Account
     line: str
     number: str
     registered: str
+    mailbox: str
     user: str
     phone: Phone | None = None
 
@@ -61,6 +65,7 @@ class Company:
             line=self.line,
             number=self.number,
             registered=self.registered,
+            mailbox=self.mailbox,
             user=self.user,
             password=PASSWORD,
         )
@@ -77,7 +82,9 @@ class TwoCompanies:
         sip = settings.sip.model_copy(update={"transfers": transfers})
         self.installation = Installation(
             folder / "pbx",
-            settings.model_copy(update={"sip": sip}),
+            settings.model_copy(
+                update={"sip": sip, "disk": settings.disk.model_copy(update={"period": 0.5})}
+            ),
             trunk_addresses=[self.ports.carrier_address],
         )
         self._stack = AsyncExitStack()
@@ -111,7 +118,12 @@ class TwoCompanies:
         for index in (1, 2):
             account = await self.installation.create_account(f"Company {index}")
             company = Company(
-                account, f"030000{index}", f"9714000030{index}", f"9714000031{index}", f"trunk-{index}"
+                account,
+                f"030000{index}",
+                f"9714000030{index}",
+                f"9714000031{index}",
+                f"9714000032{index}",
+                f"trunk-{index}",
             )
             await self.world.carrier_login(company.user, PASSWORD)
             file = self._folder / f"{index}.yaml"

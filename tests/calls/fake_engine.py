@@ -25,6 +25,7 @@ from trunkline.calls.effects import (
     RecordMessage,
     RecordVoice,
     SendKeys,
+    StopMessage,
     StopMusic,
     StopPlay,
     StopPlayIntoTalk,
@@ -227,6 +228,9 @@ class FakeEngine:
                     self.channels[channel].record = record_id
                     self.notes[record_id] = effect.note
                     self.channels[channel].recording_since = self.now()
+                case StopMessage(channel, record_id):
+                    if self.channels[channel].record == record_id:
+                        self.recorded(channel)
                 case ConnectTargets(channel, connect):
                     self._dial(self.channels[channel], connect)
                 case Hangup(channel, cause):

@@ -34,6 +34,7 @@ from trunkline.calls.effects import (
     RecordMessage,
     RecordVoice,
     SendKeys,
+    StopMessage,
     StopMusic,
     StopPlay,
     StopPlayIntoTalk,
@@ -127,6 +128,7 @@ CASES: dict[type[Any], tuple[Callable[[], CallSimulation], Callable[[CallSimulat
     Answer: (talk, lambda simulation: Answer(contact(simulation))),
     PlayFiles: (hold, lambda simulation: PlayFiles(contact(simulation), "message", ("/x",))),
     StopPlay: (hold, lambda simulation: StopPlay(contact(simulation), "message")),
+    StopMessage: (talk, lambda simulation: StopMessage(contact(simulation), "r")),
     RecordMessage: (talk, lambda simulation: RecordMessage(contact(simulation), "r", "x", 60, 5)),
     ConnectTargets: (_ringing, lambda simulation: ConnectTargets(simulation.channel, Connect([MOBILE], 20))),
     OriginateLeg: (

@@ -128,9 +128,13 @@ def test_a_marked_spool_is_not_written_again(tmp_path: Path) -> None:
 
 
 class _FullDisk(CallSimulation):
+    obstacle = not_recorded.DISK
+
     def context(self) -> LiveContext:
         now = Instant(self.clock)
-        return LiveContext(self.account, self.presence, self.ids, now, self._session, may_record=False)
+        return LiveContext(
+            self.account, self.presence, self.ids, now, self._session, recording_obstacle=self.obstacle
+        )
 
 
 def test_calls_go_on_without_a_recording_and_the_reason_is_an_event() -> None:
@@ -143,6 +147,23 @@ def test_calls_go_on_without_a_recording_and_the_reason_is_an_event() -> None:
     [refused] = [event for event in simulation.events if event.type is EventType.RECORDING_REFUSED]
     assert refused.data["reason"] == not_recorded.DISK
     assert (simulation.end["recorded"], simulation.end["talk_duration"]) == (False, 30)
+
+
+def test_the_reason_of_an_account_reaches_its_calls() -> None:
+    class Limited(_FullDisk):
+        obstacle = not_recorded.ACCOUNT_LIMIT
+
+    talk = Limited().arrive(c.TO_ANNA)
+    talk.at(6).answer(c.ANNA_LINE)
+    [refused] = [event for event in talk.events if event.type is EventType.RECORDING_REFUSED]
+    assert refused.data["reason"] == not_recorded.ACCOUNT_LIMIT
+    with pytest.raises(NotCarriedOut, match="as many bytes as they may"):
+        talk.command("record_call", action="on")
+    mail = Limited().arrive(c.MAIL)
+    mail.at(5).engine.played(mail.channel)
+    mail.flow()
+    [left] = [event.data for event in mail.events if event.type is EventType.VOICE_MAIL_LEFT]
+    assert left["refused"] == not_recorded.ACCOUNT_LIMIT
 
 
 def test_a_call_that_needs_no_recording_has_no_such_event() -> None:
@@ -177,6 +198,41 @@ def test_a_recording_that_a_full_disk_cuts_is_incomplete() -> None:
     decision = Decision(mail.session, mail.context(), Instant(mail.clock))
     recording.cut(decision)
     assert [event.data["kind"] for event in decision.events] == ["voice_mail"]
+
+
+def test_what_an_account_records_stops_at_its_limit_and_the_call_goes_on() -> None:
+    """A part that is refused later, after a hold, has the reason once."""
+    simulation = CallSimulation().arrive(c.TO_ANNA)
+    simulation.at(6).answer(c.ANNA_LINE)
+    recorded = [leg.channel for leg in simulation.session.living if leg.is_recorded]
+    for _ in range(2):
+        decision = Decision(simulation.session, simulation.context(), Instant(simulation.clock))
+        recording.stop_all(decision, not_recorded.CUT_BY_LIMIT)
+        simulation.take(decision)
+    assert simulation.session.talking
+    simulation.at(36).hang_up()
+    stopped = [one.channel for one in simulation.engine.done if isinstance(one, RecordVoice)]
+    assert len(recorded) == 2
+    assert stopped == recorded
+    cut = [event.data for event in simulation.events if event.type is EventType.RECORDING_CUT]
+    assert cut == [{"kind": "talk", "reason": not_recorded.CUT_BY_LIMIT}]
+    assert (simulation.end["recorded"], simulation.end["talk_duration"]) == (True, 30)
+
+
+@pytest.mark.parametrize("is_speaking", [False, True])
+def test_a_message_that_is_left_ends_at_the_limit_of_the_account(is_speaking: bool) -> None:
+    """While the greeting is played there is nothing to stop; the message is refused after it."""
+    mail = CallSimulation().arrive(c.MAIL)
+    if is_speaking:
+        mail.at(5).engine.played(mail.channel)
+        mail.flow()
+    decision = Decision(mail.session, mail.context(), Instant(mail.clock + 7))
+    recording.stop_all(decision, not_recorded.CUT_BY_LIMIT)
+    mail.at(12).take(decision)
+    mail.flow()
+    left = [event.data for event in mail.events if event.type is EventType.VOICE_MAIL_LEFT]
+    assert [one["seconds"] for one in left] == ([7.0] if is_speaking else [])
+    assert [one.data["kind"] for one in decision.events] == (["voice_mail"] if is_speaking else [])
 
 
 async def test_a_full_disk_is_reported_at_each_check(tmp_path: Path) -> None:

@@ -359,6 +359,42 @@ class Administration:
             raise _no_account(account_id)
         return row
 
+    async def set_recording_limit(self, account_id: int, limit: int | None) -> None:
+        """Limit of the recordings and voice messages of an account's own calls, bytes; None: the setting of the installation
+        (``limits.account_recordings_bytes``), 0: no limit.
+
+        :raises InvalidInput: a number below 0 or from 2^63.
+        :raises NotFound: no such account.
+        """
+        if limit is None:
+            await self.account(account_id)
+            await self._db.execute("delete from recording_limits where account_id = %s", (account_id,))
+            return
+        if not 0 <= limit < 2**63:
+            raise InvalidInput("a limit is a whole number of bytes from 0", field="bytes", value=limit)
+        await self._change(
+            account_id,
+            "insert into recording_limits (account_id, bytes) select a.account_id, %s from accounts a"
+            " where a.account_id = %s on conflict (account_id) do update set bytes = excluded.bytes",
+            (limit, account_id),
+        )
+
+    async def recording_limit(self, account_id: int) -> Row:
+        """``bytes``: limit of the recordings of the account's own calls (None: the setting of the installation);
+        ``stored_bytes``, without the raw audio of calls that are up.
+
+        :raises NotFound: no such account.
+        """
+        row = await self._db.fetch_one(
+            "select l.bytes, coalesce(t.bytes, 0) as stored_bytes from accounts a"
+            " left join recording_limits l on l.account_id = a.account_id"
+            " left join recording_totals t on t.account_id = a.account_id where a.account_id = %s",
+            (account_id,),
+        )
+        if row is None:
+            raise _no_account(account_id)
+        return row
+
     async def allow_address(self, account_id: int, api: Api, network: str, comment: str = "") -> str:
         """Let a network (or single address) use an API; returns it as stored. Twice is fine."""
         text = str(networks.parse_network(network))

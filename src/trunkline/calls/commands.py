@@ -168,10 +168,9 @@ def record_call(decision: Decision, params: Params) -> None:
     if params["action"] == "on":
         if recorded:
             raise InvalidState("The call recording is already started", mnemonic="record_already_started")
-        if not decision.context.may_record:
-            raise NotCarriedOut(
-                "Calls are not recorded: the disk is nearly full or the spool folder is read-only; see `trunkline status`"
-            )
+        obstacle = decision.context.recording_obstacle
+        if obstacle is not None:
+            raise NotCarriedOut(f"The call is {obstacle}; the administrator finds more in `trunkline status`")
         for leg in legs:
             recording.begin(decision, leg, asked=True)
         return

@@ -51,8 +51,8 @@ class CallContext(Availability, Protocol):
     def account(self) -> Account: ...
 
     @property
-    def may_record(self) -> bool:
-        """Whether there is disk space for recordings."""
+    def recording_obstacle(self) -> str | None:
+        """Why the account's calls are not recorded now, of :mod:`trunkline.core.not_recorded`; None = they are."""
 
     def next_id(self) -> int:
         """A fresh id for a leg."""

@@ -93,6 +93,15 @@ class RecordMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class StopMessage:
+    """End a voice mail recording that goes on; what was recorded is kept."""
+
+    policy: ClassVar = Policy(required=False, refused=Compensation.NOTHING)
+    channel: Channel
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectTargets:
     policy: ClassVar = Policy(
         required=True, refused=Compensation.NOT_CONNECTED, timed_out=Compensation.END_CALL, resumed=True
@@ -241,6 +250,7 @@ Effect = (
     | PlayFiles
     | StopPlay
     | RecordMessage
+    | StopMessage
     | ConnectTargets
     | OriginateLeg
     | PickUp

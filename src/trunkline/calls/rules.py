@@ -455,8 +455,8 @@ def _talk_started(decision: Decision, contact: Leg, other: Leg) -> None:
         if by_engine and session.is_without_switch:
             recording.refuse(decision, contact, not_recorded.WITHOUT_SWITCH)
             return
-        if by_engine and session.connect is not None and not session.connect.records:
-            recording.refuse(decision, contact)
+        if by_engine and session.connect is not None and session.connect.not_recorded is not None:
+            recording.refuse(decision, contact, session.connect.not_recorded)
             return
         for leg in (contact, other):
             recording.begin(decision, leg, by_engine=by_engine, asked=of_queue)

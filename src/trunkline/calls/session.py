@@ -228,7 +228,8 @@ class PendingTarget:
 class EngineConnect:
     """Ephemeral: a channel that the engine was given to connect, and the targets to ring for it.
 
-    :ivar records: whether the engine records when it connects the parties; False when the disk was nearly full.
+    :ivar not_recorded: why the engine does not record when it connects the parties, of :mod:`trunkline.core.not_recorded`;
+        None: it records if that is wanted.
     :ivar is_confirmed: False: Asterisk may not have got it, because the connection to it broke. The recovery after the
         reconnect repeats it unless one of its targets has appeared.
     :ivar is_over: the channel came back, or ended; a target may still be reported.
@@ -236,7 +237,7 @@ class EngineConnect:
 
     channel: Channel
     targets: list[PendingTarget] = field(default_factory=list)
-    records: bool = True
+    not_recorded: str | None = None
     is_confirmed: bool = True
     is_over: bool = False
 

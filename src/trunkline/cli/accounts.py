@@ -395,6 +395,34 @@ def uploads(total: int | None, per_day: int | None, reset: bool, account_id: int
     print_rows([shown], {name: name.replace("_", " ") for name in row})
 
 
+@account.command()
+@click.option("--bytes", "limit", type=click.IntRange(min=0), help="Bytes of all stored recordings.")
+@click.option("--reset", is_flag=True, help="Reset the limit to the setting of the installation.")
+@account_option
+@json_option
+def recordings(limit: int | None, reset: bool, account_id: int | None, json: bool) -> None:
+    """Show or set the limit on the recordings and voice messages of an account's own calls.
+
+    0 = no limit. Without an option, the limit and the stored bytes are shown. While the limit is reached, calls of the
+    account go on and are not recorded.
+    """
+    if reset and limit is not None:
+        raise InvalidInput("give a limit or --reset, not both")
+
+    async def work(administration: Administration) -> dict[str, Any]:
+        which = await chosen(administration, account_id)
+        if reset or limit is not None:
+            await administration.set_recording_limit(which, limit)
+        return await administration.recording_limit(which)
+
+    row = administer(work)
+    if json:
+        print_json(row)
+        return
+    shown = {name: _own(value) for name, value in row.items()}
+    print_rows([shown], {name: name.replace("_", " ") for name in row})
+
+
 @account.command("weak-passwords")
 @account_argument
 @json_option

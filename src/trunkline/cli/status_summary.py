@@ -171,6 +171,7 @@ def _switch(switch: Mapping[str, Any], logs: str) -> Iterator[str]:
             f"calls are not recorded and voice mail takes no message ({switch['spool_error']}): {SPOOL_REMEDY}; see "
             f"{logs}/switch.log"
         )
+    yield from _accounts_not_recorded(switch.get("accounts_not_recorded") or {})
     configuration = switch.get("configuration") or {}
     if configuration.get("error"):
         error = configuration["error"]
@@ -221,6 +222,23 @@ def _row_remedy(reason: str) -> str:
     if is_unresolved:
         return f"check the DNS of {host}, or enter an address as the host of the trunk"
     return "correct it and run trunkline apply"
+
+
+def _accounts_not_recorded(accounts: Mapping[str, Any]) -> Iterator[str]:
+    for one in accounts.get("first") or ():
+        which = f"calls of account {one['account_id']} ({one['account_name']}) are not recorded:"
+        if one["limit"] == "bytes":
+            yield (
+                f"{which} it has {one['recorded_bytes']} bytes of recordings (limit: {one['limit_max_value']}): raise it"
+                " with trunkline account recordings, or shorten the retention"
+            )
+        else:
+            yield (
+                f"{which} the disk is nearly full, and it has recorded {one['recorded_bytes']} bytes lately (its share:"
+                f" {one['limit_max_value']}): free space, or give it a limit with trunkline account recordings"
+            )
+    if (more := accounts.get("count", 0) - len(accounts.get("first") or ())) > 0:
+        yield f"{more} further accounts are not recorded: see recordings_limit_reached in the log of the switch"
 
 
 def _upload_limits(limits: Mapping[str, Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ _SENTENCES: Mapping[str, str] = {
     "recording_started": _("The recording begins"),
     "recording_stopped": _("The recording stops"),
     "recording_refused": _("The talk is not recorded: %(name)s"),
+    "recording_cut": _("Sound of the recording is missing: %(name)s"),
     "recording_ready": _("The recording is ready"),
     "call_held": _("%(who)s puts the call on hold"),
     "call_unheld": _("%(who)s takes the call back from hold"),
@@ -55,6 +56,8 @@ _OWN_NAMES = {
     "scenario_entered": "scenario_name",
     "queue_entered": "queue_name",
     "recording_refused": "reason",
+    "recording_cut": "reason",
+    "voice_mail_left": "refused",
     "key_pressed": "key",
 }
 
@@ -131,6 +134,8 @@ def sentence(step: Step, reasons: Mapping[str, str]) -> tuple[str, dict[str, str
                 "count": str(data.get("attempts")),
                 "answer": str(data.get("status_code") or data.get("error") or "–"),
             }
+        case "voice_mail_left" if data.get("refused"):
+            return _("No message is recorded: %(name)s"), values
         case "session_finished":
             return _("The call ends"), {"name": reasons.get(reason, reason)}
         case _:
@@ -146,5 +151,7 @@ def reason_of(step: Step) -> str:
 
 def _name_of(step: Step) -> str:
     own = _OWN_NAMES.get(step.kind)
-    keys = (own,) if own is not None else _NAMES
-    return next((str(step.data[key]) for key in keys if step.data.get(key) not in (None, "")), "–")
+    if own is not None:
+        # Reasons of recordings begin with what the sentence has already.
+        return str(step.data.get(own) or "–").removeprefix("not recorded: ").removeprefix("incomplete: ")
+    return next((str(step.data[key]) for key in _NAMES if step.data.get(key) not in (None, "")), "–")

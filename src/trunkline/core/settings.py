@@ -271,6 +271,9 @@ class LimitSettings(_Group):
     """Bytes of the stored recordings of an account's uploaded calls."""
     account_uploads_bytes_per_day: int = Field(default=5_368_709_120, ge=0)
     """Bytes of these recordings that are stored on one day (UTC)."""
+    account_recordings_bytes: int | None = Field(default=None, ge=0)
+    """Bytes of the recordings and voice messages of an account's own calls; none = half of the disk that they are on, while
+    there are other accounts."""
     account_notifications: int = Field(default=200, ge=0)
     """Subscriptions of an account that its users make."""
 

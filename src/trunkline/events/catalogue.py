@@ -73,8 +73,8 @@ class EventType(StrEnum):
     RECORDING_REFUSED = "recording_refused"
     """leg_id, reason: this talk was to be recorded and is not"""
     RECORDING_CUT = "recording_cut"
-    """kind talk|voice_mail, reason: sound of this recording could not be written, so it is incomplete; once for a call and
-    kind"""
+    """kind talk|voice_mail, reason: sound of this recording could not be written, or the account reached a limit, so it is
+    incomplete; once for a call and kind"""
     CALL_TAKEN = "call_taken"
     """the switch controls the channels of the parties from now on and joins them by bridges, not the engine by its dialplan;
     operator_leg_id (null: the party that talks with the contact, if there is one), late (true: the engine did not confirm it
@@ -188,6 +188,9 @@ class EventType(StrEnum):
     UPLOADS_LIMIT_REACHED = "uploads_limit_reached"
     """limit uploads_bytes|uploads_bytes_per_day, limit_max_value, stored_bytes: recordings of uploaded calls
     are refused while the limit is reached; published at most once an hour"""
+    RECORDINGS_LIMIT_REACHED = "recordings_limit_reached"
+    """limit recordings_bytes|recordings_share, limit_max_value, recorded_bytes: calls of the account are not recorded, and
+    its voice mail takes no message, while the limit is reached; published at most once an hour"""
     LOGIN_BANNED = "login_banned"
     """sip_line_id, phone_number, scope address_and_line|address|line, ip (null for the scope line), until (Unix seconds),
     failures: an address guessed passwords of this line and is refused until then; one event for each ban"""

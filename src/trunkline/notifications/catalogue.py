@@ -161,6 +161,7 @@ _OF_ROWS = {
     EventType.LOGIN_BANNED: Mnemonic.LOGIN_BANNED,
     EventType.OUTGOING_LIMIT_REACHED: Mnemonic.LIMIT_REACHED,
     EventType.UPLOADS_LIMIT_REACHED: Mnemonic.LIMIT_REACHED,
+    EventType.RECORDINGS_LIMIT_REACHED: Mnemonic.LIMIT_REACHED,
     EventType.TRUNK_LOST: Mnemonic.TRUNK_LOST,
     EventType.TRUNK_RESTORED: Mnemonic.TRUNK_RESTORED,
 }
@@ -438,7 +439,7 @@ def _row(event: Event, background: Background) -> dict[str, Value]:
         reason = f"{data.get('failures')} wrong passwords from {data.get('ip') or 'many addresses'}"
         line = {"entity": "sip_line", "entity_id": data.get("sip_line_id")}
         return {**line, "entity_name": data.get("phone_number"), "reason": reason}
-    if event.type in (EventType.OUTGOING_LIMIT_REACHED, EventType.UPLOADS_LIMIT_REACHED):
+    if _OF_ROWS.get(event.type) is Mnemonic.LIMIT_REACHED:
         reason = f"{data.get('limit')}: {data.get('limit_max_value')}"
         line_id = data.get("sip_line_id")
         if line_id is not None:

@@ -93,7 +93,11 @@ def _refused(event: Event) -> RecordingRequest | None:
         return RecordingRequest(event.account_id, session, None, RecordingKind.TALK, reason)
     if session is not None and event.type is EventType.VOICE_MAIL_LEFT and "refused" in event.data:
         return RecordingRequest(
-            event.account_id, session, int(event.data["leg_id"]), RecordingKind.VOICE_MAIL
+            event.account_id,
+            session,
+            int(event.data["leg_id"]),
+            RecordingKind.VOICE_MAIL,
+            str(event.data["refused"]),
         )
     return None
 
@@ -123,7 +127,7 @@ async def enqueue(conn: AsyncConnection[Any], jobs: Jobs, wanted: Sequence[Recor
             [one.call_session_id for one in wanted],
             [one.leg_id for one in wanted],
             [one.kind.value for one in wanted],
-            [not_recorded.DISK, not_recorded.WITHOUT_SWITCH],
+            list(not_recorded.REFUSALS),
         ),
     )
     made = await cursor.fetchall()

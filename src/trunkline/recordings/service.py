@@ -377,7 +377,8 @@ class RecordingMaker:
                 "recording_incomplete",
                 reason=incomplete,
                 consequence="the recording lacks sound; its row has the reason, its notification is_incomplete",
-                remedy="free space in the data folder, or give accounts a shorter retention: `trunkline retention`",
+                remedy="free space in the data folder, or give accounts a shorter retention: `trunkline retention`; if the"
+                " account has reached a limit, see `trunkline account recordings`",
             )
         async with self._db.connection() as conn:
             cursor = await conn.execute(

@@ -1,8 +1,8 @@
 """Alarms for the administrator of the installation: events in ``installation_events``, and a mail about each.
 
-The switch writes ``disk_level``, ``events_wait``, ``trunk_registration`` and ``login_guessing``, the worker
-``dead_letters``, ``subscription_off`` and ``uploads_limit``. Each is a change of a state, or at most one an hour for a
-line, so a fault that lasts makes few events. An event and the jobs that send its mails are ordered in one transaction.
+The switch writes ``disk_level``, ``events_wait``, ``recordings_limit``, ``trunk_registration`` and ``login_guessing``, the
+worker ``dead_letters``, ``subscription_off`` and ``uploads_limit``. Each is a change of a state, or at most one an hour for
+a line, so a fault that lasts makes few events. An event and the jobs that send its mails are ordered in one transaction.
 """
 
 from __future__ import annotations
@@ -112,6 +112,10 @@ def wording(event: Mapping[str, Any]) -> tuple[str, str]:
             subject = (
                 f"account {data.get('account_id')} has reached its limit of recordings of uploaded calls"
             )
+        case "recordings_limit" if data.get("state") == "below":
+            subject = f"calls of account {data.get('account_id')} are recorded again"
+        case "recordings_limit":
+            subject = f"account {data.get('account_id')} has reached its limit of recordings: its calls are not recorded"
         case other:
             subject = str(other)
     details = "".join(f"{name}: {value}\n" for name, value in sorted(data.items()) if value is not None)

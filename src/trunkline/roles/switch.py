@@ -61,6 +61,7 @@ from trunkline.roles.common import cancelled, database, until_stopped
 from trunkline.roles.configuration import configuring
 from trunkline.roles.health import Health
 from trunkline.roles.installation_alarms import WATCH_PERIOD, SwitchAlarms, last_states
+from trunkline.roles.recording_limits import RecordingLimits
 from trunkline.roles.signal_follower import SignalFollower
 from trunkline.roles.signal_path import PathState, SignalPath
 from trunkline.runtime import asterisk, certificates, postgres, secrets
@@ -159,6 +160,9 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             is_fenced=fenced.is_set,
         )
         disk.full = switch.disk_is_full
+        recording_limits = RecordingLimits(switch, db, settings, disk, disk_events, lambda: snapshot.current)
+        await recording_limits.start()
+        switch.not_recorded_accounts = recording_limits.status
         switch.queues = await stack.enter_async_context(
             running_queues(
                 CallQueues(
@@ -261,6 +265,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             stopped,
             call_signals=follower.run(),
             disk=disk.run(),
+            recording_limits=recording_limits.run(),
             signal_path=path.run(),
             lost_signals=follower.find_lost_signals(),
             unknown_channels=run_unknown_channels(engine, switch, follower.is_certain, time.time),

@@ -501,6 +501,10 @@ class AsteriskEngine(Conversations):
             self._translator.forget_recording(record_id)
             raise
 
+    async def stop_message(self, channel: Channel, record_id: str) -> None:
+        if await self._is_recorded(record_id):
+            await self._command("POST", f"/recordings/live/{segment(record_id)}/stop")
+
     async def _is_recorded(self, record_id: str) -> bool:
         """Whether Asterisk records under this name now."""
         try:

@@ -578,6 +578,9 @@ class Engine(Protocol):
         :param note: kept for a day, for the survey of a later switch.
         """
 
+    async def stop_message(self, channel: Channel, record_id: str) -> None:
+        """End such a recording: :class:`RecordFinished` follows. Nothing happens when it has ended."""
+
     async def connect(self, channel: Channel, connect: Connect) -> None: ...
 
     async def pick_up(self, channel: Channel, ringing: Channel) -> None:

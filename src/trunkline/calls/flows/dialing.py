@@ -222,8 +222,8 @@ def dial(
     """
     session = decision.session
     targets = [PendingTarget(target.endpoint, target.number, data) for target, data in dial_targets]
-    may_record = decision.context.may_record
-    session.connect = EngineConnect(leg.channel, targets, records=may_record)
+    obstacle = decision.context.recording_obstacle
+    session.connect = EngineConnect(leg.channel, targets, not_recorded=obstacle)
     session.is_without_switch = False
     called = (data.get("employee_id") for _, data in dial_targets)
     session.record_wanted = recording.is_required(decision, (leg.employee_id, *called))
@@ -234,7 +234,7 @@ def dial(
                 targets=[target for target, _ in dial_targets],
                 ring_seconds=ring_seconds,
                 record=session.record_wanted
-                and may_record
+                and obstacle is None
                 and not isinstance(session.state, Controlled),  # else we record by ourselves
                 music=None if music is None else MediaPath(music),
                 announcement=tuple(MediaPath(file) for file in announcement),

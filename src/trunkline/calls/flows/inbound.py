@@ -37,6 +37,7 @@ from trunkline.calls.flows.inputs import (
     ScenarioPlayed,
     TalkOver,
 )
+from trunkline.calls.flows.recording import message_id
 from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Role, Session
@@ -52,7 +53,6 @@ from trunkline.calls.states import (
     State,
 )
 from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
-from trunkline.core import not_recorded
 from trunkline.core.clock import Instant
 from trunkline.core.phone import normalise
 from trunkline.directory.model import HangupCause, Operation, Scenario, ShownNumber, VirtualNumber
@@ -403,14 +403,6 @@ def try_others(decision: Decision) -> None:
     )
 
 
-def message_id(session: Session) -> str | None:
-    """Id of the recording of the voice mail that the contact leaves; None when there is none."""
-    message = session.message
-    if message is None:
-        return None
-    return str(message.get("record_id") or f"{session.call_session_id}-{message['leg_id']}")
-
-
 def restore_message(decision: Decision, record_id: str, recording: SeenRecording, until: Instant) -> None:
     """The events of a call were lost with its switch, and the contact leaves, or has left, a voice mail.
 
@@ -661,8 +653,9 @@ def _prompt(decision: Decision, contact: Leg, said: tuple[str, ...]) -> None:
 
 def _record(decision: Decision, contact: Leg) -> None:
     message = decision.session.message or {}
-    if not decision.context.may_record:
-        message_left(decision, 0.0, refused=not_recorded.DISK)
+    obstacle = decision.context.recording_obstacle
+    if obstacle is not None:
+        message_left(decision, 0.0, refused=obstacle)
         _next(decision)
         return
     decision.session.speaking_since = decision.at

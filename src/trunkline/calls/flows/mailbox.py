@@ -276,7 +276,7 @@ def record_greeting(decision: Decision, flow_input: MessagePlayed) -> None:
     session, state = decision.session, decision.session.state
     if not isinstance(state, MailboxGreeting):
         return
-    if not decision.context.may_record:
+    if decision.context.recording_obstacle is not None:
         _changed(decision, flow_input.leg, "greeting", "failed")
         return
     decision.do(

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import RecordVoice
-from trunkline.calls.session import Leg
+from trunkline.calls.effects import RecordVoice, StopMessage
+from trunkline.calls.session import Leg, Session
 from trunkline.core import not_recorded
 from trunkline.directory.model import CallRecording
 from trunkline.events.catalogue import EventType
+
+_TALK, _VOICE_MAIL = "talk", "voice_mail"
+"""Kinds of recordings, see ``recording_cut``."""
 
 
 def is_required(decision: Decision, employee_ids: Iterable[int | None]) -> bool:
@@ -37,8 +40,9 @@ def begin(decision: Decision, leg: Leg, *, by_engine: bool = False, asked: bool 
     """
     if leg.is_recorded:
         return
-    if not by_engine and not decision.context.may_record:
-        refuse(decision, leg)
+    obstacle = None if by_engine else decision.context.recording_obstacle
+    if obstacle is not None:
+        refuse(decision, leg, obstacle)
         return
     part = leg.recorded_parts + 1
     if not by_engine:
@@ -52,7 +56,7 @@ def begin(decision: Decision, leg: Leg, *, by_engine: bool = False, asked: bool 
     )
 
 
-def refuse(decision: Decision, leg: Leg, reason: str = not_recorded.DISK) -> None:
+def refuse(decision: Decision, leg: Leg, reason: str) -> None:
     """Do not record this talk; published once for a call.
 
     :param reason: of :mod:`trunkline.core.not_recorded`.
@@ -63,14 +67,41 @@ def refuse(decision: Decision, leg: Leg, reason: str = not_recorded.DISK) -> Non
 
 def cut(decision: Decision) -> None:
     """The disk is full, so sound of what is being recorded now is lost; published once for a call and kind."""
-    session = decision.session
-    is_under_way = {
-        "talk": any(leg.is_recorded for leg in session.living),
-        "voice_mail": session.message is not None,
-    }
-    for kind, is_recorded in is_under_way.items():
-        if is_recorded and kind not in session.record_cut:
-            decision.emit(EventType.RECORDING_CUT, kind=kind, reason=not_recorded.CUT)
+    if any(leg.is_recorded for leg in decision.session.living):
+        _note_cut(decision, _TALK, not_recorded.CUT)
+    if decision.session.message is not None:
+        _note_cut(decision, _VOICE_MAIL, not_recorded.CUT)
+
+
+def stop_all(decision: Decision, reason: str) -> None:
+    """The account may not record any more: stop what is being recorded now. The call goes on.
+
+    A message that is being left ends with what was said; so the scenario goes on.
+
+    :param reason: of :data:`trunkline.core.not_recorded.CUTS`.
+    """
+    session, contact = decision.session, decision.session.contact
+    recorded = [leg for leg in session.living if leg.is_recorded]
+    if recorded:
+        _note_cut(decision, _TALK, reason)
+    for leg in recorded:
+        pause(decision, leg)
+    if session.message is not None and session.playing is None and contact is not None and contact.alive:
+        _note_cut(decision, _VOICE_MAIL, reason)
+        decision.do(StopMessage(contact.channel, message_id(session) or ""))
+
+
+def message_id(session: Session) -> str | None:
+    """Id of the recording of the voice mail that the contact leaves; None when there is none."""
+    message = session.message
+    if message is None:
+        return None
+    return str(message.get("record_id") or f"{session.call_session_id}-{message['leg_id']}")
+
+
+def _note_cut(decision: Decision, kind: str, reason: str) -> None:
+    if kind not in decision.session.record_cut:
+        decision.emit(EventType.RECORDING_CUT, kind=kind, reason=reason)
 
 
 def pause(decision: Decision, leg: Leg) -> None:

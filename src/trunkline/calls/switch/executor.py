@@ -27,6 +27,7 @@ from trunkline.calls.effects import (
     RecordMessage,
     RecordVoice,
     SendKeys,
+    StopMessage,
     StopMusic,
     StopPlay,
     StopPlayIntoTalk,
@@ -330,6 +331,8 @@ class EffectExecutor:
                 await engine.record_message(
                     channel, record_id, str(target), max_seconds, silence_seconds, beep=False, note=note
                 )
+            case StopMessage(channel, record_id):
+                await engine.stop_message(channel, record_id)
             case ConnectTargets(channel, connect):
                 await engine.connect(channel, connect)
             case OriginateLeg(originate):

@@ -35,11 +35,11 @@ class LiveContext:
         now: Instant,
         session: Session | None = None,
         *,
-        may_record: bool = True,
+        recording_obstacle: str | None = None,
         parking_seconds: int = PARKING_SECONDS,
     ) -> None:
         """``session``: the call that is decided; None: it has not begun."""
-        self.may_record = may_record
+        self.recording_obstacle = recording_obstacle
         self.parking_seconds = parking_seconds
         self._session = session
         self.account = account

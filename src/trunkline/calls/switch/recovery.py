@@ -34,6 +34,7 @@ from trunkline.calls.flows import (
     parking,
     queueing,
 )
+from trunkline.calls.flows.recording import message_id
 from trunkline.calls.session import NEVER, Leg, LegState, Phase, Session, anchor
 from trunkline.calls.states import (
     ChangingSetting,
@@ -289,7 +290,7 @@ class Recovery:
 
     def _recording_of(self, session: Session) -> SeenRecording | None:
         """The recording of the voice mail that the contact of a call leaves."""
-        return self._survey.recordings.get(inbound.message_id(session) or "")
+        return self._survey.recordings.get(message_id(session) or "")
 
     # --- what happened meanwhile
 

@@ -42,7 +42,7 @@ from trunkline.calls.switch.presence import Presence
 from trunkline.calls.switch.queues import CallQueues
 from trunkline.calls.switch.silent_devices import SilentDevices
 from trunkline.calls.timers import TimerInput
-from trunkline.core import metrics
+from trunkline.core import metrics, not_recorded
 from trunkline.core.clock import Instant
 from trunkline.core.disk import DiskLevel
 from trunkline.core.errors import (
@@ -167,6 +167,10 @@ class Switch:
         """The engine's messages that could not be handled, by interface; the role sets it."""
         self.spool_error: Callable[[], str | None] = lambda: None
         """Why raw audio cannot be written; the role sets it."""
+        self.unrecorded: Mapping[int, str] = {}
+        """Accounts whose calls are not recorded now, with the reason, of :mod:`trunkline.core.not_recorded`."""
+        self.not_recorded_accounts: Callable[[], dict[str, object]] = dict
+        """Accounts that have reached a limit of recordings; the role sets it."""
         self.unknown_channels = 0
         """Channels that were ended because no call contained them."""
 
@@ -460,6 +464,35 @@ class Switch:
                 if decision.events:
                     self.apply(decision)
 
+    def do_not_record(self, unrecorded: Mapping[int, str]) -> None:
+        """These accounts may not record now; recordings of theirs that are under way stop.
+
+        :param unrecorded: as :attr:`unrecorded`.
+        """
+        self.unrecorded = unrecorded
+        for session in list(self.sessions.values()) if unrecorded else ():
+            reason = unrecorded.get(session.account_id)
+            if reason is None or session.phase is Phase.ENDED:
+                continue
+            try:
+                self._stop_recordings(session, not_recorded.CUTS[reason])
+            except Exception:
+                _log.exception(
+                    "recording_not_stopped",
+                    account_id=session.account_id,
+                    call_session_id=session.call_session_id,
+                    consequence="the call is recorded on; it is tried again with the next check of the limits",
+                    remedy="report this line with its traceback",
+                )
+
+    def _stop_recordings(self, session: Session, reason: str) -> None:
+        context = self.context_of(session.account_id, session)
+        if context is not None:
+            decision = Decision(session, context, Instant(self._clock()))
+            recording.stop_all(decision, reason)
+            if decision.events or decision.effects:
+                self.apply(decision)
+
     def _forget(self, session: Session) -> None:
         self.sessions.pop(session.call_session_id, None)
         self.arrivals.forget(session.call_session_id)
@@ -491,7 +524,9 @@ class Switch:
             self._ids,
             Instant(self._clock()),
             session,
-            may_record=self._disk() < DiskLevel.NO_RECORDINGS,
+            recording_obstacle=not_recorded.DISK
+            if self._disk() >= DiskLevel.NO_RECORDINGS
+            else self.unrecorded.get(account.account_id),
             parking_seconds=self._parking_seconds,
         )
 
@@ -537,6 +572,7 @@ class Switch:
             "dead_letters": self._writer.dead_letters,
             "disk": self._disk().name.lower(),
             "spool_error": self.spool_error(),
+            "accounts_not_recorded": self.not_recorded_accounts(),
             "busy_sessions": self._executor.busy,
             "ignored_inputs": dict(self.ignored),
             "bad_engine_messages": self.bad_engine_messages(),
