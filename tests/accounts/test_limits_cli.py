@@ -1,4 +1,4 @@
-"""``trunkline account calls`` and ``account uploads`` against a real database."""
+"""``trunkline account calls``, ``account uploads`` and ``account recordings`` against a real database."""
 
 from __future__ import annotations
 
@@ -66,3 +66,18 @@ def test_limits_of_stored_uploads(database: str, tmp_path: Path, monkeypatch: py
     assert isinstance(both.exception, InvalidInput)
     unknown = run.invoke(commands, ["account", "uploads", "--account", "2"])
     assert isinstance(unknown.exception, NotFound)
+
+    def recordings(*words: str) -> Any:
+        return json.loads(run.invoke(commands, ["account", "recordings", *words, "--json"]).output)
+
+    for words, limit in (
+        (("--bytes", "9000000000"), 9_000_000_000),
+        (("--bytes", "0"), 0),
+        (("--reset",), None),
+    ):
+        assert recordings(*words) == recordings() == {"bytes": limit, "stored_bytes": 0}
+    both = run.invoke(commands, ["account", "recordings", "--reset", "--bytes", "1"])
+    assert isinstance(both.exception, InvalidInput)
+    for limits in ((), ("--bytes", "1"), ("--reset",)):
+        unknown = run.invoke(commands, ["account", "recordings", "--account", "2", *limits])
+        assert isinstance(unknown.exception, NotFound)

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from trunkline.accounts.administration import Administration
 from trunkline.core import not_recorded
 from trunkline.core.disk import DiskLevel, DiskWatch
-from trunkline.core.errors import DatabaseUnavailable, InvalidInput, NotFound
+from trunkline.core.errors import DatabaseUnavailable
 from trunkline.core.ids import IdGenerator, first_id_at
 from trunkline.core.settings import Settings
 from trunkline.db.pool import Database
@@ -174,7 +174,7 @@ class _Publisher(list[Publication]):
 async def test_an_account_at_its_limit_is_not_recorded_and_reported(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By stored bytes, by raw audio of a live call, and of one that is over; also while PostgreSQL is away."""
+    """By stored bytes, by raw audio of a live call, and of one that is over; also while PostgreSQL is unavailable."""
     settings = Settings(data_dir=tmp_path)
     switch, publisher, disk = _Switch(), _Publisher(), DiskWatch([tmp_path], settings.disk)
     ids, elsewhere = IdGenerator(0, lambda: 1_710_000_000_000), IdGenerator(1, lambda: 1_710_000_000_000)
@@ -215,7 +215,7 @@ async def test_an_account_at_its_limit_is_not_recorded_and_reported(
         with monkeypatch.context() as away:
 
             async def unavailable(*_: object) -> None:
-                raise DatabaseUnavailable("PostgreSQL is away")
+                raise DatabaseUnavailable("PostgreSQL does not respond")
 
             away.setattr(db, "fetch_all", unavailable)
             await limits.check()
@@ -238,17 +238,3 @@ async def test_an_account_at_its_limit_is_not_recorded_and_reported(
         assert switch.unrecorded == {1: not_recorded.ACCOUNT_LIMIT}
         assert [one.data.get("state") for one in publisher] == [None, "below"]
         assert disk.level is DiskLevel.ENOUGH
-
-
-async def test_the_limit_of_an_account_is_set_and_shown(database: str) -> None:
-    async with await Database.open(database) as db:
-        await db.execute("insert into accounts (account_id, name) values (1, 'Sample')")
-        administration = Administration(db)
-        for limit in (5, 0, None, None):
-            await administration.set_recording_limit(1, limit)
-            assert await administration.recording_limit(1) == {"bytes": limit, "stored_bytes": 0}
-        with pytest.raises(InvalidInput):
-            await administration.set_recording_limit(1, -1)
-        for limit in (1, None):
-            with pytest.raises(NotFound):
-                await administration.set_recording_limit(7, limit)

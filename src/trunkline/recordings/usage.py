@@ -38,9 +38,9 @@ AccountOf = Callable[[int], int | None]
 
 
 class UsageReader:
-    """Reads the figures of all accounts. It keeps those of the database for a time in which PostgreSQL is away.
+    """Reads the figures of all accounts. While PostgreSQL is unavailable, those of the database are kept.
 
-    :param account_of: knows the calls of this node that are live.
+    :param account_of: for the live calls of this node.
     """
 
     def __init__(self, db: Database, settings: Settings, account_of: AccountOf) -> None:
