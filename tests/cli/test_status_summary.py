@@ -297,7 +297,7 @@ def test_limits_of_uploaded_calls() -> None:
 def test_accounts_that_are_not_recorded() -> None:
     one = {"account_id": 1, "account_name": "Sample Ltd", "limit_max_value": 100, "recorded_bytes": 101}
     first = [{**one, "limit": "bytes"}, {**one, "limit": "share"}]
-    found = problems(switch={"accounts_not_recorded": {"count": 3, "first": first}})
+    found = problems(switch=switch(accounts_not_recorded={"count": 3, "first": first}))
     assert [one.rpartition(": ")[0] for one in found] == [
         "calls of account 1 (Sample Ltd) are not recorded: it has 101 bytes of recordings (limit: 100)",
         "calls of account 1 (Sample Ltd) are not recorded: the disk is nearly full, and it has recorded 101 bytes lately"
