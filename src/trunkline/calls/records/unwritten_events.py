@@ -75,7 +75,9 @@ class UnwrittenEvents:
         self._folder = folder
         self._loaded: list[Path] = []
         """Files of former switches, whose events :meth:`load` has returned."""
-        self._inbox: queue.SimpleQueue[_Put | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[_Put] | None] = queue.SimpleQueue()
+        self._collected: list[_Put] = []
+        """What was put and is not handed to the thread yet."""
         self._count_written = 0
         """Events that PostgreSQL has. The thread reads it when it wakes for another reason: no wake-up for it alone."""
         self._thread: threading.Thread | None = None
@@ -123,14 +125,16 @@ class UnwrittenEvents:
         await asyncio.to_thread(_remove, loaded)
 
     def start(self) -> None:
-        """Take events from now on."""
+        """Take events from now on, and those that were put before."""
         self._loop = asyncio.get_running_loop()
+        self._hand_over()
         self._thread = threading.Thread(target=self._run, name="unwritten-events", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
         """End the thread after what was put. Files whose events PostgreSQL has are removed."""
         if self._thread is not None:
+            self._hand_over()
             self._inbox.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
@@ -138,9 +142,14 @@ class UnwrittenEvents:
     def put(self, events: tuple[Event, ...], position: Instant | None, count: int) -> None:
         """Keep the events of one decision; never waits.
 
+        The thread gets them in the next but one turn of the loop: the command to ring a phone, which is sent in the next
+        one, does not wait for it, and events of one moment wake it once.
+
         :param count: of the events that were put so far, with these.
         """
-        self._inbox.put(_Put(Decided(events, position), count))
+        self._collected.append(_Put(Decided(events, position), count))
+        if len(self._collected) == 1 and self._loop is not None:
+            self._loop.call_soon(self._loop.call_soon, self._hand_over)
 
     def written(self, count: int) -> None:
         """PostgreSQL has the first ``count`` events. The file states it with the next events or after the wait for a sync: a
@@ -155,12 +164,18 @@ class UnwrittenEvents:
         assert self._loop is not None
         done: asyncio.Future[bool] = self._loop.create_future()
         self._waiting.append((count, done))
+        self._hand_over()
         # Registered first: the thread looks for who waits after it has moved the count.
         if self._handled >= count:
             self._settle()
         return await done
 
     # --- in the event loop
+
+    def _hand_over(self) -> None:
+        if self._collected:
+            collected, self._collected = self._collected, []
+            self._inbox.put(collected)
 
     def _settle(self) -> None:
         """Counts grow in the order of the calls, so who waits longest waits for the lowest."""
@@ -200,10 +215,10 @@ class UnwrittenEvents:
         try:
             one = self._inbox.get(timeout=SYNC_SECONDS if self._left else file.sync_after)
             while one is not None and len(given) < _AT_ONCE:
-                given.append(one)
+                given += one
                 one = self._inbox.get_nowait()
             if one is not None:
-                given.append(one)
+                given += one
             return given, one is None
         except queue.Empty:
             return given, False
