@@ -17,13 +17,13 @@ from tests.calls.simulation import CallSimulation
 from tests.calls.test_consultation import DORA, contact, phase_of, talk
 from tests.calls.test_effect_failures import FailingEngine
 from trunkline.calls.command_names import CHECK
-from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.flows.channel_quota import free_channels, reserved
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.errors import LimitExceeded, NotFound
+from trunkline.core.hangup_causes import SWITCH_CONGESTION
 from trunkline.directory.model import Account, Directory, OutgoingLimits
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import (

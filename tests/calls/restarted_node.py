@@ -14,7 +14,6 @@ from trunkline.calls.effects import (
     Effect,
     Hangup,
 )
-from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.session import Phase
 from trunkline.calls.switch.executor import EffectExecutor, EffectOutcome
 from trunkline.calls.switch.recovery import (
@@ -25,6 +24,7 @@ from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import EngineUnavailable
+from trunkline.core.hangup_causes import SWITCH_CONGESTION
 from trunkline.directory.model import Account, Directory
 from trunkline.events.catalogue import Event, EventType
 from trunkline.telephony.port import (

@@ -197,7 +197,7 @@ class CallSimulation:
                 leg = decision.session.leg_of(channel)
                 assert leg is not None, f"{effect} is for no leg"
                 assert channel not in self._gone, f"{effect} is for a leg that is gone"
-        self._gone |= {leg.channel for leg in decision.session.legs.values() if not leg.alive}
+        self._gone |= {leg.channel for leg in decision.session.legs.values() if not leg.is_alive}
         self.presence.apply(decision)
         if decision.events:
             self._error_body = evolved(self._error_body, decision.events)

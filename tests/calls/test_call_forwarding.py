@@ -74,8 +74,8 @@ def test_always_to_the_world_shows_the_number_of_the_company() -> None:
     simulation.at(5).answer(c.PARTNER)
     simulation.at(25).hang_up()
     assert simulation.end["is_lost"] is False
-    assert not simulation.leg(0).serves
-    assert simulation.leg(1).serves
+    assert not simulation.leg(0).is_operator_side
+    assert simulation.leg(1).is_operator_side
 
 
 def test_who_is_not_reached_there_is_followed_by_the_next_operation() -> None:
@@ -311,4 +311,4 @@ def test_two_who_forward_to_each_other_end_the_search() -> None:
 def test_a_restarted_switch_has_the_forward() -> None:
     simulation = incoming(with_forwards(anna={"forward_always": DORA_EXTENSION}))
     session = evolved(None, simulation.events)
-    assert (session.forwarded, session.forwards) == ({c.ANNA: True}, 1)
+    assert (session.forwarding_results, session.forward_count) == ({c.ANNA: True}, 1)

@@ -41,7 +41,6 @@ from trunkline.calls.effects import (
     Supervise,
     TakeControl,
 )
-from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.calls.flows.channel_quota import share
 from trunkline.calls.flows.consultation import talk_bridge
 from trunkline.calls.session import Phase
@@ -62,6 +61,7 @@ from trunkline.core.errors import (
     SwitchInterrupted,
     TrunklineError,
 )
+from trunkline.core.hangup_causes import SWITCH_CONGESTION
 from trunkline.directory.model import Directory
 from trunkline.events.catalogue import EventType
 from trunkline.telephony.port import (

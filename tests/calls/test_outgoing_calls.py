@@ -40,8 +40,8 @@ def test_to_the_world() -> None:
     end = simulation.end
     assert (end["direction"], end["source"], end["is_internal"]) == ("out", "sip", False)
     assert (end["finish_reason"], end["contact_phone_number"]) == ("operator_disconnects", c.CUSTOMER)
-    assert simulation.leg(0).serves
-    assert not simulation.leg(1).serves
+    assert simulation.leg(0).is_operator_side
+    assert not simulation.leg(1).is_operator_side
     walk(simulation.events)
 
 

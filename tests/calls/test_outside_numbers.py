@@ -172,7 +172,7 @@ def test_two_employees_behind_one_number_have_their_own_extensions() -> None:
     }
     simulation = CallSimulation(company(employees=people)).arrive(c.ALL)
     channels = [leg.channel for leg in simulation.session.legs.values()][1:]
-    assert {leg.employee_full_name for leg in simulation.session.legs.values() if leg.serves} == {
+    assert {leg.employee_full_name for leg in simulation.session.legs.values() if leg.is_operator_side} == {
         "Berg Anna",
         "Dahl Boris",
     }

@@ -57,7 +57,7 @@ def taken(parked: CallSimulation, login: str = c.DORA_LINE) -> CallSimulation:
     taking = Decision(parked.session, parked.context(), Instant(parked.clock))
     parking.take(taking, leg)
     leaving = Decision(code.session, code.context(), Instant(code.clock))
-    parking.leave(leaving, leg)
+    leaving.end_own_call(leg)
     rules.end_if_empty(leaving)
     parked.engine.channels[leg.channel] = code.engine.channels.pop(leg.channel)
     code.take(leaving)

@@ -98,7 +98,7 @@ def test_a_call_of_a_customer_is_taken() -> None:
     assert leg is not None
     by = by_of(code)
     pick_up.take(taking, leg, by)
-    pick_up.leave(leaving, by)
+    leaving.end_own_call(by)
     rules.end_if_empty(leaving)
     code.engine.channels.clear()
     code.take(leaving)
@@ -113,7 +113,9 @@ def test_a_call_of_a_customer_is_taken() -> None:
     waiting.flow()
     waiting.at(20).hang_up()
     assert waiting.end["first_talked_employee_id"] == c.DORA
-    reasons = [(leg.employee_id, leg.finish_reason) for leg in waiting.session.legs.values() if leg.serves]
+    reasons = [
+        (leg.employee_id, leg.finish_reason) for leg in waiting.session.legs.values() if leg.is_operator_side
+    ]
     assert sorted(reasons) == [
         (c.ANNA, "another_operator_answer"),
         (c.BORIS, "another_operator_answer"),

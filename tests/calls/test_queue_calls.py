@@ -369,9 +369,9 @@ async def test_an_agent_who_picked_up_and_left_before_the_switch_could_connect_h
     customer = await one.call()
     phone = one.phone(c.BORIS_LINE)
     one.engine.channels.pop(phone)
-    picked_up_at = Instant(one.clock + 2)
+    answered_at_phone = Instant(one.clock + 2)
     await one.wait(9)
-    one.engine.pending.append(Ended(phone, Instant(one.clock), 16, True, picked_up_at))
+    one.engine.pending.append(Ended(phone, Instant(one.clock), 16, True, answered_at_phone))
     await one.settle()
     [events] = one.reported.events.values()
     [leg_id] = [event.data["leg_id"] for event in events if event.data.get("channel") == phone]
@@ -379,7 +379,7 @@ async def test_an_agent_who_picked_up_and_left_before_the_switch_could_connect_h
         event.at
         for event in events
         if event.type is EventType.LEG_ANSWERED and event.data["leg_id"] == leg_id
-    ] == [picked_up_at]
+    ] == [answered_at_phone]
     assert one.engine.hearing(customer) == {"music"}, "the caller waits"
     assert one.rings() == [c.BORIS_LINE]
 

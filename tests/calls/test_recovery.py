@@ -161,7 +161,9 @@ def test_killed_before_the_call_was_decided() -> None:
     node.arrive(c.TWICE)
     node.at(5).restart()
     [session] = node.switch.sessions.values()
-    assert all(leg.alive for leg in session.legs.values()), "what was just begun is not taken for a failure"
+    assert all(leg.is_alive for leg in session.legs.values()), (
+        "what was just begun is not taken for a failure"
+    )
     phone = ring(node)
     node.at(8).engine.answer(phone)
     node.flow().at(18).engine.hang_up(phone)
@@ -307,7 +309,7 @@ def test_a_connect_that_the_engine_did_not_get_is_repeated() -> None:
     node.engine.answer(ring(node))
     node.flow()
     assert session.talking
-    assert [leg.is_talked for leg in session.legs.values() if leg.serves] == [True]
+    assert [leg.is_talked for leg in session.legs.values() if leg.is_operator_side] == [True]
 
 
 def test_a_connect_that_is_not_sent_yet_did_not_come_back() -> None:
@@ -615,7 +617,7 @@ def test_a_leg_that_began_after_the_listing_is_not_closed() -> None:
     Recovery(node.switch, node.directory, Survey(at, channels, [began])).run()
     [session] = node.switch.sessions.values()
     assert session.leg_of(target) is not None
-    assert all(leg.alive for leg in session.legs.values())
+    assert all(leg.is_alive for leg in session.legs.values())
 
 
 @pytest.mark.parametrize("is_new_process", [True, False])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.calls import company as c
 from tests.calls.company import company
 from trunkline.calls.durations import durations, whole_seconds
-from trunkline.calls.finish_reasons import Side, cause_for_refusal, cause_for_result, unanswered
+from trunkline.calls.finish_reasons import Side, cause_for_refusal, cause_for_result, reason_unanswered
 from trunkline.calls.flows.number_plan import ToEmployee, ToGroup, ToLine, ToOutside, destination, to_e164
 from trunkline.calls.session import LEG_STATES, PHASES, IllegalTransitionError, LegState, Phase, Session, move
 from trunkline.core.clock import Instant
@@ -116,7 +116,7 @@ def test_halves_round_up(seconds: float, whole: int) -> None:
 
 @given(st.integers(0, 127), st.sampled_from(Side), st.booleans())
 def test_every_cause_has_a_reason_of_its_side(cause: int, side: Side, line: bool) -> None:
-    reason = unanswered(side, cause, is_line=line)
+    reason = reason_unanswered(side, cause, is_line=line)
     wrong = "caller_" if side is Side.OPERATOR else "operator_"
     assert not reason.startswith(wrong)
 

@@ -40,7 +40,7 @@ def talk(kind: str = "in") -> CallSimulation:
 
 
 def anna(simulation: CallSimulation) -> Leg:
-    return next(leg for leg in simulation.session.living if leg.serves)
+    return next(leg for leg in simulation.session.living if leg.is_operator_side)
 
 
 def press(simulation: CallSimulation, leg: Leg, key: str, second: float) -> str | None:

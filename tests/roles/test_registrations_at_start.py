@@ -35,9 +35,9 @@ class SurveyedEngine:
     is_connected = True
     signals_waiting = 0
 
-    def __init__(self, node: Node, *, has_all_contacts: bool) -> None:
+    def __init__(self, node: Node, *, has_all_devices: bool) -> None:
         self._node = node
-        self.has_all_contacts = has_all_contacts
+        self.has_all_devices = has_all_devices
 
     async def survey(self, _since: Instant) -> Survey:
         node = self._node
@@ -55,7 +55,7 @@ def _no_open_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "ended_channels", none)
 
 
-async def recovered(*, has_all_contacts: bool) -> Node:
+async def recovered(*, has_all_devices: bool) -> Node:
     """A switch that was started while a call waited."""
     node = Node().kill()
     node.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
@@ -64,7 +64,7 @@ async def recovered(*, has_all_contacts: bool) -> Node:
     node.alive = True
     follower = SignalFollower(
         None,  # type: ignore[arg-type]
-        SurveyedEngine(node, has_all_contacts=has_all_contacts),  # type: ignore[arg-type]
+        SurveyedEngine(node, has_all_devices=has_all_devices),  # type: ignore[arg-type]
         node.switch,
         Recorder(),  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ async def recovered(*, has_all_contacts: bool) -> Node:
 
 @pytest.mark.usefixtures("_no_open_calls")
 async def test_a_line_without_a_device_is_offline_for_a_call_that_waited() -> None:
-    node = await recovered(has_all_contacts=True)
+    node = await recovered(has_all_devices=True)
     assert not any(isinstance(one, ConnectTargets) for one in node.engine.done)
     [events] = node.reported.events.values()
     [ended] = [one.data for one in events if one.type is EventType.LEG_ENDED and one.data["is_failed"]][:1]
@@ -91,5 +91,5 @@ async def test_a_line_without_a_device_is_offline_for_a_call_that_waited() -> No
 
 @pytest.mark.usefixtures("_no_open_calls")
 async def test_no_line_is_offline_while_the_registrations_are_not_known() -> None:
-    node = await recovered(has_all_contacts=False)
+    node = await recovered(has_all_devices=False)
     assert any(isinstance(one, ConnectTargets) for one in node.engine.done)

@@ -207,8 +207,8 @@ async def test_an_answer_whose_response_is_late_has_the_time_of_the_log(
     await setup.engine.answer(arrival.channel)
     monkeypatch.undo()
     answered = await setup.signals.wait(Answered)
-    assert answered.picked_up_at is not None
-    assert answered.picked_up_at <= done_at < answered.at
+    assert answered.answered_at_phone is not None
+    assert answered.answered_at_phone <= done_at < answered.at
     await call.hangup()
     await setup.nobody_left()
 

@@ -35,7 +35,7 @@ def release_call(decision: Decision, _params: Params) -> None:
 
 def disconnect_leg(decision: Decision, params: Params) -> None:
     leg = decision.session.legs.get(params["leg_id"])
-    if leg is None or not leg.alive:
+    if leg is None or not leg.is_alive:
         raise NotFound(
             "The call leg was not found", mnemonic="leg_not_found", field="leg_id", value=params["leg_id"]
         )
@@ -113,7 +113,7 @@ def send_dtmf(decision: Decision, params: Params) -> None:
     """Keys to the contact, as if the employee had pressed them."""
     session = decision.session
     contact = session.contact
-    if contact is None or not contact.alive or contact.answered_at is None:
+    if contact is None or not contact.is_alive or contact.answered_at is None:
         raise InvalidState("This method cannot be called in this state", field="call_session_id")
     decision.do(SendKeys(contact.channel, params["dtmf_string"]))
 

@@ -7,13 +7,14 @@ from enum import StrEnum
 from typing import Any
 
 from trunkline.calls.context import CallContext
-from trunkline.calls.effects import Effect, OriginateLeg, SendKeys
+from trunkline.calls.effects import Effect, Hangup, OriginateLeg, SendKeys
 from trunkline.calls.evolution import begin, evolve
 from trunkline.calls.finish_reasons import Side, is_cut_short, is_unresponsive
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.timers import Ask, CancelTimer, StartTimer
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import CallTag, EndpointName
+from trunkline.core.hangup_causes import NORMAL_CLEARING
 from trunkline.core.phone import split_number
 from trunkline.directory.model import Employee, Operation, OperationKind, Phone, Scenario, TrunkMode
 from trunkline.events.catalogue import Event, EventType, call_stream
@@ -335,6 +336,16 @@ class Decision:
             how = {"by_command": True} if by_command else {}
             self.emit(EventType.SESSION_ENDING, at=at, finish_reason=reason, **how)
 
+    def hang_up_served(self, leg: Leg) -> None:
+        """A phone that called a code, a slot or a mailbox was served: end its call."""
+        self.end_session(Reason.SUCCESS_FINISH)
+        self.do(Hangup(leg.channel))
+
+    def end_own_call(self, leg: Leg) -> None:
+        """A phone that called a code or a slot continues in another call, with the channel of this leg: end its own."""
+        self.end_session(Reason.SUCCESS_FINISH)
+        self.end_leg(leg, Reason.SUCCESS_FINISH, NORMAL_CLEARING)
+
     def trunk_endpoint(self, trunk_id: int) -> Endpoint:
         return Endpoint(EndpointKind.TRUNK, EndpointName(f"trunk-{trunk_id}"))
 
@@ -344,9 +355,9 @@ class Decision:
         if session.first_answer_at is not None:
             return False
         initiator = session.initiator
-        if initiator is not None and initiator.serves and initiator.direction == "in":
+        if initiator is not None and initiator.is_operator_side and initiator.direction == "in":
             return leg is not initiator
-        return leg.serves
+        return leg.is_operator_side
 
 
 def _response(leg: Leg, cause: int, at: Instant) -> dict[str, Any]:

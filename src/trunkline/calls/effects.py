@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from trunkline.core.errors import EffectTimedOut, EngineError
+from trunkline.core.hangup_causes import NORMAL_CLEARING
 from trunkline.telephony.port import Bridge, Channel, Connect, Originate, Supervision
 
 
@@ -134,7 +135,7 @@ class PickUp:
 class Hangup:
     policy: ClassVar = Policy(required=True, refused=Compensation.NOTHING, resumed=True)
     channel: Channel
-    cause: int = 16
+    cause: int = NORMAL_CLEARING
 
 
 @dataclass(frozen=True, slots=True)

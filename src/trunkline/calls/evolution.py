@@ -194,7 +194,7 @@ def _note_operation_entered(session: Session, event: Event) -> None:
     session.operation_key = data["key"]
     session.chosen = None
     session.instruction = None
-    session.forwarded = {}
+    session.forwarding_results = {}
     session.legs_before_operation = len(session.legs)
 
 
@@ -211,8 +211,8 @@ def _note_decision_received(session: Session, event: Event) -> None:
 
 def _note_call_forwarded(session: Session, event: Event) -> None:
     is_dialled = event.data["refused"] is None
-    session.forwarded[event.data["employee_id"]] = is_dialled
-    session.forwards += is_dialled
+    session.forwarding_results[event.data["employee_id"]] = is_dialled
+    session.forward_count += is_dialled
 
 
 def _note_menu_decided(session: Session, event: Event) -> None:
@@ -286,7 +286,7 @@ def _note_talk_started(session: Session, event: Event) -> None:
     contact_leg_id = contact.leg_id if contact is not None else None
     session.talks.append(Talk(leg.leg_id, event.at, contact_leg_id=contact_leg_id))
     for one in (leg, contact):
-        if one is not None and one.alive:
+        if one is not None and one.is_alive:
             one.is_talked = True
             move_leg(one, LegState.TALK)
     if isinstance(session.state, InQueue):
@@ -387,7 +387,7 @@ def _note_consult_started(session: Session, _event: Event) -> None:
 
 def _note_consult_ended(session: Session, _event: Event) -> None:
     third = session.legs.get(session.third_leg_id or 0)
-    if third is not None and third.alive:
+    if third is not None and third.is_alive:
         third.departure = Departure.SENT_AWAY
     if session.phase in (Phase.DIALING, Phase.OPERATOR_TALK):
         move(session, Phase.HOLD)

@@ -7,6 +7,25 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from trunkline.core.hangup_causes import (
+    CALL_REJECTED,
+    CONGESTION,
+    CUT_SHORT,
+    DESTINATION_OUT_OF_ORDER,
+    INTERWORKING,
+    INVALID_NUMBER_FORMAT,
+    NETWORK_OUT_OF_ORDER,
+    NO_ANSWER,
+    NO_ROUTE,
+    NO_USER_RESPONDING,
+    NORMAL_CLEARING,
+    REDIRECTED,
+    SUBSCRIBER_ABSENT,
+    SWITCH_CONGESTION,
+    TEMPORARY_FAILURE,
+    UNALLOCATED_NUMBER,
+    USER_BUSY,
+)
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import ConnectResult
 
@@ -18,30 +37,6 @@ class Side(StrEnum):
     OPERATOR = "operator"
 
 
-# Q.850 causes as the engine reports them.
-UNALLOCATED_NUMBER = 1
-NO_ROUTE = 3
-NORMAL_CLEARING = 16
-USER_BUSY = 17
-NO_USER_RESPONDING = 18
-NO_ANSWER = 19
-SUBSCRIBER_ABSENT = 20
-CALL_REJECTED = 21
-ANSWERED_ELSEWHERE = 26
-DESTINATION_OUT_OF_ORDER = 27
-CONGESTION = 34
-NETWORK_OUT_OF_ORDER = 38
-TEMPORARY_FAILURE = 41
-SWITCH_CONGESTION = 42
-CARRIER_REFUSALS = frozenset({401, 403, 407})
-"""SIP statuses of a carrier that does not accept the trunk's login, or forbids the call, when nothing rang before."""
-
-INTERWORKING = 127
-"""Asterisk has it for a channel that it has cancelled."""
-
-MEDIA_LOST = 44
-"""Asterisk ends a channel with it of which it has received neither RTP nor RTCP for the time of the setting."""
-
 _NOT_ANSWERED = frozenset({0, NORMAL_CLEARING, NO_USER_RESPONDING, NO_ANSWER, INTERWORKING})
 _RESPONSE_SECONDS = 10.0
 """Within which a server that works reports ringing, or refuses the call."""
@@ -51,7 +46,7 @@ _NETWORK = frozenset(
 )
 
 
-def unanswered(side: Side, cause: int, *, is_line: bool) -> Reason:
+def reason_unanswered(side: Side, cause: int, *, is_line: bool) -> Reason:
     """Why a called party was not reached.
 
     :param cause: Q.850 of the ended leg; 0 when the engine gave up after the ring time.
@@ -87,21 +82,18 @@ def is_unresponsive(cause: int, seconds: float) -> bool:
 
 def is_cut_short(cause: int) -> bool:
     """Whether a call over a trunk may have been ended from our side, so that its end is no response of the server."""
-    return cause in (0, NORMAL_CLEARING, ANSWERED_ELSEWHERE, INTERWORKING)
+    return cause in CUT_SHORT
 
 
-def lost(side: Side) -> Reason:
+def reason_media_lost(side: Side) -> Reason:
     """Nothing was received from an answered party any more."""
     return Reason.OPERATOR_NUMBER_PROBLEMS if side is Side.OPERATOR else Reason.CALLER_NUMBER_PROBLEMS
 
 
-def hung_up(side: Side) -> Reason:
+def reason_hung_up(side: Side) -> Reason:
     """Who ended the talk."""
     return Reason.OPERATOR_DISCONNECTS if side is Side.OPERATOR else Reason.CALLER_DISCONNECTS
 
-
-REDIRECTED = 23
-"""Q.850: redirection to new destination; Asterisk has it of a device whose redirection is not followed."""
 
 _CAUSE_FOR = {
     ConnectResult.BUSY: USER_BUSY,
@@ -120,8 +112,8 @@ def cause_for_result(result: ConnectResult, cause: int) -> int:
 
 
 _REFUSAL_CAUSES = {
-    Reason.NUMB_NOT_EXISTS: 1,
-    Reason.INCORRECT_INPUT: 28,
+    Reason.NUMB_NOT_EXISTS: UNALLOCATED_NUMBER,
+    Reason.INCORRECT_INPUT: INVALID_NUMBER_FORMAT,
     Reason.NUMA_IN_BLACK_LIST: CALL_REJECTED,
     Reason.MAX_IN_CALL_REACHED: USER_BUSY,
     Reason.MAX_OUT_CALL_REACHED: USER_BUSY,

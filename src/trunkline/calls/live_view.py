@@ -33,7 +33,7 @@ def live_call(session: Session, zone: ZoneInfo) -> dict[str, Any]:
         "contact_phone_number": session.contact_phone_number,
         "external_id": session.external_id,
         "tags": [{"tag_id": tag["tag_id"], "tag_name": tag["tag_name"]} for tag in session.tags],
-        "legs": [_leg(session, leg) for leg in session.legs.values() if leg.alive],
+        "legs": [_leg(session, leg) for leg in session.legs.values() if leg.is_alive],
     }
 
 
@@ -42,7 +42,7 @@ def _leg(session: Session, leg: Leg) -> dict[str, Any]:
         "leg_id": leg.leg_id,
         "calling_phone_number": leg.calling_phone_number,
         "called_phone_number": leg.called_phone_number,
-        "is_operator": leg.serves,
+        "is_operator": leg.is_operator_side,
         "employee_id": leg.employee_id,
         "employee_full_name": leg.employee_full_name,
         "record_call_enabled": session.record_wanted or any(one.is_recorded for one in session.living),
@@ -181,7 +181,7 @@ def call_in_progress(session: Session) -> dict[str, Any]:
     :data:`~trunkline.reports.calls.CALLS_FOR_PEOPLE`.
     """
     open_talks = [talk for talk in session.talks if talk.ended_at is None]
-    ours = [leg for leg in session.living if leg.serves and leg.role is not Role.COACH]
+    ours = [leg for leg in session.living if leg.is_operator_side and leg.role is not Role.COACH]
     coaches = [leg for leg in session.living if leg.role is Role.COACH]
     stay = session.queue_stays[-1] if session.queue_id is not None and session.queue_stays else None
     return {

@@ -19,15 +19,7 @@ from trunkline.calls.effects import (
     RecordMessage,
     TakeControl,
 )
-from trunkline.calls.finish_reasons import (
-    ANSWERED_ELSEWHERE,
-    MEDIA_LOST,
-    SWITCH_CONGESTION,
-    TEMPORARY_FAILURE,
-    Side,
-    hung_up,
-    lost,
-)
+from trunkline.calls.finish_reasons import Side, reason_hung_up, reason_media_lost
 from trunkline.calls.flows import (
     click_to_call,
     coaching,
@@ -43,6 +35,7 @@ from trunkline.calls.flows import (
     queueing,
     recording,
     redirects,
+    voice_message,
 )
 from trunkline.calls.flows.inputs import (
     Command,
@@ -94,6 +87,13 @@ from trunkline.core.errors import (
     EngineError,
     EngineUnavailable,
     NoChannelFree,
+)
+from trunkline.core.hangup_causes import (
+    ANSWERED_ELSEWHERE,
+    MEDIA_LOST,
+    NORMAL_CLEARING,
+    SWITCH_CONGESTION,
+    TEMPORARY_FAILURE,
 )
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -203,19 +203,20 @@ def effect_failed(session: Session, effect: Effect, error: EngineError, context:
         _finish_when_empty(decision)
     except Exception as failure:
         decision.failure = failure
-        decision.end_session(Reason.INTERNAL_ERROR)
-        engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
-        _finish_when_empty(decision)
+        _give_up(decision)
     return decision
 
 
-def _give_up(decision: Decision, signal: CallSignal | TimerInput) -> None:
-    """A rule failed: its events so far stand, and the call is ended, so that nobody stays on a line nobody commands."""
+def _give_up(decision: Decision, signal: CallSignal | TimerInput | None = None) -> None:
+    """A rule failed: its events so far stand, and the call is ended, so that nobody stays on a line nobody commands.
+
+    :param signal: whose rule it was; None: that of a failed effect.
+    """
     session = decision.session
     decision.end_session(Reason.INTERNAL_ERROR)
     if isinstance(signal, Ended):
         leg = session.leg_of(signal.channel)
-        if leg is not None and leg.alive:
+        if leg is not None and leg.is_alive:
             decision.end_leg(leg, Reason.INTERNAL_ERROR, signal.cause)
     engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
     _finish_when_empty(decision)
@@ -247,7 +248,7 @@ def _react(decision: Decision, signal: CallSignal | TimerInput) -> None:
         case Redirected():
             redirects.note(decision, signal)
         case Ended():
-            _note_pick_up(decision, signal)
+            _note_answer_before_end(decision, signal)
             _ended(decision, signal)
         case ControlTaken():
             _control_taken(decision, signal)
@@ -319,11 +320,11 @@ def _compensate(decision: Decision, effect: Effect, error: EngineError) -> None:
                 decision.do(Hangup(effect.channel, TEMPORARY_FAILURE))
             _not_reached(decision, effect.channel, error)
         case _, Compensation.NOT_RECORDED:
-            if leg is not None and leg.alive and leg.is_recorded:
+            if leg is not None and leg.is_alive and leg.is_recorded:
                 decision.emit(EventType.RECORDING_STOPPED, leg_id=leg.leg_id, paused=True)
         case TakeControl(), Compensation.CONTROL_LATE:
             coaching.dismiss(decision, TEMPORARY_FAILURE)
-            if not isinstance(error, EngineUnavailable) and consultation.is_left(session):
+            if not isinstance(error, EngineUnavailable) and consultation.is_leaving_contact(session):
                 decision.end_session(Reason.INTERNAL_ERROR)
                 engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
             else:
@@ -361,7 +362,7 @@ def _control_is_late(decision: Decision, effect: TakeControl) -> None:
     decision.emit(EventType.CALL_TAKEN, late=True)
     for channel in effect.channels:
         leg = session.leg_of(channel)
-        if leg is not None and leg.alive and leg.is_redirected and leg.bridge is None:
+        if leg is not None and leg.is_alive and leg.is_redirected and leg.bridge is None:
             decision.do(consultation.into_talk(session, leg))
 
 
@@ -369,7 +370,7 @@ def _not_reached(decision: Decision, channel: Channel, error: EngineError) -> No
     """An originate that never became a channel: no signal of its end will come."""
     session, before = decision.session, decision.session.state
     leg = session.leg_of(channel)
-    if leg is None or not leg.alive or leg.answered_at is not None:
+    if leg is None or not leg.is_alive or leg.answered_at is not None:
         return
     if isinstance(error, NoChannelFree):
         reason, cause = Reason.NO_RESOURCES, SWITCH_CONGESTION
@@ -389,7 +390,7 @@ def _control_taken(decision: Decision, signal: ControlTaken) -> None:
     leg = session.leg_of(signal.channel)
     if leg is not None:
         leg.is_redirected = True
-        if leg.alive and not session.taking_control and session.ending is None:
+        if leg.is_alive and not session.taking_control and session.ending is None:
             _flow(decision, PartyTaken(leg))
 
 
@@ -408,7 +409,7 @@ def _answered(decision: Decision, signal: Answered) -> None:
     leg = session.leg_of(signal.channel)
     if leg is None or leg.state is not LegState.DIAL:
         return
-    decision.answer_leg(leg, at=signal.picked_up_at)
+    decision.answer_leg(leg, at=signal.answered_at_phone)
     if leg.direction == "out" and session.connecting_channel not in (None, leg.channel):
         engine_connect.target_answered(decision)
     if leg.role is Role.COACH:
@@ -420,7 +421,7 @@ def _answered(decision: Decision, signal: Answered) -> None:
 def _joined(decision: Decision, signal: Joined) -> None:
     session = decision.session
     leg = session.leg_of(signal.channel)
-    if leg is None or not leg.alive:
+    if leg is None or not leg.is_alive:
         return
     leg.bridge = signal.bridge
     if session.ending is not None:
@@ -466,18 +467,18 @@ def _played(decision: Decision, play_id: str) -> None:
     session = decision.session
     if play_id == session.playing:
         session.playing = None
-        if session.contact is not None and session.contact.alive:
+        if session.contact is not None and session.contact.is_alive:
             _flow(decision, ScenarioPlayed())
         return
     leg = session.legs.get(session.plays.pop(play_id, 0))
-    if leg is None or not leg.alive or session.ending is not None:
+    if leg is None or not leg.is_alive or session.ending is not None:
         return
     session.message_played_to.add(leg.leg_id)
     _flow(decision, MessagePlayed(leg))
 
 
 def _recorded(decision: Decision, seconds: float, *, go_on: bool) -> None:
-    if inbound.message_left(decision, seconds) or isinstance(decision.session.state, MailboxGreeting):
+    if voice_message.message_left(decision, seconds) or isinstance(decision.session.state, MailboxGreeting):
         _flow(decision, MessageRecorded(seconds, go_on))
 
 
@@ -509,17 +510,17 @@ def _connect_finished(decision: Decision, signal: ConnectFinished) -> None:
     _flow(decision, TalkOver(leg) if is_talked else NotConnected(leg, signal))
 
 
-def _note_pick_up(decision: Decision, signal: Ended) -> None:
+def _note_answer_before_end(decision: Decision, signal: Ended) -> None:
     """A party that picked up and left before its channel could be connected has answered, without the consequences."""
     leg = decision.session.leg_of(signal.channel)
-    if signal.picked_up_at is not None and leg is not None and leg.state is LegState.DIAL:
-        decision.answer_leg(leg, at=signal.picked_up_at)
+    if signal.answered_at_phone is not None and leg is not None and leg.state is LegState.DIAL:
+        decision.answer_leg(leg, at=signal.answered_at_phone)
 
 
 def _ended(decision: Decision, signal: Ended) -> None:
     session, before = decision.session, decision.session.state
     leg = session.leg_of(signal.channel)
-    if leg is None or not leg.alive or engine_connect.is_unresolved(session, leg):
+    if leg is None or not leg.is_alive or engine_connect.is_unresolved(session, leg):
         return
     leg.bridge = None
     if leg.direction == "out" and leg.answered_at is None:
@@ -530,22 +531,22 @@ def _ended(decision: Decision, signal: Ended) -> None:
         and not session.operations
         and len(session.legs) == 1
         and leg.direction == "in"
-        and not leg.serves
+        and not leg.is_operator_side
     )
     reason = _why_gone(session, leg, signal)
     decision.end_leg(leg, reason, signal.cause, is_silent=is_silent(leg, signal))
     if leg is session.contact:
         # The caller hung up while speaking, and the engine reported that first.
-        inbound.message_left(decision, inbound.spoken_seconds(session, signal.at))
+        voice_message.message_left(decision, voice_message.spoken_seconds(session, signal.at))
     if leg.role is Role.COACH:
         if not session.living:
             decision.end_session(reason)
     elif session.taking_control:
         # The other party may have left the engine's bridge already: the engine does not end it then.
-        session.connect_over()
+        session.end_connect()
         engine_connect.end_unresolved(decision, reason)
         decision.end_session(reason)
-        engine_connect.hang_up_all(decision, 16)
+        engine_connect.hang_up_all(decision, NORMAL_CLEARING)
     else:
         _flow(decision, LegGone(leg, reason, early), before)
 
@@ -568,15 +569,15 @@ def _why_gone(session: Session, leg: Leg, signal: Ended) -> Reason:
             # No other party was called yet, so none hung up: no switch arrived in time, or the engine ended it.
             return Reason.INTERNAL_ERROR
         if leg is session.initiator and leg.answered_at is None:
-            return hung_up(leg.side)
+            return reason_hung_up(leg.side)
     if leg.departure is not None:
         return _DEPARTURES[leg.departure]
     if session.ending is None and signal.cause == MEDIA_LOST and not signal.by_party:
-        return lost(leg.side)
+        return reason_media_lost(leg.side)
     other = Side.CONTACT if leg.side is Side.OPERATOR else Side.OPERATOR
     if session.ending is not None:
         return session.ending
-    return hung_up(leg.side) if signal.by_party else engine_connect.left_by(session, other)
+    return reason_hung_up(leg.side) if signal.by_party else engine_connect.reason_talk_over(session, other)
 
 
 _DEPARTURES = {
@@ -619,13 +620,13 @@ def _unanswered_ended(decision: Decision, leg: Leg, signal: Ended) -> None:
         engine_connect.target_ended(decision, leg, signal)
 
 
-def abandon(decision: Decision) -> None:
+def end_without_channels(decision: Decision) -> None:
     """End a call of which nothing but its beginning is known: no channel can be found for it."""
     decision.end_session(Reason.INTERNAL_ERROR)
     decision.emit(EventType.SESSION_FINISHED, **finished(decision.session, decision.at))
 
 
-def withdraw(decision: Decision) -> None:
+def end_uncalled(decision: Decision) -> None:
     """End a call whose parties were not called: its channels do not exist, so no signal ends its legs."""
     session = decision.session
     decision.end_session(Reason.INTERNAL_ERROR)
@@ -641,7 +642,7 @@ def _finish_when_empty(decision: Decision) -> None:
         return
     remaining = [leg for leg in session.living if not engine_connect.is_unresolved(session, leg)]
     if remaining and all(leg.role is Role.COACH for leg in remaining):
-        engine_connect.hang_up_all(decision, 16)
+        engine_connect.hang_up_all(decision, NORMAL_CLEARING)
     if remaining:
         return
     engine_connect.end_unresolved(decision, session.ending)

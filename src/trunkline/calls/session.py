@@ -161,7 +161,7 @@ class Leg:
     """Ephemeral: it came under our control from the engine's bridge."""
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         return self.state is not LegState.ENDED
 
     @property
@@ -175,7 +175,7 @@ class Leg:
         return self.ringing_at is not None or self.has_early_media
 
     @property
-    def serves(self) -> bool:
+    def is_operator_side(self) -> bool:
         """Whether it is an employee or operator, not the contact."""
         return self.role is not Role.CONTACT
 
@@ -289,9 +289,9 @@ class Session:
     """Whom the present operation calls, when the call chose that: ``employee_id``, ``group_id`` and ``number``."""
     instruction: dict[str, Any] | None = None
     """Instructions of another system for the present operation: ``files``, ``employee_files``, ``phones`` not called yet."""
-    forwarded: dict[int, bool] = field(default_factory=dict)
+    forwarding_results: dict[int, bool] = field(default_factory=dict)
     """By id of an employee whose forwarding was followed in the present operation: whether anybody could be called there."""
-    forwards: int = 0
+    forward_count: int = 0
     """How often the call was forwarded."""
     request_message: tuple[str, ...] = ()
     """What the request of the API plays to an employee whom a scenario calls: paths of files."""
@@ -351,9 +351,9 @@ class Session:
     unresolved: list[UnresolvedLeg] = field(default_factory=list)
     connect_finished_at: Instant = NEVER
     """Time of the newest connect's result: a repeated result is not that of the next connect."""
-    redirects: dict[int, str] = field(default_factory=dict)
+    phone_redirects: dict[int, str] = field(default_factory=dict)
     """Called legs whose phone redirects the call, and where to; until the call is dialled there."""
-    redirected: int = 0
+    redirect_count: int = 0
     """How often the call was dialled where a phone redirected it."""
     connecting_offer: int | None = None
     """The offer whose agent is being connected with the contact, who waits in a queue."""
@@ -400,7 +400,7 @@ class Session:
 
     @property
     def living(self) -> list[Leg]:
-        return [leg for leg in self.legs.values() if leg.alive]
+        return [leg for leg in self.legs.values() if leg.is_alive]
 
     @property
     def contact(self) -> Leg | None:
@@ -432,13 +432,13 @@ class Session:
         """The channel that the engine is connecting."""
         return self.connect.channel if self.connect is not None and not self.connect.is_over else None
 
-    def connecting(self, channel: Channel) -> None:
+    def restore_connect(self, channel: Channel) -> None:
         """The engine is connecting this channel, as it is found by a recovery."""
         if self.connect is None or self.connect.channel != channel:
             self.connect = EngineConnect(channel)
         self.connect.is_over = False
 
-    def connect_over(self) -> None:
+    def end_connect(self) -> None:
         """The channel that the engine was connecting came back, or ended."""
         if self.connect is not None:
             self.connect.is_over = True
@@ -464,7 +464,7 @@ class Session:
         """Serving legs (and attempts) of the present operation, since it was entered."""
         current = self.operations[-1]["id"] if self.operations else None
         since = list(self.legs.values())[self.legs_before_operation :]
-        return [leg for leg in since if leg.serves and leg.operation_id == current]
+        return [leg for leg in since if leg.is_operator_side and leg.operation_id == current]
 
 
 def move(session: Session, phase: Phase) -> None:

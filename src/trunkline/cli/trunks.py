@@ -15,10 +15,11 @@ from trunkline.cli.status_summary import not_identified
 from trunkline.cli.switch import ask_switch
 from trunkline.cli.table import print_rows, print_table
 from trunkline.core.errors import Unavailable
+from trunkline.core.hangup_causes import DECLINED
 from trunkline.db.pool import Database
 from trunkline.directory.model import SYSTEM_ACCOUNT_ID
 from trunkline.directory.trunks import allowed as addresses
-from trunkline.reports.call_explanation import DECLINED, NETWORK_CAUSES
+from trunkline.reports.call_explanation import NETWORK_CAUSES
 
 _COLUMNS = """
 select trunk.account_id, trunk.trunk_id, key, name, host, port, transport,

@@ -1,8 +1,41 @@
-"""Names of hang-up causes (ITU-T Q.850), as clients of call center interfaces know them. Pure."""
+"""Hang-up causes of ITU-T Q.850, as Asterisk reports them, and their names in call center interfaces. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+UNALLOCATED_NUMBER = 1
+NO_ROUTE = 3
+NORMAL_CLEARING = 16
+USER_BUSY = 17
+NO_USER_RESPONDING = 18
+NO_ANSWER = 19
+SUBSCRIBER_ABSENT = 20
+CALL_REJECTED = 21
+REDIRECTED = 23
+ANSWERED_ELSEWHERE = 26
+DESTINATION_OUT_OF_ORDER = 27
+INVALID_NUMBER_FORMAT = 28
+CONGESTION = 34
+NETWORK_OUT_OF_ORDER = 38
+"""Also of the legs of a call during which Asterisk ended."""
+TEMPORARY_FAILURE = 41
+SWITCH_CONGESTION = 42
+MEDIA_LOST = 44
+"""Of an answered leg: Asterisk received neither sound nor its reports for ``sip.media_timeout``. Otherwise as in Q.850."""
+NOT_ACCEPTABLE = 58
+"""What Asterisk makes of SIP 488 of the called phone or carrier."""
+INTERWORKING = 127
+"""Asterisk has it for a channel that it has cancelled."""
+
+CUT_SHORT = frozenset({0, NORMAL_CLEARING, ANSWERED_ELSEWHERE, INTERWORKING})
+"""Causes of a leg that was ended from our side before it was answered."""
+
+CARRIER_REFUSALS = frozenset({401, 403, 407})
+"""SIP statuses of a carrier that does not accept the trunk's login, or forbids the call, when nothing rang before."""
+
+DECLINED = 603
+"""SIP status of a party that declines, for which Asterisk has the cause of a carrier that forbids the call."""
 
 NAMES: Mapping[int, str] = {
     1: "UNALLOCATED_NUMBER",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import IntEnum
 
 import psycopg
 
@@ -18,6 +19,15 @@ from trunkline.db.pool import Connection, Database, is_of_the_installation, log_
 
 _log = get_logger("db.leader")
 
+
+class LeaderLock(IntEnum):
+    """Keys of the advisory locks of PostgreSQL that leaders hold, each for one kind of work."""
+
+    RELAY = 0x7472_6B6C_0001
+    DELIVERIES = 0x7472_6B6C_0002
+    HUBSPOT = 0x7472_6B6C_0003
+
+
 FOLLOWER_PERIOD = 1.0
 """Seconds between two tries of a follower to lead."""
 
@@ -26,13 +36,13 @@ _RECONNECT_PERIOD = 0.5
 
 
 async def lead_when_possible(
-    db: Database, key: int, lead: Callable[[Connection], Awaitable[None]], what: str
+    db: Database, key: LeaderLock, lead: Callable[[Connection], Awaitable[None]], what: str
 ) -> None:
     """Lead when no other process does, until cancelled; continues after restarts and faults of the database.
 
     :param key: as :func:`leading`.
     :param lead: called with the connection that holds the lock, until it ends.
-    :param what: is led; for the log.
+    :param what: what is led, for the log.
     """
     while True:
         try:
@@ -72,10 +82,7 @@ async def woken_by(db: Database, channel: str, wake: asyncio.Event) -> AsyncIter
 
 @contextlib.asynccontextmanager
 async def leading(db: Database, key: int) -> AsyncIterator[Connection | None]:
-    """The connection that holds the lock of this key, to be used by the leader alone; None when another leads.
-
-    :param key: of an advisory lock; those of Trunkline begin with 0x7472_6B6C.
-    """
+    """The connection that holds the lock of this key, to be used by the leader alone; None when another leads."""
     async with db.connection() as conn:
         cursor = await conn.execute("select pg_try_advisory_lock(%s) as won", (key,))
         row = await cursor.fetchone()

@@ -1,9 +1,9 @@
 """The relay: takes events out of the outbox, in order, and passes them to every listener.
 
-Any number of workers may run a relay; one of them leads at a time. Who leads holds a session lock of
-PostgreSQL on the connection it works on, so a killed leader frees it by dying and the others take over within
-a second. One transaction per batch: listeners write their rows and jobs, the outbox rows go; both
-or neither. So nothing is lost, and what a listener wrote is written once.
+Any number of workers may run a relay; one of them leads at a time. Who leads holds a session lock of PostgreSQL on the
+connection it works on. The lock ends with the connection of a leader that is killed, and another worker leads within a
+second. One transaction per batch: listeners write their rows and jobs, the outbox rows are deleted, both or neither. So
+nothing is lost, and what a listener wrote is written once.
 
 A listener that fails on one event does not stop others: its changes for this event are rolled back, the event is
 stored for it in ``event_failures``, an error is logged, and it is retried later (:func:`retry_failures`). What is no
@@ -24,15 +24,12 @@ from psycopg.types.json import Jsonb
 from trunkline.core.clock import to_instant
 from trunkline.core.log import get_logger
 from trunkline.core.retry import LISTENERS
-from trunkline.db.leader import lead_when_possible, woken_by
+from trunkline.db.leader import LeaderLock, lead_when_possible, woken_by
 from trunkline.db.pool import Database, is_of_the_installation
 from trunkline.events.catalogue import Event, EventType, call_of_stream
 from trunkline.events.store import OUTBOX_CHANNEL
 
 _log = get_logger("events.relay")
-
-_LOCK_KEY = 0x7472_6B6C_0001
-"""Of the session lock that the leader holds."""
 
 _POLL_PERIOD = 20.0
 """Seconds after which the outbox is read even without a notification."""
@@ -116,7 +113,7 @@ class Relay:
     async def run(self) -> None:
         """Lead when possible, until cancelled; survives the database's restarts."""
         async with woken_by(self._db, OUTBOX_CHANNEL, self._wake):
-            await lead_when_possible(self._db, _LOCK_KEY, self._lead, "relay")
+            await lead_when_possible(self._db, LeaderLock.RELAY, self._lead, "relay")
 
     async def _lead(self, conn: AsyncConnection[Any]) -> None:
         self.is_leader = True
@@ -165,7 +162,7 @@ async def _relay_separately(
     async with conn.transaction():
         rows = await _take(conn, limit)
         for listener in listeners if rows else ():
-            await _notify_batch(conn, listener, rows)
+            await _pass_batch(conn, listener, rows)
     return rows
 
 
@@ -174,14 +171,14 @@ async def _take(conn: AsyncConnection[Any], limit: int) -> list[dict[str, Any]]:
     return await cursor.fetchall()
 
 
-async def _notify_batch(conn: AsyncConnection[Any], listener: Listener, rows: list[dict[str, Any]]) -> None:
+async def _pass_batch(conn: AsyncConnection[Any], listener: Listener, rows: list[dict[str, Any]]) -> None:
     """As a batch, which is faster; one by one if the batch fails, to find the event that fails."""
     known = [event for event in map(_event_of, rows) if event is not None]
-    if len(known) == len(rows) and await _notify(conn, listener, known) is None:
+    if len(known) == len(rows) and await _pass(conn, listener, known) is None:
         return
     for row in rows:
         event = _event_of(row)
-        error = await _notify(conn, listener, [event]) if event else _UNKNOWN_TYPE
+        error = await _pass(conn, listener, [event]) if event else _UNKNOWN_TYPE
         if error is not None:
             _log.error(
                 "listener_failed",
@@ -211,7 +208,7 @@ async def retry_failures(db: Database, listeners: Sequence[Listener], limit: int
         for row in await cursor.fetchall():
             event, listener = _event_of(row), by_name[row["listener"]]
             assert event is not None
-            error = await _notify(conn, listener, [event])
+            error = await _pass(conn, listener, [event])
             key = (row["account_id"], row["failure_id"])
             if error is None:
                 settled += 1
@@ -248,9 +245,7 @@ async def backlog(db: Database) -> tuple[int, float]:
     return int(row["waiting"]), max(0.0, float(row["lag"]))
 
 
-async def _notify(
-    conn: AsyncConnection[Any], listener: Listener, events: Sequence[Event]
-) -> Exception | None:
+async def _pass(conn: AsyncConnection[Any], listener: Listener, events: Sequence[Event]) -> Exception | None:
     try:
         async with conn.transaction():
             await listener.on_events(conn, events)

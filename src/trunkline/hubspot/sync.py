@@ -18,7 +18,7 @@ from trunkline.core.log import get_logger
 from trunkline.core.retry import HUBSPOT
 from trunkline.core.settings import HubSpotSettings
 from trunkline.core.tasks import item_task
-from trunkline.db.leader import lead_when_possible, woken_by
+from trunkline.db.leader import LeaderLock, lead_when_possible, woken_by
 from trunkline.db.pool import Connection as DatabaseConnection
 from trunkline.db.pool import Database, Row, log_cause
 from trunkline.hubspot import calls
@@ -34,9 +34,6 @@ from trunkline.hubspot.responses import (
     TokenExpired,
     TryLater,
 )
-
-_LOCK_KEY = 0x7472_6B6C_0003
-"""Of the session lock that the leader holds."""
 
 PER_ACCOUNT = 6
 """Calls of an account that are sent concurrently."""
@@ -87,7 +84,7 @@ class Sync:
         """Lead when possible, until cancelled."""
         try:
             async with woken_by(self._db, CHANNEL, self._wake):
-                await lead_when_possible(self._db, _LOCK_KEY, self._lead, "hubspot")
+                await lead_when_possible(self._db, LeaderLock.HUBSPOT, self._lead, "hubspot")
         finally:
             await self._end()
 

@@ -13,7 +13,7 @@ LONGEST_SUSPENSION = 300.0
 SWITCH_OFF_AFTER = 5 * 86_400.0
 """Seconds for which an endpoint has failed without a success, after which its subscription is switched off."""
 
-PROBE_LEASE = 30.0
+TRIAL_SECONDS = 30.0
 """Seconds that one trial delivery to a suspended endpoint has before another one is sent."""
 
 

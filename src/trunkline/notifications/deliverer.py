@@ -32,7 +32,7 @@ from trunkline.core.errors import DatabaseUnavailable, TrunklineError
 from trunkline.core.log import get_logger
 from trunkline.core.settings import NotificationSettings
 from trunkline.core.tasks import item_task
-from trunkline.db.leader import lead_when_possible, woken_by
+from trunkline.db.leader import LeaderLock, lead_when_possible, woken_by
 from trunkline.db.pool import Connection, Database, log_cause
 from trunkline.events.catalogue import call_of_stream
 from trunkline.notifications import backoff, deliveries, endpoint_states
@@ -45,9 +45,6 @@ from trunkline.notifications.turns import Turns, in_turns
 from trunkline.outbound import requests_of
 
 _log = get_logger("notifications")
-
-_LOCK_KEY = 0x7472_6B6C_0002
-"""Of the session lock that the leader holds."""
 
 _CHECK_PERIOD = 20.0
 """Seconds after which the table is read even without a notification or a due time."""
@@ -118,7 +115,7 @@ class Deliverer:
         """Lead when possible, until cancelled; survives the database's restarts."""
         try:
             async with woken_by(self._db, CHANNEL, self._wake):
-                await lead_when_possible(self._db, _LOCK_KEY, self._lead, "deliveries")
+                await lead_when_possible(self._db, LeaderLock.DELIVERIES, self._lead, "deliveries")
         finally:
             await self._session.end()
 
@@ -226,7 +223,7 @@ class _SenderSession:
             if stream.key not in self.at_work and (stream.is_trial or not stream.rows[0]["is_early"]):
                 self._begin(stream)
             if stream.is_trial:
-                self.wake_times.after(backoff.PROBE_LEASE)
+                self.wake_times.after(backoff.TRIAL_SECONDS)
         limits = ((seen, most), (of_account, deliveries.ACCOUNT_STREAMS), (trials, deliveries.ACCOUNT_TRIALS))
         if any(max(counts.values(), default=0) >= limit for counts, limit in limits):
             self.wake.set()

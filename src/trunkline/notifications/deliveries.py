@@ -126,7 +126,7 @@ from stream cross join lateral (
 ) as delivery
 """
 
-_HALF_OPEN = """
+_TRIALS = """
 select account_id, subscription_id, stream from (
 select state.account_id, state.subscription_id, next.stream,
     row_number() over (partition by state.account_id order by state.suspended_until) as turn
@@ -142,7 +142,7 @@ from endpoint_states state
         order by delivery.next_attempt_at, delivery.delivery_id limit 1
     ) next
 where state.suspended_until <= now() and not state.subscription_id = any(%(full)s)
-) as half_open where turn <= %(account_trials)s
+) as trial where turn <= %(account_trials)s
 """
 
 # Rows that another transaction has locked are left for the next read, because a leader that waits delays all tenants.
@@ -393,7 +393,7 @@ async def take(
     :param limit: streams at work of a subscription at most, and due deliveries looked at for each.
     """
     full = [which for which, streams in working.items() if streams >= limit]
-    cursor = await conn.execute(_HALF_OPEN, {"full": full, "account_trials": ACCOUNT_TRIALS})
+    cursor = await conn.execute(_TRIALS, {"full": full, "account_trials": ACCOUNT_TRIALS})
     trials = await cursor.fetchall()
     started: list[int] = []
     if trials:
@@ -403,7 +403,7 @@ async def take(
                 "accounts": [row["account_id"] for row in trials],
                 "subscriptions": [row["subscription_id"] for row in trials],
                 "streams": [row["stream"] for row in trials],
-                "secs": backoff.PROBE_LEASE,
+                "secs": backoff.TRIAL_SECONDS,
             },
         )
         started = [row["subscription_id"] for row in await cursor.fetchall()]

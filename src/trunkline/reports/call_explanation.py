@@ -5,8 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trunkline.core.hangup_causes import (
+    ANSWERED_ELSEWHERE,
+    CALL_REJECTED,
+    CARRIER_REFUSALS,
+    CONGESTION,
+    CUT_SHORT,
+    DECLINED,
+    DESTINATION_OUT_OF_ORDER,
+    MEDIA_LOST,
+    NETWORK_OUT_OF_ORDER,
+    NO_ANSWER,
+    NO_ROUTE,
+    NO_USER_RESPONDING,
+    NORMAL_CLEARING,
+    NOT_ACCEPTABLE,
+    SUBSCRIBER_ABSENT,
+    SWITCH_CONGESTION,
+    TEMPORARY_FAILURE,
+    USER_BUSY,
+)
 from trunkline.db.pool import Database
-from trunkline.reports.causes import MEDIA_LOST, cause_description
+from trunkline.reports.causes import cause_description
 from trunkline.reports.reason_descriptions import REASON_DESCRIPTIONS
 
 LAST_CALLS = """
@@ -18,7 +38,7 @@ select session.call_session_id, start_time, direction, contact_phone_number, vir
     ) as leg_reasons, failed.trunk_name, failed.mode as trunk_mode, failed.cause, failed.data, failed.seconds, exists (
         select from call_legs leg
         where leg.account_id = session.account_id and leg.call_session_id = session.call_session_id
-            and leg.finish_reason = 'internal_error' and leg.release_cause_code = 38
+            and leg.finish_reason = 'internal_error' and leg.release_cause_code = %(out_of_order)s
     ) as ended_with_engine, (
         select max((event.data->>'seconds')::float8) from call_events event
         where event.account_id = session.account_id and event.call_session_id = session.call_session_id
@@ -71,11 +91,17 @@ order by start_time desc, session.call_session_id desc limit %(limit)s
 """The last finished calls, each with its last leg that a trunk did not connect or whose server did not respond, and what the
 event of its end has of the trunk and its registration at that time."""
 
-NETWORK_CAUSES = (3, 20, 21, 27, 34, 38, 41, 42)
+NETWORK_CAUSES = (
+    NO_ROUTE,
+    SUBSCRIBER_ABSENT,
+    CALL_REJECTED,
+    DESTINATION_OUT_OF_ORDER,
+    CONGESTION,
+    NETWORK_OUT_OF_ORDER,
+    TEMPORARY_FAILURE,
+    SWITCH_CONGESTION,
+)
 """Q.850 causes of a trunk that cannot be used: SIP 403, 500, 503, no response, no route."""
-
-DECLINED = 603
-"""SIP status of a party that declines, for which Asterisk has the cause of a carrier that forbids the call."""
 
 _NOT_REACHED = ("no_success_operator_call", "no_success_caller_call")
 """Reasons of a call that only its legs explain."""
@@ -86,15 +112,19 @@ _VANISHED = ("caller_number_problems", "operator_number_problems")
 _HUNG_UP = frozenset({"caller_disconnects", "operator_disconnects", "disconnect_before_call_processing"})
 """Reasons that need no cause: a party ended the call, so the causes of others who rang do not explain it."""
 
-_OF_CANCELLED = frozenset({0, 16, 26, 127})
-"""Causes of a leg that was ended from our side."""
-
-_IMPLIED = frozenset({0, 16, 17, 18, 19, 20, 21, 26})
+_IMPLIED = frozenset(
+    {
+        0,
+        NORMAL_CLEARING,
+        USER_BUSY,
+        NO_USER_RESPONDING,
+        NO_ANSWER,
+        SUBSCRIBER_ABSENT,
+        CALL_REJECTED,
+        ANSWERED_ELSEWHERE,
+    }
+)
 """Causes that say no more than the finish reason: busy, declined, not answered, not registered, answered elsewhere."""
-
-_CALL_REJECTED = 21
-_NOT_ACCEPTABLE = 58
-"""What Asterisk makes of SIP 488 of the called phone or carrier."""
 
 MEDIA_REFUSED = (
     ": the called phone or carrier accepts no offered codec (G.722, G.711, Opus), or SRTP is required on one side only (srtp"
@@ -115,9 +145,8 @@ _LINE_IS_FULL = (
     " `trunkline account calls`)"
 )
 _LOGIN_REMEDY = "check username and password of the trunk, and ask the carrier whether it permits the call"
-_LOGIN_CODES = (401, 403, 407)
 
-_MORE = (
+_ONLY_FOR_EXPLANATION = (
     "is_internal",
     "leg_reasons",
     "trunk_name",
@@ -136,6 +165,7 @@ _MORE = (
 PARAMETERS: Mapping[str, Any] = {
     "network_causes": list(NETWORK_CAUSES),
     "media_lost": MEDIA_LOST,
+    "out_of_order": NETWORK_OUT_OF_ORDER,
     "not_reached": list(_NOT_REACHED),
     "call_session_id": None,
 }
@@ -152,7 +182,7 @@ async def explain(db: Database, account_id: int, call_session_id: int) -> str | 
 
 def explained(row: Mapping[str, Any]) -> dict[str, Any]:
     """The call of a row of :data:`LAST_CALLS` with its ``explanation``: of that time, whatever was changed since. Pure."""
-    call = {name: value for name, value in row.items() if name not in _MORE}
+    call = {name: value for name, value in row.items() if name not in _ONLY_FOR_EXPLANATION}
     reason = row["finish_reason"]
     text = _sentence(row)
     if reason in _NOT_REACHED and row["leg_reasons"]:
@@ -182,7 +212,7 @@ def _sentence(row: Mapping[str, Any]) -> str:
     if not row["is_internal"]:
         return text
     if reason == "operator_disconnects":
-        if _CALL_REJECTED in (row["leg_causes"] or ()):
+        if CALL_REJECTED in (row["leg_causes"] or ()):
             return "The called employee declined the call"
         return "The calling employee hung up"
     if reason == "disconnect_before_call_processing":
@@ -219,7 +249,7 @@ def _causes(causes: Sequence[int] | None) -> str:
 
 def _remedy(cause: int | None) -> str:
     """What to do about a cause that the device answered, as after the sentence of a call."""
-    return MEDIA_REFUSED if cause == _NOT_ACCEPTABLE else ""
+    return MEDIA_REFUSED if cause == NOT_ACCEPTABLE else ""
 
 
 def _trunk(row: Mapping[str, Any]) -> str:
@@ -227,7 +257,7 @@ def _trunk(row: Mapping[str, Any]) -> str:
     data, cause = row["data"] or {}, row["cause"]
     shown = f" (cause {cause}, {cause_description(cause)}){_remedy(cause)}"
     is_silent = bool(data.get("no_response") or data.get("too_short"))
-    if is_silent and cause in _OF_CANCELLED:
+    if is_silent and cause in CUT_SHORT:
         shown = ""  # it was given up: the cause is not that of the carrier
     trunk = data.get("trunk") or {}
     state, reason = trunk.get("state"), trunk.get("reason")
@@ -247,7 +277,7 @@ def _trunk(row: Mapping[str, Any]) -> str:
     if code == DECLINED:
         return f": the carrier or the called party declined the call with SIP {code}{shown}"
     if code:
-        remedy = f"; {_LOGIN_REMEDY}" if code in _LOGIN_CODES else ""
+        remedy = f"; {_LOGIN_REMEDY}" if code in CARRIER_REFUSALS else ""
         return f": the carrier refused the call with SIP {code}{remedy}{shown}"
     if row["trunk_mode"] == "address":
         return f": the carrier refused the call or cannot be reached; check host, port and transport{shown}"

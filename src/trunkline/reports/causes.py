@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-MEDIA_LOST = 44
-"""Of an answered leg: Asterisk received neither sound nor its reports for ``sip.media_timeout``. Otherwise as in Q.850."""
-
 _OWN: Mapping[int, str] = {
     0: "No cause was reported",
     1: "The number is not assigned",

@@ -49,8 +49,8 @@ REPLAYED_SECONDS = 5.0
 """How long after a recovery signals may come that waited during it."""
 
 REGISTRATIONS_SETTLE_SECONDS = 2.0
-"""How long registrations are waited for that could not be listed before the first recovery, and between two looks whether
-they are; until then no line counts as offline."""
+"""Between two checks whether Asterisk has listed all registrations, from the first recovery on; until then no line counts as
+offline."""
 
 
 class SignalFollower:
@@ -96,8 +96,8 @@ class SignalFollower:
 
     async def run(self) -> None:
         async for signal in self._engine.signals():
-            self._each(self._recorder.handle, signal)
-            self._each(self._indicator.handle, signal)
+            self._handle_safely(self._recorder.handle, signal)
+            self._handle_safely(self._indicator.handle, signal)
             if self.path is not None and not (self._first and isinstance(signal, HeartbeatReturned)):
                 self.path.note(signal)
             match signal:
@@ -107,11 +107,11 @@ class SignalFollower:
                     await self._recover()
                     self.is_recovering = False
                 case LoginFailed():
-                    self._each(self._guard.handle, signal)
+                    self._handle_safely(self._guard.handle, signal)
                 case RequestFlood():
-                    self._each(self._guard.handle_flood, signal)
+                    self._handle_safely(self._guard.handle_flood, signal)
                 case Unidentified():
-                    self._each(self._unlisted.handle, signal)
+                    self._handle_safely(self._unlisted.handle, signal)
                 case EngineDown():
                     if not self._first:
                         self._alive_at = signal.at
@@ -126,7 +126,7 @@ class SignalFollower:
                     self._switch.handle(signal)
                     self._handled(signal)
 
-    def _each(self, handle: Callable[[Any], None], signal: Signal) -> None:
+    def _handle_safely(self, handle: Callable[[Any], None], signal: Signal) -> None:
         """What goes wrong with one signal does not end the process."""
         try:
             handle(signal)
@@ -214,7 +214,7 @@ class SignalFollower:
             for channel in await recovery.ended_channels(self._db, self._switch, survey):
                 self._switch.remember_ended(channel)
             # Calls that wait are decided now: a line without a device is offline, and is not dialled.
-            self._switch.presence.registrations_known = self._engine.has_all_contacts
+            self._switch.presence.registrations_known = self._engine.has_all_devices
         self._recovery = recovery.Recovery(self._switch, self._snapshot.current, survey, self._alive_at)
         self._recovery.run()
         self._recovered_at = self._switch.handled_until = survey.at
@@ -258,7 +258,7 @@ class SignalFollower:
             await asyncio.sleep(SURVEY_RETRY_SECONDS)
 
     def _settled(self) -> None:
-        if self._engine.has_all_contacts:
+        if self._engine.has_all_devices:
             self._switch.presence.registrations_known = True
         else:
             asyncio.get_running_loop().call_later(REGISTRATIONS_SETTLE_SECONDS, self._settled)

@@ -14,13 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 from trunkline.core.errors import ChannelGone, EngineError
+from trunkline.core.hangup_causes import ANSWERED_ELSEWHERE
 from trunkline.core.log import get_logger
 from trunkline.telephony.ari import segment
 from trunkline.telephony.ari_events import ChannelSnapshot, parse_channel
 from trunkline.telephony.config.dialplan import APP, ORIGINATED
 from trunkline.telephony.config.pjsip import CONTEXT
 from trunkline.telephony.port import Channel, Originate
-from trunkline.telephony.results import ANSWERED_ELSEWHERE
 from trunkline.telephony.translate import CREATED, Translator, device_id
 
 ALIAS = "CHANNEL(userfield)"

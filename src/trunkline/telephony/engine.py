@@ -14,6 +14,7 @@ from typing import Any, Self
 from trunkline.core.clock import Instant
 from trunkline.core.engine_values import EndpointName, SipLogin
 from trunkline.core.errors import ChannelGone, EffectRefused, EffectTimedOut, EngineError
+from trunkline.core.hangup_causes import NORMAL_CLEARING
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import core_task
 from trunkline.telephony import ami_framing, cel_log
@@ -82,7 +83,6 @@ from trunkline.telephony.queue_alarm import QueueAlarm
 from trunkline.telephony.readiness import Readiness
 from trunkline.telephony.registrations import Contact
 from trunkline.telephony.request_rates import RequestRates
-from trunkline.telephony.results import NORMAL
 from trunkline.telephony.translate import CREATED, WANTED
 from trunkline.telephony.tried_names import LOG_BYTES, shown_name, tried_name
 
@@ -397,7 +397,7 @@ class AsteriskEngine(Conversations):
         await self._act("Reload", {"Module": "http"})
 
     @property
-    def has_all_contacts(self) -> bool:
+    def has_all_devices(self) -> bool:
         """Whether all registered devices are known: they were listed since the connection to Asterisk. Their signals come
         before :class:`EngineUp`."""
         return self._contacts.known.is_set()
@@ -441,7 +441,7 @@ class AsteriskEngine(Conversations):
         except EngineError:
             return False
 
-    async def hangup(self, channel: Channel, cause: int = NORMAL) -> None:
+    async def hangup(self, channel: Channel, cause: int = NORMAL_CLEARING) -> None:
         reals = self._translator.members(channel)
         outcomes = await asyncio.gather(
             *(

@@ -58,6 +58,17 @@ class Endpoint:
         """:raises BadEngineValue: no login of a line."""
         return cls(EndpointKind.LINE, EndpointName(login))
 
+    @property
+    def trunk_id(self) -> int:
+        """Of a trunk; 0 for others."""
+        digits = self.name.removeprefix("trunk-").removesuffix("-ip")
+        return int(digits) if self.kind is EndpointKind.TRUNK and digits.isascii() and digits.isdigit() else 0
+
+    @property
+    def is_known_by_address(self) -> bool:
+        """Whether only the source address identified the trunk."""
+        return self.kind is EndpointKind.TRUNK and self.name.endswith("-ip")
+
 
 def checked_values(kind: type, *values: object) -> None:
     """:raises TypeError: a text that was not checked: every value that reaches the engine is of a type that cannot hold a
@@ -126,12 +137,12 @@ class Answered:
     """The party picked up (an originated or dialled channel), or we answered an arrived one.
 
     :ivar at: when the switch may command the channel.
-    :ivar picked_up_at: when the party picked up, if that was earlier: its channel waited for a switch.
+    :ivar answered_at_phone: when the party picked up, if that was earlier: its channel waited for a switch.
     """
 
     channel: Channel
     at: Instant
-    picked_up_at: Instant | None = None
+    answered_at_phone: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +208,8 @@ class ControlTaken:
 class Ended:
     """The channel is gone. ``cause`` is Q.850; ``by_party`` = its own phone hung up, neither we nor the peer.
 
-    :ivar picked_up_at: when the party picked up, if no :class:`Answered` came: it left before the switch could command it.
+    :ivar answered_at_phone: when the party picked up, if no :class:`Answered` came: it left before the switch could
+        command it.
     :ivar received: RTP packets of sound that arrived from the party; None: not known.
     """
 
@@ -205,7 +217,7 @@ class Ended:
     at: Instant
     cause: int
     by_party: bool
-    picked_up_at: Instant | None = None
+    answered_at_phone: Instant | None = None
     received: int | None = field(default=None, compare=False)
 
 

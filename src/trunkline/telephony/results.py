@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from trunkline.core.hangup_causes import CALL_REJECTED, NO_ANSWER, NO_USER_RESPONDING, USER_BUSY
 from trunkline.telephony.port import ConnectResult
-
-NORMAL = 16
-ANSWERED_ELSEWHERE = 26
 
 _BY_STATUS: Mapping[str, ConnectResult] = {
     "ANSWER": ConnectResult.ANSWERED,
@@ -19,10 +17,10 @@ _BY_STATUS: Mapping[str, ConnectResult] = {
 # How Asterisk turns a final response into a cause: 486 and 600 -> 17, 603 and 403 -> 21, 408 -> 18,
 # 480 -> 19, 404 -> 1, 410 -> 22, 502 -> 38, 503 -> 42, no registration -> 20 or 3.
 _BY_CAUSE: Mapping[int, ConnectResult] = {
-    17: ConnectResult.BUSY,
-    18: ConnectResult.NO_ANSWER,
-    19: ConnectResult.NO_ANSWER,
-    21: ConnectResult.DECLINED,
+    USER_BUSY: ConnectResult.BUSY,
+    NO_USER_RESPONDING: ConnectResult.NO_ANSWER,
+    NO_ANSWER: ConnectResult.NO_ANSWER,
+    CALL_REJECTED: ConnectResult.DECLINED,
 }
 
 

@@ -337,9 +337,9 @@ class Translator:
 
     def _originated(self, channel: ChannelSnapshot, event: StasisStart) -> list[Signal]:
         self.answered.add(channel.id)
-        picked_up_at = self.picked_up.pop(channel.id, event.at)
+        answered_at_phone = self.picked_up.pop(channel.id, event.at)
         answered = Answered(
-            self.public(channel.id), event.at, picked_up_at if picked_up_at < event.at else None
+            self.public(channel.id), event.at, answered_at_phone if answered_at_phone < event.at else None
         )
         group = self._groups.get(channel.id)
         if group is not None:
@@ -404,7 +404,7 @@ class Translator:
         self.by_party.discard(real)
         self.answered.discard(real)
         self.admitted.discard(real)
-        picked_up_at = self.picked_up.pop(real, None)
+        answered_at_phone = self.picked_up.pop(real, None)
         self._transfers.pop(real, None)
         self.call_ids.pop(real, None)
         self.callers.pop(real, None)
@@ -412,7 +412,7 @@ class Translator:
             return []
         public = self.public(real)
         received = packets_received(event.channel.variables)
-        ended = Ended(public, event.at, event.cause, by_party, picked_up_at, received)
+        ended = Ended(public, event.at, event.cause, by_party, answered_at_phone, received)
         group = self._groups.pop(real, None)
         if group is not None:
             group.members.discard(real)

@@ -1,7 +1,8 @@
 """Rules of each kind of call; pure: no I/O and no clock.
 
 ====================  =======================================================================================
-``inbound``           a call to a virtual number, through its scenario
+``inbound``           a call to a virtual number, through its scenario; ``playing`` has what it plays
+``voice_message``     messages that a scenario takes
 ``outbound``          a call that a phone starts
 ``click_to_call``     a call that the Call API starts; ``start_requests`` builds it from the request
 ``consultation``      hold, transfer and consultation: calls whose parties the switch connects itself

@@ -28,7 +28,7 @@ from typing import Any
 from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.effects import Hangup, Music, SendKeys
-from trunkline.calls.finish_reasons import ANSWERED_ELSEWHERE, Side
+from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import consultation, dialing, engine_connect, inbound
 from trunkline.calls.flows.inputs import (
     COMMANDS,
@@ -63,6 +63,7 @@ from trunkline.calls.states import (
 )
 from trunkline.calls.timers import CONNECT_TIMER, StartTimer
 from trunkline.core.clock import Instant
+from trunkline.core.hangup_causes import ANSWERED_ELSEWHERE, NORMAL_CLEARING
 from trunkline.directory.model import VirtualNumber
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
@@ -175,7 +176,7 @@ def second_unreached(decision: Decision, flow_input: LegUnreached) -> None:
     first = anchor(decision.session)
     if (
         first is None
-        or not first.alive
+        or not first.is_alive
         or first.side is flow_input.leg.side
         or _others_ring(decision, flow_input.leg)
     ):
@@ -238,7 +239,7 @@ def party_gone(decision: Decision, flow_input: LegGone) -> None:
         case BothAnswered(_, first, second) if flow_input.leg.leg_id not in (first, second):
             return
     decision.end_session(flow_input.reason)
-    engine_connect.hang_up_all(decision, 16)
+    engine_connect.hang_up_all(decision, NORMAL_CLEARING)
 
 
 def resume(decision: Decision, first: Leg) -> None:

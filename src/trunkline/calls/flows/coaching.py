@@ -5,12 +5,13 @@ from __future__ import annotations
 from trunkline.calls.command_names import CoachMode
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup, Supervise
-from trunkline.calls.finish_reasons import NO_ANSWER, Side
+from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import consultation, dialing
 from trunkline.calls.flows.number_plan import ToEmployee, ToLine, ToOutside, destination
 from trunkline.calls.session import Leg, Role
 from trunkline.calls.states import Coaching, NoCoach
 from trunkline.core.errors import InvalidInput, InvalidState, NotFound
+from trunkline.core.hangup_causes import NO_ANSWER
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing.decisions import Candidate

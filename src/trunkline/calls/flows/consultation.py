@@ -10,7 +10,7 @@ from __future__ import annotations
 from trunkline.calls.command_names import CoachMode
 from trunkline.calls.decision import RING_MARGIN_SECONDS, Decision
 from trunkline.calls.effects import Hangup, Join, Leave, Music, OriginateLeg, PlayFiles, StopPlay, TakeControl
-from trunkline.calls.finish_reasons import NO_ANSWER, Side, hung_up
+from trunkline.calls.finish_reasons import Side, reason_hung_up
 from trunkline.calls.flows import inbound, recording
 from trunkline.calls.flows.inputs import (
     COMMANDS,
@@ -68,6 +68,7 @@ from trunkline.calls.states import (
 from trunkline.calls.timers import StartTimer, ring_timer
 from trunkline.core.engine_values import CallTag
 from trunkline.core.errors import NotFound
+from trunkline.core.hangup_causes import NO_ANSWER
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
@@ -233,7 +234,7 @@ def take_late(decision: Decision, flow_input: PartyTaken) -> None:
     session, leg = decision.session, flow_input.leg
     others = [one for one in session.living if one is not leg and one.role is not Role.COACH]
     if not others:
-        decision.end_session(hung_up(Side.CONTACT if leg.side is Side.OPERATOR else Side.OPERATOR))
+        decision.end_session(reason_hung_up(Side.CONTACT if leg.side is Side.OPERATOR else Side.OPERATOR))
         decision.do(Hangup(leg.channel))
         return
     if not isinstance(session.state, ControlledLate):
@@ -340,10 +341,10 @@ def serving(session: Session) -> Leg | None:
     """Who talks with the contact, or has put it on hold."""
     talk = next((one for one in session.talks if one.ended_at is None), None)
     leg = session.legs.get(talk.leg_id if talk is not None else session.operator_leg_id or 0)
-    return leg if leg is not None and leg.alive and leg.departure is not Departure.HANDED_OVER else None
+    return leg if leg is not None and leg.is_alive and leg.departure is not Departure.HANDED_OVER else None
 
 
-def is_left(session: Session) -> bool:
+def is_leaving_contact(session: Session) -> bool:
     """Whether the operator leaves the contact to a third party, a scenario or a parking slot, which do not serve it yet."""
     return session.ending is None and isinstance(
         session.state, Connecting | Transferring | InScenario | Parked
@@ -364,7 +365,7 @@ def resume(decision: Decision, controlled: frozenset[Channel]) -> None:
     :param controlled: living channels that the engine does not command.
     """
     session, contact = decision.session, decision.session.contact
-    if contact is None or not contact.alive:
+    if contact is None or not contact.is_alive:
         return
     for leg in session.living:
         if leg.departure is not None:
@@ -372,7 +373,7 @@ def resume(decision: Decision, controlled: frozenset[Channel]) -> None:
     operator = _operator(session)
     match session.state:
         case Joining() | Connecting():
-            answered = (leg for leg in session.living if leg.serves and leg.answered_at is not None)
+            answered = (leg for leg in session.living if leg.is_operator_side and leg.answered_at is not None)
             other = operator or next(answered, None)
             if other is not None:
                 connect(decision, contact, other)
@@ -414,7 +415,7 @@ def _resume_talk(decision: Decision, controlled: frozenset[Channel]) -> None:
     session = decision.session
     if not session.talking:
         return
-    parties = [leg for leg in talking(session) if leg.alive]
+    parties = [leg for leg in talking(session) if leg.is_alive]
     barging = [
         leg for leg in session.living if leg.coach_mode == CoachMode.BARGE and leg.answered_at is not None
     ]
@@ -493,7 +494,7 @@ def connect(decision: Decision, contact: Leg, other: Leg) -> None:
 def _third_ready(decision: Decision, third: Leg) -> None:
     session = decision.session
     contact, operator = session.contact, session.legs[session.operator_leg_id or 0]
-    if contact is None or not contact.alive:
+    if contact is None or not contact.is_alive:
         return
     if isinstance(session.state, Transferring):
         hand_over(decision, contact, third, operator)
@@ -531,17 +532,17 @@ def _hold_music(decision: Decision, leg: Leg) -> None:
 def _operator(session: Session) -> Leg | None:
     """The operator, while it is there and has not left the call to somebody else."""
     leg = session.legs.get(session.operator_leg_id or 0)
-    return leg if leg is not None and leg.alive and leg.departure is None else None
+    return leg if leg is not None and leg.is_alive and leg.departure is None else None
 
 
 def _third(session: Session) -> Leg | None:
     leg = session.legs.get(session.third_leg_id or 0)
-    return leg if leg is not None and leg.alive else None
+    return leg if leg is not None and leg.is_alive else None
 
 
 def _contact_and_operator(session: Session) -> tuple[Leg, Leg]:
     contact, operator = session.contact, _operator(session)
-    if contact is None or operator is None or not contact.alive:
+    if contact is None or operator is None or not contact.is_alive:
         raise invalid_state(session)
     return contact, operator
 

@@ -258,7 +258,7 @@ def unexpected(decision: Decision, signal: TargetStarted) -> dict[str, Any]:
             "side": side,
             "direction": "out",
             "called_phone_number": number,
-            "trunk_id": int(signal.endpoint.name.removeprefix("trunk-").removesuffix("-ip")),
+            "trunk_id": signal.endpoint.trunk_id,
         }
     line = account.line_by_login(signal.endpoint.name)
     owner = account.employee_of_line(line.sip_line_id) if line is not None else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Answer, Hangup
+from trunkline.calls.effects import Answer
 from trunkline.calls.flows import consultation, engine_connect
 from trunkline.calls.flows.inputs import (
     COMMANDS,
@@ -76,7 +76,7 @@ def resume(decision: Decision, leg: Leg) -> None:
     if CHANGE in decision.session.questions:
         _ask(decision)
     else:
-        _hang_up(decision, leg)
+        decision.hang_up_served(leg)
 
 
 def _value(decision: Decision, leg: Leg, where: ToSetting) -> str | Reason:
@@ -117,13 +117,13 @@ def changed(decision: Decision, flow_input: QuestionReply) -> None:
     """The setting is written, or could not be: the employee hears which."""
     session, leg = decision.session, decision.session.initiator
     state = session.state
-    if flow_input.key != CHANGE or leg is None or not leg.alive or not isinstance(state, ChangingSetting):
+    if flow_input.key != CHANGE or leg is None or not leg.is_alive or not isinstance(state, ChangingSetting):
         return
     is_written = isinstance(flow_input.value, Mapping) and flow_input.value.get("result") == "written"
     sound = _confirmation(state) if is_written else "technical_problem"
     path = decision.context.system_media_path(sound)
     if path is None:
-        _hang_up(decision, leg)
+        decision.hang_up_served(leg)
     else:
         consultation.say(decision, leg, (path,))
 
@@ -137,12 +137,7 @@ def _confirmation(state: ChangingSetting) -> str:
 
 def played(decision: Decision, flow_input: MessagePlayed) -> None:
     """The confirmation is over."""
-    _hang_up(decision, flow_input.leg)
-
-
-def _hang_up(decision: Decision, leg: Leg) -> None:
-    decision.end_session(Reason.SUCCESS_FINISH)
-    decision.do(Hangup(leg.channel))
+    decision.hang_up_served(flow_input.leg)
 
 
 _STATES = (ChangingSetting,)

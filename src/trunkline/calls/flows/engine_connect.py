@@ -10,17 +10,11 @@ from __future__ import annotations
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.effects import Hangup
 from trunkline.calls.finish_reasons import (
-    CARRIER_REFUSALS,
-    INTERWORKING,
-    NO_ROUTE,
-    NORMAL_CLEARING,
-    SUBSCRIBER_ABSENT,
-    SWITCH_CONGESTION,
     Side,
     cause_for_result,
-    hung_up,
-    lost,
-    unanswered,
+    reason_hung_up,
+    reason_media_lost,
+    reason_unanswered,
 )
 from trunkline.calls.flows import dialing
 from trunkline.calls.flows.inputs import (
@@ -43,6 +37,14 @@ from trunkline.calls.flows.inputs import (
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, PendingTarget, Role, Session, UnresolvedLeg, anchor
 from trunkline.calls.states import Controlled, EngineTalk, EngineTalkEnded, Finished, Finishing
+from trunkline.core.hangup_causes import (
+    CARRIER_REFUSALS,
+    INTERWORKING,
+    NO_ROUTE,
+    NORMAL_CLEARING,
+    SUBSCRIBER_ABSENT,
+    SWITCH_CONGESTION,
+)
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import Channel, ConnectFinished, ConnectResult, Ended, TargetStarted
 
@@ -100,7 +102,7 @@ def finished(decision: Decision, signal: ConnectFinished) -> bool:
     targets = session.connect.targets if session.connect is not None else []
     session.connect = None
     leg = session.leg_of(signal.channel)
-    if leg is None or not leg.alive:
+    if leg is None or not leg.is_alive:
         return False
     is_talked = signal.result is ConnectResult.ANSWERED
     end_unresolved(decision, Reason.ANOTHER_OPERATOR_ANSWER if is_talked else None)
@@ -164,7 +166,7 @@ def end_unresolved(decision: Decision, reason: Reason | None) -> None:
     session = decision.session
     for one in session.unresolved:
         leg = session.legs[one.leg_id]
-        if leg.alive:
+        if leg.is_alive:
             decision.end_leg(leg, reason or why_unanswered(leg, 0), one.cause, at=one.at)
     session.unresolved = []
 
@@ -178,14 +180,14 @@ def why_unanswered(leg: Leg, cause: int) -> Reason:
     """
     side = Side.CONTACT if leg.role is Role.CONTACT else Side.OPERATOR
     if leg.trunk_id is not None and not leg.rang and leg.sip_code in CARRIER_REFUSALS:
-        return lost(side)
-    return unanswered(side, cause, is_line=leg.sip_line_id is not None)
+        return reason_media_lost(side)
+    return reason_unanswered(side, cause, is_line=leg.sip_line_id is not None)
 
 
 def being_connected(session: Session) -> Channel | None:
     """The channel that the engine is connecting, as far as the events say: somebody is called for it."""
     leg = anchor(session)
-    if leg is None or not leg.alive or isinstance(session.state, Controlled | Finishing):
+    if leg is None or not leg.is_alive or isinstance(session.state, Controlled | Finishing):
         return None
     called = any(
         one.direction == "out" and not is_own_channel(one.channel) and one.departure is None
@@ -207,7 +209,7 @@ def party_gone(decision: Decision, flow_input: LegGone) -> None:
     needed = anchor(session)
     if leg.channel == session.connecting_channel or leg is needed:
         engine_clears = leg.channel == session.connecting_channel
-        session.connect_over()
+        session.end_connect()
         end_unresolved(decision, flow_input.reason)
         decision.end_session(
             Reason.DISCONNECT_BEFORE_CALL_PROCESSING if flow_input.is_early else flow_input.reason
@@ -215,14 +217,14 @@ def party_gone(decision: Decision, flow_input: LegGone) -> None:
         for one in session.living:
             # Whom a trunk called is hung up by the engine: a carrier asks for no transfer.
             if not engine_clears or (one.answered_at is not None and leg.trunk_id is None):
-                decision.do(Hangup(one.channel, 16))
+                decision.do(Hangup(one.channel, NORMAL_CLEARING))
     elif not session.living:
         decision.end_session(flow_input.reason)
-    elif needed is not None and _is_left(session, needed, leg):
-        decision.do(Hangup(needed.channel, 16))
+    elif needed is not None and _is_alone(session, needed, leg):
+        decision.do(Hangup(needed.channel, NORMAL_CLEARING))
 
 
-def _is_left(session: Session, needed: Leg, gone: Leg) -> bool:
+def _is_alone(session: Session, needed: Leg, gone: Leg) -> bool:
     """Whether the party that the engine connected has hung up, so that the engine's channel is alone."""
     return (
         needed.channel == session.connecting_channel
@@ -232,17 +234,21 @@ def _is_left(session: Session, needed: Leg, gone: Leg) -> bool:
     )
 
 
-def left_by(session: Session, side: Side) -> Reason:
+def reason_talk_over(session: Session, side: Side) -> Reason:
     """Why a talk ended that ended on this side: its party hung up, or nothing was received from it any more."""
-    gone = any(leg.side is side and leg.finish_reason is lost(side) for leg in session.legs.values())
-    return lost(side) if gone and session.talks else hung_up(side)
+    gone = any(
+        leg.side is side and leg.finish_reason is reason_media_lost(side) for leg in session.legs.values()
+    )
+    return reason_media_lost(side) if gone and session.talks else reason_hung_up(side)
 
 
 def talk_over(decision: Decision, flow_input: TalkOver | NotConnected) -> None:
     """They talked, and the other party hung up."""
     legs = decision.session.legs.values()
     other = next((one for one in legs if one.side is not flow_input.leg.side and one.is_talked), None)
-    decision.end_session(left_by(decision.session, other.side if other is not None else flow_input.leg.side))
+    decision.end_session(
+        reason_talk_over(decision.session, other.side if other is not None else flow_input.leg.side)
+    )
     decision.do(Hangup(flow_input.leg.channel))
 
 
@@ -250,10 +256,10 @@ def hang_up_rest(decision: Decision, flow_input: LegGone) -> None:
     """A party of a call that is being hung up is gone."""
     session = decision.session
     if flow_input.leg.channel == session.connecting_channel:
-        session.connect_over()
+        session.end_connect()
         end_unresolved(decision, flow_input.reason)
     else:
-        hang_up_all(decision, 16)
+        hang_up_all(decision, NORMAL_CLEARING)
 
 
 def hang_up_returned(decision: Decision, flow_input: TalkOver | NotConnected) -> None:

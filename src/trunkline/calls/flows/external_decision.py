@@ -11,7 +11,7 @@ from typing import Any
 
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import StopMusic
-from trunkline.calls.flows import engine_connect, external_question, inbound
+from trunkline.calls.flows import engine_connect, external_question, inbound, playing
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     InputElapsed,
@@ -78,7 +78,7 @@ def key_pressed(decision: Decision, flow_input: Key) -> None:
         return
     if state.question:
         return
-    inbound.stop_playing(decision, contact)
+    playing.stop_playing(decision, contact)
     length = int(operation.settings.get("code_length") or 0)
     if flow_input.key == TERMINATOR or len(state.digits) >= length:
         external_question.ask(decision, contact, operation)
@@ -89,7 +89,7 @@ def key_pressed(decision: Decision, flow_input: Key) -> None:
 def input_elapsed(decision: Decision, _given: InputElapsed) -> None:
     """No further key came in time: what was pressed is the code."""
     contact, operation = decision.session.contact, position(decision)[1]
-    if contact is not None and contact.alive and operation is not None:
+    if contact is not None and contact.is_alive and operation is not None:
         external_question.ask(decision, contact, operation)
 
 
@@ -98,12 +98,12 @@ def replied(decision: Decision, flow_input: QuestionReply) -> None:
     session = decision.session
     contact, operation = session.contact, position(decision)[1]
     is_present = isinstance(session.state, AwaitingDecision) and flow_input.key == session.state.question
-    if not is_present or contact is None or not contact.alive:
+    if not is_present or contact is None or not contact.is_alive:
         return
     if operation is None:
         inbound.refuse(decision, contact, Reason.INCORRECT_CONFIG)
         return
-    inbound.stop_playing(decision, contact)
+    playing.stop_playing(decision, contact)
     decision.do(StopMusic(contact.channel))
     reply: Mapping[str, Any] = (
         flow_input.value if isinstance(flow_input.value, Mapping) else {"failed": NO_REPLY}

@@ -45,7 +45,7 @@ def follow(decision: Decision, caller: Leg, forward: Forward, side: Side, *, int
     refused: Reason | None
     if line is None:
         refused = Reason.EMPLOYEE_WITHOUT_PHONES
-    elif following is not None or decision.session.forwards + len(seen) > FORWARDS_MAX:
+    elif following is not None or decision.session.forward_count + len(seen) > FORWARDS_MAX:
         refused = Reason.MAX_TRANSITION_COUNT_EXCEEDED
     else:
         refused = dial_for_line(decision, caller, line, side, last.to)
@@ -77,7 +77,7 @@ def unreached(decision: Decision, caller: Leg, employee: Employee, reasons: Coll
 
 def _follow_internal(decision: Decision, caller: Leg, forward: Forward) -> bool:
     context, employee = decision.context, forward.employee
-    if employee.employee_id in decision.session.forwarded:
+    if employee.employee_id in decision.session.forwarding_results:
         return False
     if not may_be_forwarded(context.account, employee, context.local_time, internal=True):
         return False

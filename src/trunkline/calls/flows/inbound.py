@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Answer, Hangup, PlayFiles, RecordMessage, StopPlay
-from trunkline.calls.finish_reasons import (
-    CALL_REJECTED,
-    CONGESTION,
-    NO_ANSWER,
-    NORMAL_CLEARING,
-    SUBSCRIBER_ABSENT,
-    UNALLOCATED_NUMBER,
-    USER_BUSY,
-    Side,
-    cause_for_refusal,
-)
-from trunkline.calls.flows import dialing, engine_connect, external_question, forwards
+from trunkline.calls.effects import Hangup
+from trunkline.calls.finish_reasons import Side, cause_for_refusal
+from trunkline.calls.flows import dialing, engine_connect, external_question, forwards, playing, voice_message
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     InputElapsed,
@@ -37,7 +26,6 @@ from trunkline.calls.flows.inputs import (
     ScenarioPlayed,
     TalkOver,
 )
-from trunkline.calls.flows.recording import message_id
 from trunkline.calls.flows.scenario_position import caller_of, position
 from trunkline.calls.flows.table import Table, pairs, row
 from trunkline.calls.session import Leg, Role, Session
@@ -53,13 +41,20 @@ from trunkline.calls.states import (
     State,
 )
 from trunkline.calls.timers import MENU_TIMER, CancelTimer, StartTimer
-from trunkline.core.clock import Instant
+from trunkline.core.hangup_causes import (
+    CALL_REJECTED,
+    CONGESTION,
+    NO_ANSWER,
+    NORMAL_CLEARING,
+    SUBSCRIBER_ABSENT,
+    UNALLOCATED_NUMBER,
+    USER_BUSY,
+)
 from trunkline.core.phone import normalise
 from trunkline.directory.model import HangupCause, Operation, Scenario, ShownNumber, VirtualNumber
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
-from trunkline.routing.branches import ReturnPoint
 from trunkline.routing.decisions import (
     AskKeys,
     AskSystem,
@@ -77,17 +72,11 @@ from trunkline.routing.decisions import (
 from trunkline.routing.refusals import number_refusal
 from trunkline.telephony.port import Arrived, SeenRecording
 
-BEEP = "beep"
-"""Mnemonic of the system media file played before a voice mail is recorded."""
-
 MAX_OPERATIONS = 1000
 """Operations one call may pass in all."""
 
 DEFAULT_MENU_SECONDS = 5
 """Until the first key in a menu."""
-
-SHORTEST_MESSAGE_SECONDS = 1.0
-"""A shorter voice mail is a click, not a message."""
 
 
 def open_call(
@@ -98,13 +87,13 @@ def open_call(
     call_session_id: int,
 ) -> Decision:
     """A call came in by a trunk. ``number`` = the virtual number called; None = it is none of the account's."""
-    decision = adopt(arrived, number, trunk_id, context, call_session_id)
+    decision = record_call(arrived, number, trunk_id, context, call_session_id)
     decision.at = arrived.at
-    begin(decision, number)
+    decide_arrival(decision, number)
     return decision
 
 
-def begin(decision: Decision, number: VirtualNumber | None) -> None:
+def decide_arrival(decision: Decision, number: VirtualNumber | None) -> None:
     """The switch controls the caller's channel: refuse the call, or enter the scenario."""
     contact, context = decision.session.contact, decision.context
     if contact is None:
@@ -129,14 +118,14 @@ def enter(decision: Decision, scenario: Scenario) -> None:
     perform(decision, interpreter.decide_first(context.account, scenario, context, caller_of(decision)))
 
 
-def adopt(
+def record_call(
     arrived: Arrived,
     number: VirtualNumber | None,
     trunk_id: int | None,
     context: CallContext,
     call_session_id: int,
 ) -> Decision:
-    """Begin the session of a call by a trunk, without doing anything with it."""
+    """Write the beginning of a call by a trunk; decides nothing."""
     account = context.account
     caller = normalise(arrived.calling_number) or arrived.calling_number.lstrip("+") or None
     contact = account.contacts_by_phone.get(caller) if caller else None
@@ -148,7 +137,7 @@ def adopt(
         arrived.started_at,
         {
             "direction": "in",
-            "source": "call_tracking" if _is_redirected(number) else "va",
+            "source": "call_tracking" if _is_call_tracking(number) else "va",
             "is_internal": False,
             "visit": _visit(number),
             "virtual_number_id": number.virtual_number_id if number is not None else None,
@@ -185,7 +174,7 @@ def _visit(number: VirtualNumber | None) -> dict[str, Any]:
     }
 
 
-def _is_redirected(number: VirtualNumber | None) -> bool:
+def _is_call_tracking(number: VirtualNumber | None) -> bool:
     """Whether the number is one of call tracking."""
     campaign = number.campaign if number is not None else None
     return campaign is not None and campaign.redirection_virtual_number_id is not None
@@ -213,7 +202,7 @@ def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
     """Carry out what the scenario decided."""
     session = decision.session
     contact = session.contact
-    if contact is None or not contact.alive:
+    if contact is None or not contact.is_alive:
         return
     if _too_many(decision):
         refuse(decision, contact, Reason.MAX_TRANSITION_COUNT_EXCEEDED)
@@ -231,10 +220,10 @@ def perform(decision: Decision, routing_decision: RoutingDecision) -> None:
         case RingOutside():
             _ring_outside(decision, contact, routing_decision)
         case TakeMessage():
-            _take_message(decision, contact, routing_decision)
+            _go_on_unless(decision, voice_message.take_message(decision, contact, routing_decision))
         case AskKeys():
-            _answer(decision, contact)
-            ask(decision, contact, files(decision, routing_decision.media_file_ids))
+            playing.answer(decision, contact)
+            ask(decision, contact, playing.media_files(decision, routing_decision.media_file_ids))
         case AskSystem():
             _ask_system(decision, contact, routing_decision)
         case EnterQueue():
@@ -249,33 +238,33 @@ def _ask_system(decision: Decision, contact: Leg, routing_decision: AskSystem) -
     """Ask at once, or after a code of the contact. A call without sounds is not answered for it, unless that is set."""
     operation = routing_decision.operation
     settings = operation.settings
-    prompt = files(decision, routing_decision.media_file_ids)
+    prompt = playing.media_files(decision, routing_decision.media_file_ids)
     if settings.get("code_length"):
-        _answer(decision, contact)
+        playing.answer(decision, contact)
         ask(decision, contact, prompt)
         return
     if prompt or settings.get("answer") or settings.get("music_media_file_id"):
-        _answer(decision, contact)
+        playing.answer(decision, contact)
     if prompt:
-        _say(decision, contact, prompt)
+        playing.play_files(decision, contact, prompt)
     external_question.ask(decision, contact, operation)
 
 
 def follow_instruction(decision: Decision) -> None:
     """The instructions of another system: play its message, then call its numbers."""
     contact, instruction = decision.session.contact, decision.session.instruction
-    if contact is None or not contact.alive or instruction is None:
+    if contact is None or not contact.is_alive or instruction is None:
         return
     if instruction["files"]:
-        _answer(decision, contact)
-        _say(decision, contact, tuple(instruction["files"]))
+        playing.answer(decision, contact)
+        playing.play_files(decision, contact, tuple(instruction["files"]))
     else:
         _next(decision)
 
 
 def _enter_queue(decision: Decision, contact: Leg, routing_decision: EnterQueue) -> None:
     """The contact waits from now on; the queues of the account learn of it by the event."""
-    _answer(decision, contact)
+    playing.answer(decision, contact)
     queue = routing_decision.queue
     decision.emit(
         EventType.QUEUE_ENTERED,
@@ -304,23 +293,15 @@ def key_in_greeting(decision: Decision, flow_input: Key) -> None:
     if operation is None or flow_input.leg is not session.contact or session.playing is None:
         return
     if operation.settings.get("skip_key") == flow_input.key:
-        stop_playing(decision, flow_input.leg)
+        playing.stop_playing(decision, flow_input.leg)
         _next(decision)
-
-
-def stop_playing(decision: Decision, contact: Leg) -> None:
-    """Stop what the scenario plays."""
-    session = decision.session
-    if session.playing is not None:
-        decision.do(StopPlay(contact.channel, session.playing))
-        session.playing = None
 
 
 def ask(decision: Decision, contact: Leg, said: tuple[str, ...]) -> None:
     """Play the prompt of a menu, if it has one; the time for a key begins after it."""
     decision.do(CancelTimer(MENU_TIMER))
     if said:
-        _say(decision, contact, said)
+        playing.play_files(decision, contact, said)
     else:
         await_key(decision)
 
@@ -335,14 +316,14 @@ def await_key(decision: Decision) -> None:
 def prompt_played(decision: Decision, _given: ScenarioPlayed) -> None:
     """What is said before a voice mail has been played to its end."""
     contact = decision.session.contact
-    if contact is not None and contact.alive:
-        _record(decision, contact)
+    if contact is not None and contact.is_alive:
+        _go_on_unless(decision, voice_message.start_recording(decision, contact))
 
 
 def after_message(decision: Decision, flow_input: MessageRecorded) -> None:
     """The voice mail is over: the scenario goes on, unless the contact has hung up."""
     contact = decision.session.contact
-    if flow_input.go_on and contact is not None and contact.alive:
+    if flow_input.go_on and contact is not None and contact.is_alive:
         _next(decision)
 
 
@@ -354,39 +335,12 @@ def not_connected(decision: Decision, _given: NotConnected) -> None:
 # --- facts ------------------------------------------------------------------------------------------------
 
 
-def message_left(decision: Decision, seconds: float, refused: str | None = None) -> bool:
-    """Write that the voice mail is over: a key, silence, its longest time, or the contact hung up. False: there was none.
-
-    :param refused: why it was not recorded.
-    """
-    message = decision.session.message
-    if message is None:
-        return False
-    more = {} if refused is None else {"refused": refused}
-    decision.emit(
-        EventType.VOICE_MAIL_LEFT,
-        **{**message, "seconds": seconds, "is_empty": seconds < SHORTEST_MESSAGE_SECONDS, **more},
-    )
-    return True
-
-
-def spoken_seconds(session: Session, at: Instant) -> float:
-    """How long the contact has spoken into the voice mail; nothing while its greeting still plays.
-
-    After a restart of the switch the end of the greeting is known by the recording only (:func:`found_message`); without
-    one, the greeting counts.
-    """
-    if session.playing is not None:
-        return 0.0
-    return max(0.0, at - (session.speaking_since or session.last_message_at))
-
-
 def try_others(decision: Decision) -> None:
     """Ring the next of the present operation, or go on with the next operation."""
     account, scenario, operation = decision.context.account, *position(decision)
     if scenario is None or operation is None:
         contact = decision.session.contact
-        if contact is not None and contact.alive:
+        if contact is not None and contact.is_alive:
             refuse(decision, contact, _end_reason(decision.session, Reason.NO_OPERATION))
         return
     perform(
@@ -403,70 +357,6 @@ def try_others(decision: Decision) -> None:
     )
 
 
-def restore_message(decision: Decision, record_id: str, recording: SeenRecording, until: Instant) -> None:
-    """The events of a call were lost with its switch, and the contact leaves, or has left, a voice mail.
-
-    :param recording: with the note that was made when it began.
-    :param until: the contact's end, or now.
-    """
-    session, contact = decision.session, decision.session.contact
-    noted = _note_of(recording)
-    if contact is None or noted is None or session.message is not None:
-        return
-    scenario = decision.context.account.scenarios.get(noted["scenario_id"] or 0)
-    operation = scenario.operation(noted["operation_key"]) if scenario is not None else None
-    if scenario is not None and operation is not None:
-        returns = tuple(ReturnPoint(scenario_id, key) for scenario_id, key in noted["returns"])
-        decision.enter_scenario(scenario, returns)
-        decision.enter((operation,))
-    message = {**noted["message"], "leg_id": contact.leg_id, "record_id": record_id}
-    decision.emit(EventType.VOICE_MAIL_STARTED, **message)
-    ended_at = min(recording.ended_at or until, until)
-    session.speaking_since = Instant(ended_at - recording.seconds)
-    if recording.ended_at is not None:
-        message_left(decision, recording.seconds)
-
-
-def _note_of(recording: SeenRecording) -> dict[str, Any] | None:
-    try:
-        noted = json.loads(recording.note)
-    except ValueError:
-        return None
-    is_whole = isinstance(noted, dict) and noted.keys() >= {
-        "scenario_id",
-        "operation_key",
-        "returns",
-        "message",
-    }
-    return noted if is_whole else None
-
-
-def _note(session: Session) -> str:
-    """What :func:`restore_message` needs."""
-    return json.dumps(
-        {
-            "scenario_id": session.present_scenario_id,
-            "operation_key": session.operation_key,
-            "returns": session.returns,
-            "message": session.message,
-        }
-    )
-
-
-def found_message(session: Session, recording: SeenRecording, at: Instant) -> None:
-    """After an interruption: since when the contact has spoken, as the engine's recording shows."""
-    if _is_of_message(session, recording):
-        session.playing = None
-        session.speaking_since = Instant((recording.ended_at or at) - recording.seconds)
-
-
-def _is_of_message(session: Session, recording: SeenRecording) -> bool:
-    """Whether it is the recording of this voice mail, and not of one before it in the same call."""
-    return session.message is not None and (
-        recording.ended_at is None or recording.ended_at >= session.last_message_at
-    )
-
-
 def resume(decision: Decision, recording: SeenRecording | None = None) -> None:
     """After an interruption the contact waits in a controlled channel: repeat the present operation.
 
@@ -474,10 +364,11 @@ def resume(decision: Decision, recording: SeenRecording | None = None) -> None:
     """
     session, contact = decision.session, decision.session.contact
     if session.message is not None and contact is not None:
-        if recording is None or not _is_of_message(session, recording):
-            _prompt(decision, contact, ())  # the prompt is not repeated: it may still be played
+        if recording is None or not voice_message.is_of_message(session, recording):
+            # The prompt is not repeated: it may still be played.
+            _go_on_unless(decision, voice_message.play_prompt(decision, contact, ()))
         elif recording.ended_at is not None:
-            message_left(decision, recording.seconds)
+            voice_message.message_left(decision, recording.seconds)
             _next(decision)
         return
     scenario, operation = position(decision)
@@ -493,6 +384,12 @@ def resume(decision: Decision, recording: SeenRecording | None = None) -> None:
             decision.context.account, scenario, operation, decision.context, caller_of(decision)
         ),
     )
+
+
+def _go_on_unless(decision: Decision, is_taken: bool) -> None:
+    """Go on with the next operation, unless a message is being taken."""
+    if not is_taken:
+        _next(decision)
 
 
 def _next(decision: Decision) -> None:
@@ -520,32 +417,16 @@ def _tried(session: Session, operation: Operation) -> set[int]:
 
 def _attempts(session: Session) -> Attempts:
     reasons = {leg.finish_reason for leg in session.attempts() if leg.finish_reason is not None}
-    return Attempts(reasons, session.forwarded)
+    return Attempts(reasons, session.forwarding_results)
 
 
 def _play(decision: Decision, contact: Leg, media_file_ids: tuple[int, ...]) -> None:
-    said = files(decision, media_file_ids)
+    said = playing.media_files(decision, media_file_ids)
     if not said:
         _next(decision)
         return
-    _answer(decision, contact)
-    _say(decision, contact, said)
-
-
-def _say(decision: Decision, contact: Leg, files: tuple[str, ...]) -> None:
-    decision.session.playing = f"{decision.session.call_session_id}-{decision.session.seq}"
-    decision.do(PlayFiles(contact.channel, decision.session.playing, files))
-
-
-def files(decision: Decision, media_file_ids: tuple[int, ...]) -> tuple[str, ...]:
-    """Paths of media files; those that are gone are left out."""
-    paths = (decision.context.media_path(media_file_id) for media_file_id in media_file_ids)
-    return tuple(path for path in paths if path is not None)
-
-
-def _answer(decision: Decision, contact: Leg) -> None:
-    if contact.answered_at is None:
-        decision.do(Answer(contact.channel))
+    playing.answer(decision, contact)
+    playing.play_files(decision, contact, said)
 
 
 def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
@@ -565,7 +446,7 @@ def _ring(decision: Decision, contact: Leg, ring: Ring) -> None:
     if not dial_targets:
         try_others(decision)
         return
-    music = _music(decision, contact, ring.music_media_file_id)
+    music = playing.music_while_calling(decision, contact, ring.music_media_file_id)
     announcement = employee_message(decision, ring.operation) + session.request_message
     dialing.dial(decision, contact, dial_targets, ring.ring_seconds, music=music, announcement=announcement)
 
@@ -585,18 +466,9 @@ def _ring_outside(decision: Decision, contact: Leg, ring: RingOutside) -> None:
         decision.record_skipped(ring.not_called(dial_target))
         _next(decision)
         return
-    music = _music(decision, contact, ring.music_media_file_id)
+    music = playing.music_while_calling(decision, contact, ring.music_media_file_id)
     announcement = employee_message(decision, ring.operation) + decision.session.request_message
     dialing.dial(decision, contact, [dial_target], ring.ring_seconds, music=music, announcement=announcement)
-
-
-def _music(decision: Decision, contact: Leg, media_file_id: int | None) -> str | None:
-    """Music for the contact while employees are called; None = ring-back."""
-    music = decision.context.media_path(media_file_id) if media_file_id is not None else None
-    if music is None and contact.answered_at is not None:
-        # An answered call gets no ring-back from the network: it would wait in silence.
-        music = decision.context.system_media_path("dialing_music")
-    return music
 
 
 def shown_number(session: Session, operation: Operation) -> str:
@@ -610,64 +482,8 @@ def employee_message(decision: Decision, operation: Operation) -> tuple[str, ...
     instruction = decision.session.instruction
     if instruction is not None and instruction["employee_files"]:
         return tuple(instruction["employee_files"])
-    return files(decision, tuple(operation.settings.get("employee_message_media_file_ids") or ()))
-
-
-def _take_message(decision: Decision, contact: Leg, routing_decision: TakeMessage) -> None:
-    session = decision.session
-    _answer(decision, contact)
-    more: dict[str, Any] = {"emails": list(routing_decision.emails)} if routing_decision.emails else {}
-    decision.emit(
-        EventType.VOICE_MAIL_STARTED,
-        leg_id=contact.leg_id,
-        path=f"{session.call_session_id}/{contact.leg_id}-voice-mail.wav",
-        employee_id=routing_decision.employee_id,
-        group_id=routing_decision.group_id,
-        max_seconds=routing_decision.max_seconds,
-        silence_seconds=routing_decision.silence_seconds,
-        **more,
-    )
-    own = _greeting(decision, routing_decision)
-    _prompt(decision, contact, files(decision, own or routing_decision.media_file_ids))
-
-
-def _greeting(decision: Decision, routing_decision: TakeMessage) -> tuple[int, ...]:
-    """The greeting that the employee or the group of the message has recorded; it replaces that of the operation."""
-    account = decision.context.account
-    owner = account.employees.get(routing_decision.employee_id or 0) or account.groups.get(
-        routing_decision.group_id or 0
-    )
-    own = account.greeting(owner.extension) if owner is not None and owner.extension else None
-    return (own.media_file_id,) if own is not None else ()
-
-
-def _prompt(decision: Decision, contact: Leg, said: tuple[str, ...]) -> None:
-    """Play these files and the beep, then record."""
-    beep = decision.context.system_media_path(BEEP)
-    said += (beep,) if beep is not None else ()
-    if said:
-        _say(decision, contact, said)
-    else:
-        _record(decision, contact)
-
-
-def _record(decision: Decision, contact: Leg) -> None:
-    message = decision.session.message or {}
-    obstacle = decision.context.recording_obstacle
-    if obstacle is not None:
-        message_left(decision, 0.0, refused=obstacle)
-        _next(decision)
-        return
-    decision.session.speaking_since = decision.at
-    decision.do(
-        RecordMessage(
-            contact.channel,
-            message_id(decision.session) or "",
-            message["path"],
-            message["max_seconds"],
-            message["silence_seconds"],
-            _note(decision.session),
-        )
+    return playing.media_files(
+        decision, tuple(operation.settings.get("employee_message_media_file_ids") or ())
     )
 
 
@@ -677,7 +493,7 @@ def _end_reason(session: Session, reason: Reason) -> Reason:
         return reason
     if session.queue_left in _UNSERVED:
         return Reason.NO_OPERATORS_AVAILABLE
-    tried = (leg for leg in session.legs.values() if leg.serves and leg.role is not Role.COACH)
+    tried = (leg for leg in session.legs.values() if leg.is_operator_side and leg.role is not Role.COACH)
     left = Departure.HANDED_OVER
     reasons = {
         leg.finish_reason for leg in tried if leg.departure is not left and leg.finish_reason is not None

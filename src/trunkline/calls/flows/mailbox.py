@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trunkline.calls.decision import Decision
-from trunkline.calls.effects import Answer, Hangup, RecordMessage
+from trunkline.calls.effects import Answer, RecordMessage
 from trunkline.calls.flows import consultation, engine_connect
 from trunkline.calls.flows.inputs import (
     COMMANDS,
@@ -103,18 +103,18 @@ def key_of_pin(decision: Decision, flow_input: Key) -> None:
 def pin_elapsed(decision: Decision, _given: InputElapsed) -> None:
     """No further key: what was pressed is the PIN."""
     leg = decision.session.initiator
-    if leg is None or not leg.alive:
+    if leg is None or not leg.is_alive:
         return
     if decision.session.mailbox_pin:
         _ask(decision, leg)
     else:
-        _hang_up(decision, leg)
+        decision.hang_up_served(leg)
 
 
 def opened(decision: Decision, flow_input: QuestionReply) -> None:
     """Whether the PIN is right, and the messages."""
     session, leg = decision.session, decision.session.initiator
-    if flow_input.key != OPEN or leg is None or not leg.alive:
+    if flow_input.key != OPEN or leg is None or not leg.is_alive:
         return
     reply: Mapping[str, Any] = (
         flow_input.value if isinstance(flow_input.value, Mapping) else {"result": "failed"}
@@ -168,7 +168,7 @@ def marked(decision: Decision, flow_input: QuestionReply) -> None:
     """A message that could not be saved or deleted is offered again."""
     session, leg = decision.session, decision.session.initiator
     kind, _, at = flow_input.key.partition(":")
-    if kind != MARK or flow_input.value is not None or leg is None or not leg.alive:
+    if kind != MARK or flow_input.value is not None or leg is None or not leg.is_alive:
         return
     if int(at) >= len(session.mailbox):
         return  # the switch was restarted: the PIN is asked again
@@ -180,7 +180,7 @@ def marked(decision: Decision, flow_input: QuestionReply) -> None:
 def played(decision: Decision, flow_input: MessagePlayed) -> None:
     """What was said is over: a key is awaited, or nothing follows."""
     if decision.session.mailbox_at < 0:
-        _hang_up(decision, flow_input.leg)
+        decision.hang_up_served(flow_input.leg)
     else:
         decision.do(StartTimer(MENU_TIMER, KEY_SECONDS))
 
@@ -188,8 +188,8 @@ def played(decision: Decision, flow_input: MessagePlayed) -> None:
 def messages_elapsed(decision: Decision, _given: InputElapsed) -> None:
     """No key: the message stays as it is, and the call ends."""
     leg = decision.session.initiator
-    if leg is not None and leg.alive:
-        _hang_up(decision, leg)
+    if leg is not None and leg.is_alive:
+        decision.hang_up_served(leg)
 
 
 def _ask(decision: Decision, leg: Leg) -> None:
@@ -242,7 +242,7 @@ def key_of_new_pin(decision: Decision, flow_input: Key) -> None:
 def new_pin_elapsed(decision: Decision, _given: InputElapsed) -> None:
     """No further key: what was pressed is the PIN."""
     leg = decision.session.initiator
-    if leg is not None and leg.alive:
+    if leg is not None and leg.is_alive:
         _new_pin(decision, leg)
 
 
@@ -293,7 +293,7 @@ def record_greeting(decision: Decision, flow_input: MessagePlayed) -> None:
 def greeting_recorded(decision: Decision, flow_input: MessageRecorded) -> None:
     """The greeting is spoken. One that is too short, or of who has hung up, changes nothing."""
     state, leg = decision.session.state, decision.session.initiator
-    if not isinstance(state, MailboxGreeting) or leg is None or not leg.alive or not flow_input.go_on:
+    if not isinstance(state, MailboxGreeting) or leg is None or not leg.is_alive or not flow_input.go_on:
         return
     if flow_input.seconds < GREETING_SECONDS_MIN:
         _changed(decision, leg, "greeting", "unchanged")
@@ -305,7 +305,7 @@ def greeting_recorded(decision: Decision, flow_input: MessageRecorded) -> None:
 def change_replied(decision: Decision, flow_input: QuestionReply) -> None:
     """The new PIN or the greeting is stored, was refused, or could not be stored."""
     leg = decision.session.initiator
-    if leg is None or not leg.alive or flow_input.key not in (SET_PIN, KEEP_GREETING):
+    if leg is None or not leg.is_alive or flow_input.key not in (SET_PIN, KEEP_GREETING):
         return
     reply = flow_input.value if isinstance(flow_input.value, Mapping) else {}
     what = "pin" if flow_input.key == SET_PIN else "greeting"
@@ -349,11 +349,6 @@ def _say(decision: Decision, leg: Leg, *sounds: str) -> None:
         consultation.say(decision, leg, files)
     else:
         played(decision, MessagePlayed(leg))
-
-
-def _hang_up(decision: Decision, leg: Leg) -> None:
-    decision.end_session(Reason.SUCCESS_FINISH)
-    decision.do(Hangup(leg.channel))
 
 
 _STATES: tuple[type[State], ...] = (MailboxLogin, MailboxOpen, MailboxNewPin, MailboxGreeting)

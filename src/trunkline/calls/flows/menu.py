@@ -7,7 +7,7 @@ the state of the call, so a restarted switch repeats the menu from its prompt.
 from __future__ import annotations
 
 from trunkline.calls.decision import Decision
-from trunkline.calls.flows import engine_connect, inbound
+from trunkline.calls.flows import engine_connect, inbound, playing
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     InputElapsed,
@@ -58,7 +58,7 @@ def key_pressed(decision: Decision, flow_input: Key) -> None:
     contact, operation = session.contact, position(decision)[1]
     if flow_input.leg is not contact or operation is None or not isinstance(state, InMenu):
         return
-    inbound.stop_playing(decision, contact)
+    playing.stop_playing(decision, contact)
     _read(decision, operation, state.digits, is_over=False)
 
 
@@ -98,7 +98,7 @@ def _failed(decision: Decision, operation: Operation, outcome: MenuOutcome, digi
     """No key, or one that means nothing: play the prompt again, or take the branch for it."""
     session, state = decision.session, decision.session.state
     contact = session.contact
-    if contact is None or not contact.alive or not isinstance(state, InMenu):
+    if contact is None or not contact.is_alive or not isinstance(state, InMenu):
         return
     if state.round < (operation.settings.get("repeats") or DEFAULT_REPEATS):
         decision.emit(
@@ -117,10 +117,10 @@ def _failed(decision: Decision, operation: Operation, outcome: MenuOutcome, digi
 def _prompt_again(decision: Decision, contact: Leg, operation: Operation, outcome: MenuOutcome) -> None:
     said: tuple[str, ...] = ()
     if outcome is MenuOutcome.INVALID:
-        said = inbound.files(decision, tuple(operation.settings.get("invalid_media_file_ids") or ()))
+        said = playing.media_files(decision, tuple(operation.settings.get("invalid_media_file_ids") or ()))
         standard = decision.context.system_media_path("invalid_choice")
         said = said or ((standard,) if standard is not None else ())
-    prompt = inbound.files(decision, tuple(operation.settings.get("media_file_ids") or ()))
+    prompt = playing.media_files(decision, tuple(operation.settings.get("media_file_ids") or ()))
     inbound.ask(decision, contact, (*said, *prompt))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.calls.context import CallContext
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Hangup
-from trunkline.calls.finish_reasons import Side, cause_for_result, unanswered
+from trunkline.calls.finish_reasons import Side, cause_for_result, reason_unanswered
 from trunkline.calls.flows import (
     dialing,
     employee_settings,
@@ -127,8 +127,8 @@ def _caller_id(decision: Decision, leg: Leg) -> int | None:
     return line.virtual_number_id if line is not None else None
 
 
-def adopt(arrived: Arrived, line: SipLine, context: CallContext, call_session_id: int) -> Decision:
-    """Begin the session of a call out of a line, without doing anything with it."""
+def record_call(arrived: Arrived, line: SipLine, context: CallContext, call_session_id: int) -> Decision:
+    """Write the beginning of a call out of a line; decides nothing."""
     return _begun(arrived, line, destination(context.account, arrived.called), context, call_session_id)[0]
 
 
@@ -215,7 +215,7 @@ def not_connected(decision: Decision, flow_input: NotConnected) -> None:
     elif reasons:
         reason = Reason.NO_SUCCESS_OPERATOR_CALL
     else:
-        reason = unanswered(Side.CONTACT, cause, is_line=False)
+        reason = reason_unanswered(Side.CONTACT, cause, is_line=False)
     decision.end_session(reason)
     decision.do(Hangup(leg.channel, cause))
 

@@ -141,7 +141,7 @@ class OutgoingUsage:
                 continue
             for who in _of(session, leg):
                 insort(self._begun[who], leg.started_at)
-                if leg.alive:
+                if leg.is_alive:
                     self._living[who][leg.leg_id] = leg.called_phone_number or ""
                 if leg.answered_at is not None:
                     self._note_answer(session, who, leg, leg.answered_at, leg.ended_at)

@@ -15,7 +15,7 @@ from typing import Any
 
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Answer, Hangup, Music, TakeControl
-from trunkline.calls.finish_reasons import ANSWERED_ELSEWHERE, NORMAL_CLEARING, Side
+from trunkline.calls.finish_reasons import Side
 from trunkline.calls.flows import consultation, engine_connect, phone_transfer
 from trunkline.calls.flows.inbound import refuse
 from trunkline.calls.flows.inputs import (
@@ -58,6 +58,7 @@ from trunkline.calls.states import (
 )
 from trunkline.calls.timers import PARKING_TIMER, Ask, CancelTimer, Question, StartTimer
 from trunkline.core.errors import InvalidInput, InvalidState
+from trunkline.core.hangup_causes import ANSWERED_ELSEWHERE, NORMAL_CLEARING
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import Channel
@@ -196,12 +197,6 @@ def take(decision: Decision, by: Leg) -> None:
     _connect(decision, leg)
 
 
-def leave(decision: Decision, leg: Leg) -> None:
-    """The call to the slot ends; the channel of its leg goes on in the call of the contact."""
-    decision.end_session(Reason.SUCCESS_FINISH)
-    decision.end_leg(leg, Reason.SUCCESS_FINISH, NORMAL_CLEARING)
-
-
 def _connect(decision: Decision, leg: Leg) -> None:
     session, state, contact = decision.session, decision.session.state, decision.session.contact
     if not isinstance(state, Parked) or contact is None:
@@ -227,7 +222,7 @@ def resume(decision: Decision, controlled: frozenset[Channel]) -> None:
     :param controlled: living channels that the engine does not command.
     """
     session, contact = decision.session, decision.session.contact
-    if contact is None or not contact.alive:
+    if contact is None or not contact.is_alive:
         return
     for leg in session.living:
         if leg.departure is not None:
@@ -262,7 +257,7 @@ def call(decision: Decision, leg: Leg, where: ToParking) -> Reason | None:
 def replied(decision: Decision, flow_input: QuestionReply) -> None:
     """The contact is parked: the phone plays the slot. Else the phone gets a refusal."""
     leg = decision.session.initiator
-    if leg is None or not leg.alive:
+    if leg is None or not leg.is_alive:
         return
     reply = flow_input.value if isinstance(flow_input.value, Mapping) else {}
     if flow_input.key != PARK or "slot" not in reply:
@@ -273,23 +268,18 @@ def replied(decision: Decision, flow_input: QuestionReply) -> None:
     if files:
         consultation.say(decision, leg, files, then_music=False)
     else:
-        _hang_up(decision, leg)
+        decision.hang_up_served(leg)
 
 
 def heard(decision: Decision, flow_input: MessagePlayed) -> None:
     """The phone has played the slot."""
-    _hang_up(decision, flow_input.leg)
+    decision.hang_up_served(flow_input.leg)
 
 
 def resume_dialled(decision: Decision, leg: Leg) -> None:
     """After a restart of the switch: an open question fails, and an announcement is not repeated."""
     if not decision.session.questions:
-        _hang_up(decision, leg)
-
-
-def _hang_up(decision: Decision, leg: Leg) -> None:
-    decision.end_session(Reason.SUCCESS_FINISH)
-    decision.do(Hangup(leg.channel))
+        decision.hang_up_served(leg)
 
 
 # --- the table --------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from trunkline.calls.flows.third_party import right_missing, third_party
 from trunkline.calls.session import Leg, Role, Session
 from trunkline.calls.states import Departure
 from trunkline.core.errors import InvalidInput, PermissionDenied
+from trunkline.core.hangup_causes import NORMAL_CLEARING
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.telephony.port import Channel
@@ -117,7 +118,7 @@ def give_away(decision: Decision, own: Leg, remote: Leg) -> None:
         if one.is_recorded:
             decision.emit(EventType.RECORDING_STOPPED, leg_id=one.leg_id, paused=True)
     remote.departure = Departure.HANDED_OVER
-    decision.end_leg(remote, Reason.TRANSFER_DISCONNECTS, 16)
+    decision.end_leg(remote, Reason.TRANSFER_DISCONNECTS, NORMAL_CLEARING)
     decision.end_session(Reason.OPERATOR_DISCONNECTS)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from trunkline.calls.context import RingingPhone
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import PickUp
-from trunkline.calls.finish_reasons import NORMAL_CLEARING
 from trunkline.calls.flows.number_plan import ToPickUp
 from trunkline.calls.session import Leg
 from trunkline.directory.model import Account
@@ -72,9 +71,3 @@ def take(decision: Decision, ringing: Leg, by: Leg) -> None:
         "sip_line_id": by.sip_line_id,
     }
     decision.start_leg(by.channel, data)
-
-
-def leave(decision: Decision, leg: Leg) -> None:
-    """The call to the code ends; the channel of its leg goes on in the other call."""
-    decision.end_session(Reason.SUCCESS_FINISH)
-    decision.end_leg(leg, Reason.SUCCESS_FINISH, NORMAL_CLEARING)

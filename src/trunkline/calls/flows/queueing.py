@@ -14,14 +14,7 @@ from typing import Any
 
 from trunkline.calls.decision import Decision, QueueFact
 from trunkline.calls.effects import Hangup, Leave, Music, StopMusic
-from trunkline.calls.finish_reasons import (
-    ANSWERED_ELSEWHERE,
-    NO_ANSWER,
-    NORMAL_CLEARING,
-    SUBSCRIBER_ABSENT,
-    USER_BUSY,
-)
-from trunkline.calls.flows import consultation, dialing, engine_connect, inbound
+from trunkline.calls.flows import consultation, dialing, engine_connect, inbound, playing
 from trunkline.calls.flows.inputs import (
     COMMANDS,
     InputElapsed,
@@ -52,6 +45,13 @@ from trunkline.calls.states import (
     LeavingMessage,
 )
 from trunkline.calls.timers import CONNECT_TIMER, StartTimer
+from trunkline.core.hangup_causes import (
+    ANSWERED_ELSEWHERE,
+    NO_ANSWER,
+    NORMAL_CLEARING,
+    SUBSCRIBER_ABSENT,
+    USER_BUSY,
+)
 from trunkline.directory.model import Employee, EmployeeStatus
 from trunkline.directory.model.queues import scenario_of_queue
 from trunkline.directory.queues import exits
@@ -77,7 +77,7 @@ HOLD_MUSIC = "hold_music"
 def is_waiting(session: Session) -> bool:
     """Whether the contact waits in a queue."""
     contact = session.contact
-    return isinstance(session.state, InQueue) and contact is not None and contact.alive
+    return isinstance(session.state, InQueue) and contact is not None and contact.is_alive
 
 
 def offer_legs(session: Session, offer_id: int) -> list[Leg]:
@@ -141,7 +141,7 @@ def _free_phones(decision: Decision, employee: Employee) -> tuple[list[Candidate
 def _shown(decision: Decision) -> tuple[str, str]:
     """Number and name that the agent's phone shows."""
     session, contact = decision.session, decision.session.contact
-    if contact is not None and contact.serves:  # a colleague
+    if contact is not None and contact.is_operator_side:  # a colleague
         employee = decision.context.account.employees.get(contact.employee_id or 0)
         if employee is not None:
             return employee.extension or contact.calling_phone_number or "", employee.full_name
@@ -167,7 +167,7 @@ def connect(decision: Decision, offer_id: int, pre_bridge_announce: int | None) 
     if agent is None or not is_waiting(session):
         return
     session.connecting_offer = offer_id
-    said = inbound.files(decision, (pre_bridge_announce,) if pre_bridge_announce is not None else ())
+    said = playing.media_files(decision, (pre_bridge_announce,) if pre_bridge_announce is not None else ())
     if said:
         consultation.say(decision, agent, said, then_music=False)
     else:
@@ -230,7 +230,7 @@ def announce(
     contact = decision.session.contact
     if not is_waiting(decision.session) or contact is None or decision.session.connecting_offer is not None:
         return
-    files = inbound.files(decision, (media_file_id,) if media_file_id is not None else ())
+    files = playing.media_files(decision, (media_file_id,) if media_file_id is not None else ())
     said = files + _number(decision, "queue_position", position) + _number(decision, "queue_wait", minutes)
     if not said:
         decision.queue_facts.append(QueueFact.NO_ANNOUNCEMENT)

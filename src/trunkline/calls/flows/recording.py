@@ -86,7 +86,7 @@ def stop_all(decision: Decision, reason: str) -> None:
         _note_cut(decision, _TALK, reason)
     for leg in recorded:
         pause(decision, leg)
-    if session.message is not None and session.playing is None and contact is not None and contact.alive:
+    if session.message is not None and session.playing is None and contact is not None and contact.is_alive:
         _note_cut(decision, _VOICE_MAIL, reason)
         decision.do(StopMessage(contact.channel, message_id(session) or ""))
 

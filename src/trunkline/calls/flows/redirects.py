@@ -19,7 +19,7 @@ def note(decision: Decision, signal: Redirected) -> None:
     """A called phone redirects the call; the engine reports next that it was not connected."""
     leg = decision.session.leg_of(signal.channel)
     if leg is not None and leg.answered_at is None and leg.direction == "out" and leg.sip_line_id is not None:
-        decision.session.redirects[leg.leg_id] = signal.to
+        decision.session.phone_redirects[leg.leg_id] = signal.to
 
 
 def follow(decision: Decision, caller: Leg) -> bool:
@@ -29,12 +29,12 @@ def follow(decision: Decision, caller: Leg) -> bool:
     :returns: whether anybody is dialled.
     """
     session = decision.session
-    wanted, session.redirects = session.redirects, {}
+    wanted, session.phone_redirects = session.phone_redirects, {}
     for leg_id, to in wanted.items():
-        if session.redirected >= REDIRECTS_MAX:
+        if session.redirect_count >= REDIRECTS_MAX:
             return False
         if _dial(decision, caller, session.legs[leg_id], to):
-            session.redirected += 1
+            session.redirect_count += 1
             return True
     return False
 

@@ -106,7 +106,7 @@ def open_browser_call(
     arrived: Arrived, site: Site, given: BrowserCall | None, context: CallContext, call_session_id: int
 ) -> Decision:
     """A browser has called: the scenario of its website decides."""
-    decision = adopt(arrived, site, given, context, call_session_id)
+    decision = record_call(arrived, site, given, context, call_session_id)
     decision.at = arrived.at
     contact, account = decision.session.contact, context.account
     scenario = account.scenarios.get(site.phone_scenario_id or 0)
@@ -121,10 +121,10 @@ def open_browser_call(
     return decision
 
 
-def adopt(
+def record_call(
     arrived: Arrived, site: Site, given: BrowserCall | None, context: CallContext, call_session_id: int
 ) -> Decision:
-    """Begin the session of a call of a browser, without doing anything with it.
+    """Write the beginning of a call of a browser; decides nothing.
 
     :param given: None: the switch that gave out its ticket has ended.
     """

@@ -39,7 +39,7 @@ def find(account: Account, button: str) -> TalkOption:
 
 def pressed(account: Account, session: Session, leg: Leg, key: str, at: Instant) -> TalkOption | None:
     """The option that a key of an employee or operator completes, if any."""
-    if session.phase is not Phase.TALK or not leg.serves or not account.talk_options:
+    if session.phase is not Phase.TALK or not leg.is_operator_side or not account.talk_options:
         return None
     talk = session.open_talk(leg.leg_id)
     if talk is None or (session.direction == "out" and at - talk.started_at < OUTGOING_DELAY_SECONDS):

@@ -315,7 +315,7 @@ def leg_row(session: Session, leg: Leg) -> dict[str, Any]:
         "calling_phone_number": leg.calling_phone_number,
         "called_phone_number": leg.called_phone_number,
         "virtual_phone_number": session.virtual_phone_number,
-        "is_operator": leg.serves,
+        "is_operator": leg.is_operator_side,
         "is_coach": leg.role == "coach",
         "is_transfered": leg.is_transfered,
         "is_failed": leg.is_failed,
@@ -362,7 +362,7 @@ def _queue(session: Session, stay: QueueStay) -> dict[str, Any]:
 
 def _operator_number(session: Session) -> str | None:
     """Number of the employee or operator who answered first."""
-    answered = [leg for leg in session.legs.values() if leg.serves and leg.answered_at is not None]
+    answered = [leg for leg in session.legs.values() if leg.is_operator_side and leg.answered_at is not None]
     first = min(answered, key=lambda leg: leg.answered_at or 0.0, default=None)
     return first.called_phone_number if first is not None else None
 

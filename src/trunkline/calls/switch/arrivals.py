@@ -25,7 +25,7 @@ from trunkline.core.log import get_logger
 from trunkline.directory.model import Account, Directory, SipLine, Site
 from trunkline.directory.trunks.call_owner import CallOwner, called_number, owner_of_call
 from trunkline.routing.emergency import emergency_number
-from trunkline.telephony.port import Arrived, Endpoint, EndpointKind
+from trunkline.telephony.port import Arrived, EndpointKind
 
 if TYPE_CHECKING:
     from trunkline.calls.switch.switch import Switch
@@ -75,7 +75,7 @@ def origin_of(directory: Directory, arrived: Arrived, sharing: Mapping[int, froz
     if arrived.endpoint.kind is EndpointKind.SITE:
         site = directory.site(int(arrived.endpoint.name.removeprefix("site-")))
         return FromSite(*site) if site is not None else None
-    trunk_id, by_address = trunk_of(arrived.endpoint)
+    trunk_id, by_address = arrived.endpoint.trunk_id, arrived.endpoint.is_known_by_address
     same_address = sharing.get(trunk_id, frozenset({trunk_id})) if by_address else None
     return owner_of_call(directory, trunk_id, arrived.called, same_address)
 
@@ -85,30 +85,30 @@ def open_call(
     arrived: Arrived,
     context: LiveContext,
     call_session_id: int,
-    announced: BrowserCall | None = None,
+    browser_call: BrowserCall | None = None,
 ) -> Decision:
     """Begin the call and decide what happens with it.
 
-    :param announced: of a call of a browser.
+    :param browser_call: of a call of a browser.
     """
     match origin:
         case FromSite(_, site):
-            return site_calls.open_browser_call(arrived, site, announced, context, call_session_id)
+            return site_calls.open_browser_call(arrived, site, browser_call, context, call_session_id)
         case FromLine(_, line):
             return outbound.open_call(arrived, line, context, call_session_id)
         case CallOwner(_, number, trunk_id):
             return inbound.open_call(arrived, number, trunk_id, context, call_session_id)
 
 
-def adopt(origin: Origin, arrived: Arrived, context: LiveContext, call_session_id: int) -> Decision:
-    """Begin the session of a call that continues without the switch."""
+def record_call(origin: Origin, arrived: Arrived, context: LiveContext, call_session_id: int) -> Decision:
+    """Write the beginning of a call that continues without the switch; decides nothing."""
     match origin:
         case FromSite(_, site):
-            return site_calls.adopt(arrived, site, None, context, call_session_id)
+            return site_calls.record_call(arrived, site, None, context, call_session_id)
         case FromLine(_, line):
-            return outbound.adopt(arrived, line, context, call_session_id)
+            return outbound.record_call(arrived, line, context, call_session_id)
         case CallOwner(_, number, trunk_id):
-            return inbound.adopt(arrived, number, trunk_id, context, call_session_id)
+            return inbound.record_call(arrived, number, trunk_id, context, call_session_id)
 
 
 def is_emergency(origin: Origin | None, arrived: Arrived) -> bool:
@@ -116,13 +116,6 @@ def is_emergency(origin: Origin | None, arrived: Arrived) -> bool:
     return (
         isinstance(origin, FromLine) and emergency_number(arrived.called, origin.account.country) is not None
     )
-
-
-def trunk_of(endpoint: Endpoint) -> tuple[int, bool]:
-    """Id of the trunk of an endpoint (0 when the name is not one of a trunk), and whether only an address identified it."""
-    name = endpoint.name.removeprefix("trunk-")
-    digits = name.removesuffix("-ip")
-    return (int(digits) if digits.isascii() and digits.isdigit() else 0), digits != name
 
 
 class Arrivals:
@@ -175,8 +168,8 @@ class Arrivals:
                 return
             call_session_id = self._switch.id_of(arrived.channel) or self._switch.next_id()
             context = self._switch.context(origin.account)
-            announced = self._announced(origin, arrived)
-            decision = open_call(origin, arrived, context, call_session_id, announced)
+            browser_call = self._redeem_ticket(origin, arrived)
+            decision = open_call(origin, arrived, context, call_session_id, browser_call)
         except Exception:
             self._switch.refuse_channel(arrived.channel)  # an internal error, without effect on the call
             raise
@@ -202,7 +195,7 @@ class Arrivals:
             return "too_many_channels"
         return None
 
-    def _announced(self, origin: Origin, arrived: Arrived) -> BrowserCall | None:
+    def _redeem_ticket(self, origin: Origin, arrived: Arrived) -> BrowserCall | None:
         if not isinstance(origin, FromSite):
             return None
         return self.tickets.redeem(arrived.called, origin.account.account_id, origin.site.site_id)
@@ -230,7 +223,7 @@ class Arrivals:
         if isinstance(session.state, Dialling):
             outbound.resume(decision, caller)
         else:
-            inbound.begin(decision, called_number(context.account, arrived.called))
+            inbound.decide_arrival(decision, called_number(context.account, arrived.called))
         self._switch.apply(decision)
 
     def may_begin(self, session: Session) -> bool:
@@ -242,7 +235,7 @@ class Arrivals:
         return (
             isinstance(session.state, Incoming | Dialling)
             and caller is not None
-            and caller.alive
+            and caller.is_alive
             and (caller.answered_at is None or isinstance(session.state, Incoming))
             and len(session.legs) == 1
             and session.call_session_id not in self._opened

@@ -363,7 +363,7 @@ class CommandHandler:
         if effects and session.ending is None:
             decision.effects.extend(effects)
         else:
-            rules.withdraw(decision)
+            rules.end_uncalled(decision)
         self._switch.apply(decision)
 
     def is_unplaced(self, session: Session) -> bool:

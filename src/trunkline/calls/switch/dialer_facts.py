@@ -14,7 +14,7 @@ from trunkline.events.reasons import Reason
 def contact_leg(session: Session) -> Leg | None:
     """The leg of the lead; None: it was not called."""
     contact = session.contact
-    return contact if contact is not None and contact.channel and not contact.serves else None
+    return contact if contact is not None and contact.channel and not contact.is_operator_side else None
 
 
 def result_of(session: Session, settings: CampaignSettings) -> Result | None:
@@ -25,7 +25,7 @@ def result_of(session: Session, settings: CampaignSettings) -> Result | None:
     contact = contact_leg(session)
     if contact is None:
         # Preview: the agent did not answer, or has no phone that could ring. Else no trunk took the call.
-        is_agent_called = any(leg.serves and leg.channel for leg in session.legs.values())
+        is_agent_called = any(leg.is_operator_side and leg.channel for leg in session.legs.values())
         is_missed = is_agent_called or settings.mode is Mode.PREVIEW
         return Result(DialOutcome.AGENT_MISSED if is_missed else DialOutcome.FAILED, ended_at)
     if session.talks:

@@ -34,7 +34,6 @@ from trunkline.calls.effects import (
     Supervise,
     TakeControl,
 )
-from trunkline.calls.finish_reasons import SWITCH_CONGESTION
 from trunkline.core import engine_values, metrics
 from trunkline.core.engine_values import BadEngineValue, CallTag, EngineValue, MediaPath
 from trunkline.core.errors import (
@@ -45,6 +44,7 @@ from trunkline.core.errors import (
     EngineUnavailable,
     NoChannelFree,
 )
+from trunkline.core.hangup_causes import SWITCH_CONGESTION
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
 from trunkline.telephony.port import Bridge, Channel, Engine
@@ -227,7 +227,7 @@ class EffectExecutor:
                 elif effect.channel and batch.is_stopped and not isinstance(effect, Hangup):
                     self._skip(call_session_id, effect)
                 elif effect.channel:
-                    failure = await self._one(call_session_id, effect)
+                    failure = await self._perform_and_report(call_session_id, effect)
                     batch.is_stopped = batch.is_stopped or (
                         failure is not None and effect.policy.stops_decision
                     )
@@ -242,10 +242,10 @@ class EffectExecutor:
             async with asyncio.timeout_at(until):
                 await kept()
 
-    async def _one(self, call_session_id: int, effect: Effect) -> EngineError | None:
+    async def _perform_and_report(self, call_session_id: int, effect: Effect) -> EngineError | None:
         """Perform an effect; what went wrong, after its compensation was queued."""
         try:
-            await self._perform(call_session_id, effect)
+            await self._send_checked(call_session_id, effect)
         except EngineError as error:
             _count(effect, error)
             named = {"effect": type(effect).__name__, "channel": effect.channel, "error": str(error)}
@@ -294,13 +294,13 @@ class EffectExecutor:
             error = EffectRefused("the talk is not controlled by the switch")
             self._call_back(call_session_id, effect, partial(self._failed, call_session_id, effect, error))
 
-    async def _perform(self, call_session_id: int, effect: Effect) -> None:
+    async def _send_checked(self, call_session_id: int, effect: Effect) -> None:
         """Whatever goes wrong is one of the kinds of failure, so that the call does not wait for this effect for ever.
 
         :raises EngineError: the effect was not carried out.
         """
         try:
-            await self._do(call_session_id, self.admit(call_session_id, effect))
+            await self._send(call_session_id, self.admit(call_session_id, effect))
         except EngineError:
             raise
         except TimeoutError as error:
@@ -318,7 +318,7 @@ class EffectExecutor:
             )
             raise EffectRefused(repr(error)) from error
 
-    async def _do(self, call_session_id: int, effect: Effect) -> None:
+    async def _send(self, call_session_id: int, effect: Effect) -> None:
         engine = self._engine
         match effect:
             case Answer(channel):
@@ -342,9 +342,9 @@ class EffectExecutor:
             case Hangup(channel, cause):
                 await engine.hangup(channel, cause)
             case _:
-                await self._do_controlled(call_session_id, effect)
+                await self._send_controlled(call_session_id, effect)
 
-    async def _do_controlled(self, call_session_id: int, effect: Effect) -> None:
+    async def _send_controlled(self, call_session_id: int, effect: Effect) -> None:
         """Effects on conversations that the switch controls."""
         engine = self._engine
         match effect:

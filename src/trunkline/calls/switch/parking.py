@@ -57,7 +57,7 @@ class Parking:
         taking = Decision(session, of_contact, now)
         parking.take(taking, leg)
         leaving = Decision(dialled, of_code, now)
-        parking.leave(leaving, leg)
+        leaving.end_own_call(leg)
         rules.end_if_empty(leaving)
         self._switch.apply(taking)
         self._switch.apply(leaving)
@@ -67,7 +67,7 @@ class Parking:
         """The call to the code, and the leg that dialled it."""
         session = self._switch.sessions.get(question.data["call_session_id"])
         leg = session.initiator if session is not None else None
-        if session is None or leg is None or not leg.alive or session.account_id != account_id:
+        if session is None or leg is None or not leg.is_alive or session.account_id != account_id:
             raise NotFound("The phone has hung up", mnemonic="call_session_not_found")
         return session, leg
 

@@ -107,7 +107,7 @@ class PhoneTransfers:
                     consequence="the talk goes on; it ends when one of its parties has hung up",
                 )
                 context = self._switch.context_of(session.account_id, session)
-                if context is not None and leg.alive:
+                if context is not None and leg.is_alive:
                     decision = Decision(session, context, Instant(self._clock()))
                     phone_transfer.refuse(decision, leg)
                     self._switch.apply(decision)
@@ -226,7 +226,7 @@ def _asking(session: Session) -> Leg | None:
     if session.asked_transfer is None or session.ending is not None:
         return None
     leg = session.legs.get(session.asked_transfer["leg_id"])
-    return leg if leg is not None and leg.alive else None
+    return leg if leg is not None and leg.is_alive else None
 
 
 def _request(session: Session, leg: Leg) -> TransferAsked:

@@ -55,7 +55,7 @@ class PickUps:
         taking = Decision(other, of_other, signal.at)
         pick_up.take(taking, ringing, leg)
         leaving = Decision(session, of_code, signal.at)
-        pick_up.leave(leaving, leg)
+        leaving.end_own_call(leg)
         rules.end_if_empty(leaving)
         switch.apply(taking)
         switch.apply(leaving)

@@ -215,7 +215,7 @@ class Presence:
         """Keep a phone as long as it rings, called by the engine for one who waits."""
         phones = self._ringing[session.account_id]
         waits = isinstance(session.state, Forwarding | Dialling)
-        rings = leg.direction == "out" and leg.alive and leg.answered_at is None
+        rings = leg.direction == "out" and leg.is_alive and leg.answered_at is None
         if waits and rings and leg.sip_line_id is not None and not is_own_channel(leg.channel):
             phones[leg.leg_id] = RingingPhone(
                 leg.channel,

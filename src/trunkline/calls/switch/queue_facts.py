@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from trunkline.calls.decision import Decision, QueueFact
-from trunkline.calls.finish_reasons import TEMPORARY_FAILURE
 from trunkline.calls.flows import queueing
 from trunkline.calls.session import Leg, Session
 from trunkline.calls.states import Departure, InQueue
 from trunkline.calls.switch.queue_callbacks import called_back
 from trunkline.core.clock import Instant
+from trunkline.core.hangup_causes import TEMPORARY_FAILURE
 from trunkline.events.catalogue import Event, EventType
 from trunkline.queues import inputs as i
 from trunkline.queues.offers import outcome_of_cause
@@ -47,7 +47,7 @@ def join_of(session: Session, at: Instant) -> i.JoinQueue | None:
     """The call waits in a queue; None: it does not. One that entered it earlier, and joins only now because a former process
     could not store that, keeps the time it has waited as its base score."""
     contact = session.contact
-    if not isinstance(session.state, InQueue) or contact is None or not contact.alive:
+    if not isinstance(session.state, InQueue) or contact is None or not contact.is_alive:
         return None
     return _join(session, contact, session.state.queue_id, at)
 
@@ -65,7 +65,7 @@ def _join(session: Session, contact: Leg, queue_id: int, at: Instant) -> i.JoinQ
     return i.JoinQueue(
         queue_id,
         session.call_session_id,
-        (contact.calling_phone_number if contact.serves else session.contact_phone_number) or "",
+        (contact.calling_phone_number if contact.is_operator_side else session.contact_phone_number) or "",
         min(contact.answered_at or at, at),
         base_score=max(0, int(until - (session.queue_entered_at or until))),
         is_lead=session.dial_campaign_id is not None,
@@ -162,7 +162,7 @@ def tracked(session: Session) -> set[int]:
 def _is_tracked(leg: Leg) -> bool:
     """A phone that only rings, maybe with those of a whole group, does not count."""
     is_in_call = leg.direction == "in" or leg.answered_at is not None
-    return leg.offer_id is None and leg.alive and bool(leg.channel) and is_in_call
+    return leg.offer_id is None and leg.is_alive and bool(leg.channel) and is_in_call
 
 
 # --- after a restart

@@ -19,7 +19,6 @@ import psycopg
 
 from trunkline.calls import commands, rules
 from trunkline.calls.decision import Decision
-from trunkline.calls.finish_reasons import NORMAL_CLEARING
 from trunkline.calls.flows import queueing, start_requests
 from trunkline.calls.session import Phase, Session
 from trunkline.calls.states import InQueue
@@ -33,6 +32,7 @@ from trunkline.calls.switch.queue_store import QueueStore
 from trunkline.core import metrics
 from trunkline.core.clock import Instant
 from trunkline.core.errors import DatabaseUnavailable, InvalidInput, Refused, TrunklineError, first_line
+from trunkline.core.hangup_causes import NORMAL_CLEARING
 from trunkline.core.log import get_logger
 from trunkline.core.tasks import item_task
 from trunkline.db.pool import log_cause
@@ -343,7 +343,7 @@ class CallQueues:
         """Keep the place of a contact, who leaves. One whose number cannot be called stays."""
         number, contact = session.contact_phone_number or "", session.contact
         account = self._directory().accounts.get(session.account_id)
-        if account is None or contact is None or contact.serves:
+        if account is None or contact is None or contact.is_operator_side:
             return
         try:
             start_requests.check_contact(account, number)

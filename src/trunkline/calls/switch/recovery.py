@@ -22,7 +22,6 @@ from dataclasses import replace
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision, is_own_channel
 from trunkline.calls.evolution import replay
-from trunkline.calls.finish_reasons import NETWORK_OUT_OF_ORDER, NORMAL_CLEARING
 from trunkline.calls.flows import (
     click_to_call,
     consultation,
@@ -33,6 +32,7 @@ from trunkline.calls.flows import (
     outbound,
     parking,
     queueing,
+    voice_message,
 )
 from trunkline.calls.flows.recording import message_id
 from trunkline.calls.session import NEVER, Leg, LegState, Phase, Session, anchor
@@ -50,9 +50,10 @@ from trunkline.calls.states import (
     InScenario,
     Parked,
 )
-from trunkline.calls.switch.arrivals import adopt
+from trunkline.calls.switch.arrivals import record_call
 from trunkline.calls.switch.switch import Switch
 from trunkline.core.clock import Instant
+from trunkline.core.hangup_causes import NETWORK_OUT_OF_ORDER, NORMAL_CLEARING
 from trunkline.core.ids import number_of_channel
 from trunkline.core.log import get_logger
 from trunkline.db.pool import Database
@@ -262,7 +263,7 @@ class Recovery:
         for session in self._switch.sessions.values():
             recording = self._recording_of(session)
             if recording is not None:
-                inbound.found_message(session, recording, self._survey.at)
+                voice_message.note_recording(session, recording, self._survey.at)
         for signal in self._survey.missed:
             self._catch_up(signal)
         for one in self._survey.channels:
@@ -324,7 +325,7 @@ class Recovery:
             and session.connecting_channel is None
             and not session.leg_of(signal.channel)
         ):
-            session.connecting(signal.dialling)  # a known target may have ended, as found by the restore
+            session.restore_connect(signal.dialling)  # a known target may have ended, as found by the restore
         if isinstance(signal, Ended):
             self._restore_message(session, signal.at)
         if isinstance(signal, Ended) and self._was_stopped(session, signal.at):
@@ -417,7 +418,7 @@ class Recovery:
             return
         self._adopted_calls.discard(session.call_session_id)
         decision = Decision(session, self._switch.context(account, session), until)
-        inbound.restore_message(decision, *noted, until)
+        voice_message.restore_message(decision, *noted, until)
         self._switch.apply(decision)
 
     def _adopted(self, arrived: Arrived, seen: SeenChannel | None) -> Decision | None:
@@ -429,7 +430,7 @@ class Recovery:
         origin = switch.arrivals.origin_of(self._directory, arrived)
         if origin is None:
             return None
-        return adopt(origin, arrived, switch.context(origin.account), identifier)
+        return record_call(origin, arrived, switch.context(origin.account), identifier)
 
     # --- what ended with the engine
 
@@ -602,7 +603,7 @@ class Recovery:
             if session.legs:
                 rules.end_if_empty(decision)
             else:
-                rules.abandon(decision)
+                rules.end_without_channels(decision)
             self._switch.apply(decision)
             return
         if found is None:
@@ -625,7 +626,7 @@ class Recovery:
         """Go on with a call that the switch does not control."""
         leg = anchor(session)
         seen = self._seen.get(leg.channel) if leg is not None else None
-        if leg is None or seen is None or not leg.alive:
+        if leg is None or seen is None or not leg.is_alive:
             return
         if leg.channel in self._commanded or session.call_session_id in self._pending:
             # The rules have gone on with it, and the survey is older than that. An effect that then fails because the
@@ -643,13 +644,13 @@ class Recovery:
         has_talked = isinstance(session.state, EngineTalk | EngineTalkEnded)
         if not seen.controlled:
             if leg.answered_at is not None or leg.direction == "in":
-                session.connecting(leg.channel)
+                session.restore_connect(leg.channel)
                 # Not what was recorded before somebody switched it off.
                 still_wanted = session.recorded or not session.talks
                 session.record_wanted = session.record_wanted and still_wanted
         elif has_talked or session.connecting_channel == leg.channel:
             # The connect has finished, and the signal with its result was lost.
-            session.connecting(leg.channel)
+            session.restore_connect(leg.channel)
             result = ConnectResult.ANSWERED if has_talked else ConnectResult.NO_ANSWER
             self._switch.handle(ConnectFinished(leg.channel, self._survey.at, result, 0))
         elif isinstance(session.state, InMailbox):

@@ -18,7 +18,6 @@ import orjson
 from trunkline.calls import rules
 from trunkline.calls.decision import Decision
 from trunkline.calls.effects import Answer, Effect, Hangup
-from trunkline.calls.finish_reasons import NORMAL_CLEARING
 from trunkline.calls.flows import (
     consultation,
     engine_connect,
@@ -49,6 +48,7 @@ from trunkline.core.errors import (
     EngineError,
     NotFound,
 )
+from trunkline.core.hangup_causes import NORMAL_CLEARING
 from trunkline.core.ids import IdGenerator, id_of_channel
 from trunkline.core.log import get_fast_logger, get_logger
 from trunkline.directory.live.fingerprint import fingerprint
@@ -401,7 +401,7 @@ class Switch:
         self.sessions[session.call_session_id] = session
         channel = engine_connect.being_connected(session)
         if channel is not None:
-            session.connecting(channel)
+            session.restore_connect(channel)
         for leg in session.living:
             self.channels[leg.channel] = session
         self.presence.restore(session)
