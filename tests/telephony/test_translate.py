@@ -16,7 +16,17 @@ from trunkline.telephony.ari_events import (
     StasisStart,
     parse_event,
 )
-from trunkline.telephony.port import Answered, Channel, ControlTaken, Ended, Ringing, Signal, TransferAsked
+from trunkline.telephony.port import (
+    Answered,
+    Channel,
+    ControlTaken,
+    Ended,
+    Refused,
+    Ringing,
+    Signal,
+    TargetStarted,
+    TransferAsked,
+)
 from trunkline.telephony.translate import Translator
 
 NOW = Instant(100.0)
@@ -101,6 +111,20 @@ def test_who_hung_up(soft: bool) -> None:
     signals = fed(translator, ChannelHangupRequest(NOW, party, 16, soft), ChannelDestroyed(NOW, party, 16))
     assert signals == [Ended(Channel("1.1"), NOW, 16, not soft)]
     assert not translator.by_party
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_carrier_that_refuses_before_the_dial_is_announced_has_refused_it(*, is_early: bool) -> None:
+    """Asterisk announces a dial after the INVITE is under way, and another of its threads handles the response."""
+    carrier = channel("PJSIP/trunk-7-00000004", "z")
+    dialled = Dialled(NOW, "", "971500000077@trunk-7", FIRST, carrier)
+    refused = ChannelHangupRequest(NOW, carrier, 21, False, 403)
+    events: list[AriEvent] = [refused, dialled] if is_early else [dialled, refused]
+    signals = fed(Translator(), *events)
+    kinds = [type(one) for one in signals if getattr(one, "channel", None) == Channel("z")]
+    assert kinds[-2:] == [TargetStarted, Refused]
+    assert isinstance(signals[-1], Refused)
+    assert signals[-1].sip_code == 403
 
 
 def test_helpers_are_no_participants() -> None:

@@ -119,6 +119,10 @@ class Translator:
     _recordings: dict[str, _Recording] = field(default_factory=dict)
     call_ids: dict[str, str] = field(default_factory=dict)
     """Call-ID of each channel that was in Stasis or in a bridge, while it is live."""
+    _refused_early: dict[str, Refused] = field(default_factory=dict)
+    """By channel that Asterisk has not announced as dialled yet."""
+    _dialled_out: set[str] = field(default_factory=set)
+    """Live channels that Asterisk has announced as dialled."""
     _transfers: dict[str, TransferAsked] = field(default_factory=dict)
     """The last request of each channel's phone."""
 
@@ -234,6 +238,8 @@ class Translator:
         self.picked_up = {real: at for real, at in self.picked_up.items() if real in alive}
         self.callers = {real: number for real, number in self.callers.items() if real in alive}
         self.call_ids = {real: one for real, one in self.call_ids.items() if real in alive}
+        self._refused_early = {real: one for real, one in self._refused_early.items() if real in alive}
+        self._dialled_out &= alive
         self._transfers = {real: one for real, one in self._transfers.items() if real in alive}
         self._groups = {real: group for real, group in self._groups.items() if real in alive}
         for group in [*self._groups.values(), *self._unsettled.values()]:
@@ -274,11 +280,17 @@ class Translator:
                 return []
 
     def _refused(self, event: ChannelHangupRequest) -> list[Signal]:
-        """Only this event has the SIP status before the result of a connect."""
+        """Only this event has the SIP status before the result of a connect.
+
+        A carrier may refuse the INVITE before Asterisk announces that it was sent: then the signal is repeated after that.
+        """
         endpoint = endpoint_of_channel(event.channel.name)
         if event.soft or not event.sip_code or endpoint is None or endpoint.kind is not EndpointKind.TRUNK:
             return []
-        return [Refused(self.public(event.channel.id), event.at, event.sip_code)]
+        refused = Refused(self.public(event.channel.id), event.at, event.sip_code)
+        if event.channel.id not in self._dialled_out:
+            self._refused_early[event.channel.id] = refused
+        return [refused]
 
     def _transfer_asked(self, event: ChannelTransfer) -> list[Signal]:
         to = event.destination if event.other is None else None
@@ -367,7 +379,10 @@ class Translator:
             case "":
                 number = event.dialstring.partition("@")[0] if endpoint.kind is EndpointKind.TRUNK else None
                 dialling = self.public(event.caller.id)
-                return [TargetStarted(public, event.at, dialling, endpoint, number)]
+                self._dialled_out.add(peer.id)
+                refused = self._refused_early.pop(peer.id, None)
+                started = TargetStarted(public, event.at, dialling, endpoint, number)
+                return [started] if refused is None else [started, refused]
             case "RINGING":
                 return [Ringing(public, event.at)]
             case "PROGRESS":
@@ -406,6 +421,8 @@ class Translator:
         self.admitted.discard(real)
         answered_at_phone = self.picked_up.pop(real, None)
         self._transfers.pop(real, None)
+        self._refused_early.pop(real, None)
+        self._dialled_out.discard(real)
         self.call_ids.pop(real, None)
         self.callers.pop(real, None)
         if not _is_party(event.channel):
