@@ -6,7 +6,7 @@ import asyncio
 import base64
 import ssl
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -219,6 +219,7 @@ async def test_without_a_server_nothing_is_sent() -> None:
 def test_no_header_can_be_smuggled_in() -> None:
     message = message_of(Mail("a@example.com", "Hello\r\nBcc: b@example.com", "x", "m"), "pbx@example.com")
     assert message["Bcc"] is None
+    assert abs(message["Date"].datetime - datetime.now(UTC)) < timedelta(minutes=1)
     with pytest.raises(MailError) as refused:
         message_of(Mail("a@example.com\r\nBcc: b@example.com", "Hello", "x", "m"), "pbx@example.com")
     assert refused.value.is_final

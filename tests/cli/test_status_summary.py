@@ -248,7 +248,7 @@ def test_calls_without_a_common_codec() -> None:
     refused = [{"kind": "line", "name": "0160004", "cause": "codec", "count": 2}]
     assert problems(switch=switch(calls_with_refused_media=refused)) == [
         "2 calls of line 0160004 were refused since the start (SIP 488, no common codec): enable G.711 in the phone or at"
-        " the carrier; see call_media_refused in the log of the switch"
+        " the carrier, and in `codecs` of the line or trunk; see call_media_refused in the log of the switch"
     ]
 
 

@@ -16,7 +16,10 @@ _DISK_REMEDIES = {
 }
 _MEDIA_CAUSES = {
     "srtp": ("media encryption", "set SRTP of line and phone alike"),
-    "codec": ("no common codec", "enable G.711 in the phone or at the carrier"),
+    "codec": (
+        "no common codec",
+        "enable G.711 in the phone or at the carrier, and in `codecs` of the line or trunk",
+    ),
 }
 """Of calls with refused media: what is wrong, and what to do."""
 _TRUNK_REMEDIES = {

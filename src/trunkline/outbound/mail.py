@@ -6,6 +6,7 @@ import asyncio
 import smtplib
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -123,6 +124,7 @@ def message_of(mail: Mail, sender: str) -> EmailMessage:
         message["From"] = Address(addr_spec=sender)
         message["To"] = Address(addr_spec=mail.to)
         message["Subject"] = " ".join(mail.subject.split())
+        message["Date"] = datetime.now(UTC)
         message["Message-ID"] = f"<{mail.message_id}@{sender.rpartition('@')[2]}>"
     except Exception as error:  # the library has many for an address that cannot be read
         raise MailError(f"no address: {error}"[:300], is_final=True) from error

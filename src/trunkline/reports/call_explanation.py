@@ -127,8 +127,8 @@ _IMPLIED = frozenset(
 """Causes that say no more than the finish reason: busy, declined, not answered, not registered, answered elsewhere."""
 
 MEDIA_REFUSED = (
-    ": the called phone or carrier accepts no offered codec (G.722, G.711, Opus), or SRTP is required on one side only (srtp"
-    " of the line)"
+    ": the called phone or carrier accepts no offered codec (G.722, G.711, Opus, or `codecs` of the line or trunk), or SRTP"
+    " is required on one side only (srtp of the line)"
 )
 
 _BY_COMMAND = (

@@ -55,7 +55,7 @@ REASON_DESCRIPTIONS: Mapping[str, str] = {
     "internal_error": "The call failed for a reason inside the system",
     "ivr_timeout": "The customer chose nothing in the menu",
     "limit_exceeded": "A spending limit was reached",
-    "locked_numb": "The security settings forbid calls to this number",
+    "locked_numb": "The number is on the blacklist of numbers, or the security settings forbid calls to it",
     "locked_phone": "The network of the number could not be reached",
     "max_in_call_reached": "All lines for incoming calls were taken",
     "max_out_call_reached": "The line or its number had as many outgoing calls as it may have at a time",

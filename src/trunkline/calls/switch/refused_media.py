@@ -60,8 +60,8 @@ class RefusedFor(StrEnum):
                 " srtp of the line and the phone alike"
             )
         return (
-            "the phone or carrier offers no codec that Trunkline has (G.722, G.711, Opus), or no audio: enable G.711 (PCMA"
-            " or PCMU) in the phone or at the carrier"
+            "the phone or carrier offers no codec of the line or trunk (G.722, G.711, Opus, unless its own `codecs` names"
+            " fewer), or no audio: enable G.711 (PCMA or PCMU) on both sides"
         )
 
 
