@@ -99,17 +99,21 @@ async def test_handshakes_that_stop_halfway_leave_room_to_others(pbx: Pbx, tmp_p
     async with pbx.engine():
         ports, limits = sip_connections.Ports(0, port, 0), sip_connections.Limits(tls_per_address=most)
         sip_connections.watch(pbx.pid, ports, limits, lambda _: None, tmp_path / "bans.json")
-        hello, writers, ends = _half_handshake(trust), [], []
+        hello, writers, ends, closed_at_once = _half_handshake(trust), [], [], 0
         for number in range(1000):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.31", 0))
-            writer.write(hello)
-            writers.append(writer)
-            ends.append(asyncio.create_task(_ended(reader)))
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.31", 0))
+            except ConnectionResetError:  # closed as one too many before this process saw it open
+                closed_at_once += 1
+            else:
+                writer.write(hello)
+                writers.append(writer)
+                ends.append(asyncio.create_task(_ended(reader)))
             if number % 10 == 9:
                 await asyncio.sleep(0.05)  # the queue of the port takes them all
         try:
             async with asyncio.timeout(60):
-                for ended in itertools.islice(asyncio.as_completed(ends), len(ends) - most):
+                for ended in itertools.islice(asyncio.as_completed(ends), 1000 - closed_at_once - most):
                     await ended
             other = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
             assert not other[0].at_eof()

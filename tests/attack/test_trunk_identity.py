@@ -225,16 +225,17 @@ async def test_only_what_the_line_may_reach(pair: TwoCompanies) -> None:
 
 
 async def _recording(pair: TwoCompanies, company: Company, kind: str = "talk") -> dict[str, Any]:
-    """The last recording of a company, when it is made, or is not going to be."""
+    """The recording of the last call of a company, when it is made, or is not going to be."""
     async with await Database.open(postgres.dsn(pair.installation.settings)) as db, asyncio.timeout(PATIENCE):
         while True:
-            rows = await db.fetch_all(
-                "select r.*, c.finish_time from recordings r join call_sessions c using (account_id, call_session_id)"
-                " where account_id = %s and kind = %s order by call_session_id desc limit 1",
-                (company.account.account_id, kind),
+            row = await db.fetch_one(
+                "select r.*, c.finish_time from call_sessions c"
+                " left join recordings r on r.account_id = c.account_id and r.call_session_id = c.call_session_id"
+                " and r.kind = %s where c.account_id = %s order by c.call_session_id desc limit 1",
+                (kind, company.account.account_id),
             )
-            if rows and rows[0]["finish_time"] is not None and rows[0]["status"] != "pending":
-                return rows[0]
+            if row is not None and row["finish_time"] is not None and row["status"] not in (None, "pending"):
+                return row
             await asyncio.sleep(0.1)
 
 

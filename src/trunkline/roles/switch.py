@@ -11,7 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from trunkline.accounts.secrets import Cipher
@@ -52,13 +52,13 @@ from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
 from trunkline.directory.trunks.addresses import own_addresses
-from trunkline.directory.trunks.watch import identifying
+from trunkline.directory.trunks.watch import TrunkIdentification, identifying
 from trunkline.engine import engine_config
 from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
 from trunkline.external_decisions.exchange import DecisionExchange, exchanging_decisions
 from trunkline.roles import installation_alarms
 from trunkline.roles.common import cancelled, database, until_stopped
-from trunkline.roles.configuration import configuring
+from trunkline.roles.configuration import EngineConfigurator, configuring
 from trunkline.roles.health import Health
 from trunkline.roles.installation_alarms import WATCH_PERIOD, SwitchAlarms, last_states
 from trunkline.roles.recording_limits import RecordingLimits
@@ -79,65 +79,45 @@ TRUNKS_PERIOD = 10.0
 """Seconds between two readings of the registrations at carriers."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    """What the switch reads and writes in PostgreSQL and in its own files.
+
+    :ivar fenced: set when another switch holds the lease of the node.
+    """
+
+    db: Database
+    lease: Lease
+    fenced: asyncio.Event
+    snapshot: DirectorySnapshot
+    identified: TrunkIdentification
+    writer: EventWriter
+
+
+@dataclass(frozen=True, slots=True)
+class _SipServices:
+    """What is done about registrations, log-ins and sources of calls that are not known."""
+
+    recorder: RegistrationRecorder
+    indicator: MessageIndicator
+    configuration: EngineConfigurator
+    guard: LoginGuard
+    unlisted: UnlistedCarriers
+
+
 async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> None:
     """The switch of this node, until ``stopped``."""
     install = asterisk.locate(settings)
     if install is None:
         raise SetupError("Asterisk is not there; run `trunkline setup` first")
     mark_spool(settings)
-    dsn = postgres.dsn(settings)
-    own = secrets.load(settings)
     node = settings.switch.node
+    own = secrets.load(settings)
     async with contextlib.AsyncExitStack() as stack:
-        db = await stack.enter_async_context(database(dsn, "trunkline-switch", stopped=stopped))
-        fenced = asyncio.Event()
-        installation = stack.enter_context(node_lock(settings.data / "switch.lock"))
-        lease = await stack.enter_async_context(
-            Lease(
-                dsn,
-                node,
-                settings.switch.control_url,
-                holder=_holder(),
-                installation=installation,
-                lost=fenced.set,
-            )
-        )
-        health.phases.done("database_and_lease")
-        async with db.connection() as connection:
-            await ensure_partitions(connection, datetime.now(UTC))
-        health.phases.done("partitions")
-        snapshot = DirectorySnapshot(db, Cipher(own.master_key), settings.media_dir)
-        await snapshot.start()
-        health.phases.done("directory")
-        stack.push_async_callback(snapshot.stop)
-        own_sip = own_addresses(settings.sip.bind, settings.sip.external_address)
-        identified = await stack.enter_async_context(
-            identifying(
-                snapshot,
-                own_sip,
-                version=6 if ":" in settings.sip.bind else 4,
-                file=settings.data / "trunk-addresses.json",
-            )
-        )
-        unwritten = UnwrittenEvents(settings.unwritten_events_dir)
-        former = await asyncio.to_thread(unwritten.load)
-        writer = EventWriter(
-            db,
-            node,
-            buffer_max=settings.switch.event_buffer_max,
-            fence=lease.fence,
-            lost=fenced.set,
-            unwritten=unwritten,
-        )
-        await writer.load_dead_letter_count()
-        writer.start()
-        stack.push_async_callback(writer.stop)
-        await writer.write_loaded(former)
-        await unwritten.remove_loaded()
-        health.phases.done("events")
+        storage = await _open_storage(stack, settings, own.master_key, health, stopped)
         connect = {"ari_port": settings.engine.ari_connect_port, "ami_port": settings.engine.ami_connect_port}
         engine = await stack.enter_async_context(AsteriskEngine(engine_config(settings, install), **connect))
-        disk_events = EventPublisher(db, file=settings.data / "disk-events.jsonl")
+        disk_events = EventPublisher(storage.db, file=settings.data / "disk-events.jsonl")
         await stack.enter_async_context(publishing(disk_events, "disk-events"))
         disk = DiskWatch(
             folders_of(settings),
@@ -146,88 +126,25 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             spool=settings.spool_dir,
         )
         await disk.check()
-        switch = Switch(
-            disk=lambda: disk.applied,
-            channels_max=_channels_max(settings),
-            parking_seconds=settings.switch.parking_seconds,
-            node=node,
-            directory=lambda: snapshot.current,
-            writer=writer,
-            executor=lambda one: EffectExecutor(engine, settings.spool_dir, one.effect_failed, fenced.is_set),
-            sharing=lambda: identified.current.sharing,
-            numbers=NumberChooser(db),
-            save_contact=functools.partial(save_contact, db),
-            is_fenced=fenced.is_set,
+        switch = await _start_switch(stack, settings, storage, engine, disk)
+        recording_limits = RecordingLimits(
+            switch, storage.db, settings, disk, disk_events, lambda: storage.snapshot.current
         )
-        disk.full = switch.disk_is_full
-        recording_limits = RecordingLimits(switch, db, settings, disk, disk_events, lambda: snapshot.current)
         await recording_limits.start()
         switch.not_recorded_accounts = recording_limits.status
-        switch.queues = await stack.enter_async_context(
-            running_queues(
-                CallQueues(
-                    switch, DatabaseQueueStore(db, lease.fence), lambda: snapshot.current, lost=fenced.set
-                ),
-                snapshot.subscribe,
-            )
-        )
-        switch.dialer = await stack.enter_async_context(dialing(Dialer(switch, db, time.time)))
-        outgoing = switch.presence.outgoing
-        _limit_outgoing(outgoing, settings.limits)
-        decisions = await stack.enter_async_context(
-            exchanging_decisions(
-                settings.external_decisions,
-                lambda account_id: snapshot.current.accounts.get(account_id),
-                SpokenTexts(EspeakSpeech(), settings.media_dir),
-                settings.loopback_ports,
-            )
-        )
-        _answer_questions(switch, db, settings, decisions)
-        last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
-        await stack.enter_async_context(reading_last_talks(last_talks))
-        spending = Spending(
-            db, lambda: snapshot.current, outgoing.limited_by_money, outgoing.over, outgoing.stored
-        )
-        outgoing.spent = spending.spent
-        snapshot.prepare_with(spending.prepare)
-        await stack.enter_async_context(watching(spending))
-        await stack.enter_async_context(publishing_limits(db, outgoing, settings.data / "limit-events.jsonl"))
-        recorder = RegistrationRecorder(db, switch.presence, lambda: snapshot.current)
-        await stack.enter_async_context(registering(recorder))
-        indicator = MessageIndicator(
-            db, engine.indicate_messages, lambda: snapshot.current, switch.presence.is_online
-        )
-        await stack.enter_async_context(indicating_messages(indicator))
-        configuration = await stack.enter_async_context(configuring(engine, snapshot, identified, db))
-        guard = LoginGuard(
-            engine,
-            db,
-            switch.presence,
-            lambda: snapshot.current,
-            settings.data / "sip-bans.json",
-            BanSettings(settings.sip.login_bans, settings.sip.login_ban_exempt, settings.switch.node),
-            tried_name=lambda failed: engine.tried_name(failed, settings.logs_dir / "asterisk.log"),
-            servers=identified.addresses_of,
-        )
-        await stack.enter_async_context(guarding(guard))
-        unlisted = UnlistedCarriers(
-            lambda: snapshot.current,
-            identified.addresses_of,
-            is_of_phones=lambda ip: guard.is_banned(ip) or bool(switch.presence.devices_at(ip)),
-        )
-        await stack.enter_async_context(_certificates_watched(engine, settings))
+        sip = await _start_sip_services(stack, settings, storage, engine, switch)
         follower = SignalFollower(
-            db,
+            storage.db,
             engine,
             switch,
-            recorder,
-            guard,
-            unlisted,
-            indicator,
-            snapshot,
-            configuration,
-            lease.position,
-            lease.alive_at,
+            sip.recorder,
+            sip.guard,
+            sip.unlisted,
+            sip.indicator,
+            storage.snapshot,
+            sip.configuration,
+            storage.lease.position,
+            storage.lease.alive_at,
             health.phases,
         )
 
@@ -239,13 +156,13 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
 
         path = SignalPath(engine, path_changed, lambda: follower.is_recovering)
         follower.path = path
-        lease.engine_alive = follower.engine_alive
+        storage.lease.engine_alive = follower.engine_alive
         health.phases.done("services")
-        _show_state(switch, engine, disk, guard, path)
-        trunks = functools.partial(_trunks, engine, settings, lambda: snapshot.current)
+        _show_state(switch, engine, disk, sip.guard, path)
+        trunks = functools.partial(_trunks, engine, settings, lambda: storage.snapshot.current)
         refused = RefusedMedia(
             settings.logs_dir / "asterisk.log",
-            lambda: snapshot.current,
+            lambda: storage.snapshot.current,
             lambda line: [device.ip for device in switch.presence.devices(line)],
         )
         await stack.enter_async_context(
@@ -254,11 +171,11 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
                 own.control_token,
                 settings.switch.control_port,
                 host=settings.switch.control_bind,
-                configuration=configuration,
-                login_guard=guard,
+                configuration=sip.configuration,
+                login_guard=sip.guard,
                 trunks=trunks,
                 refused_media=refused,
-                unlisted=unlisted,
+                unlisted=sip.unlisted,
             )
         )
         await until_stopped(
@@ -269,9 +186,156 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             signal_path=path.run(),
             lost_signals=follower.find_lost_signals(),
             unknown_channels=run_unknown_channels(engine, switch, follower.is_certain, time.time),
-            alarms=_alarms(db, node, writer, trunks, switch.presence, identified.fail_over),
+            alarms=_alarms(
+                storage.db, node, storage.writer, trunks, switch.presence, storage.identified.fail_over
+            ),
             refused_media=refused.run(),
         )
+
+
+async def _open_storage(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    master_key: bytes,
+    health: Health,
+    stopped: asyncio.Event,
+) -> _Storage:
+    """Take the lease of the node, read the directory, and write what former switches left in their files."""
+    dsn, node = postgres.dsn(settings), settings.switch.node
+    db = await stack.enter_async_context(database(dsn, "trunkline-switch", stopped=stopped))
+    fenced = asyncio.Event()
+    installation = stack.enter_context(node_lock(settings.data / "switch.lock"))
+    lease = await stack.enter_async_context(
+        Lease(
+            dsn,
+            node,
+            settings.switch.control_url,
+            holder=_holder(),
+            installation=installation,
+            lost=fenced.set,
+        )
+    )
+    health.phases.done("database_and_lease")
+    async with db.connection() as connection:
+        await ensure_partitions(connection, datetime.now(UTC))
+    health.phases.done("partitions")
+    snapshot = DirectorySnapshot(db, Cipher(master_key), settings.media_dir)
+    await snapshot.start()
+    health.phases.done("directory")
+    stack.push_async_callback(snapshot.stop)
+    identified = await stack.enter_async_context(
+        identifying(
+            snapshot,
+            own_addresses(settings.sip.bind, settings.sip.external_address),
+            version=6 if ":" in settings.sip.bind else 4,
+            file=settings.data / "trunk-addresses.json",
+        )
+    )
+    unwritten = UnwrittenEvents(settings.unwritten_events_dir)
+    former = await asyncio.to_thread(unwritten.load)
+    writer = EventWriter(
+        db,
+        node,
+        buffer_max=settings.switch.event_buffer_max,
+        fence=lease.fence,
+        lost=fenced.set,
+        unwritten=unwritten,
+    )
+    await writer.load_dead_letter_count()
+    writer.start()
+    stack.push_async_callback(writer.stop)
+    await writer.write_loaded(former)
+    await unwritten.remove_loaded()
+    health.phases.done("events")
+    return _Storage(db, lease, fenced, snapshot, identified, writer)
+
+
+async def _start_switch(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    storage: _Storage,
+    engine: AsteriskEngine,
+    disk: DiskWatch,
+) -> Switch:
+    """The switch with its queues, campaigns, limits, and who answers the questions of its rules."""
+    db, snapshot, fenced = storage.db, storage.snapshot, storage.fenced
+    switch = Switch(
+        disk=lambda: disk.applied,
+        channels_max=_channels_max(settings),
+        parking_seconds=settings.switch.parking_seconds,
+        node=settings.switch.node,
+        directory=lambda: snapshot.current,
+        writer=storage.writer,
+        executor=lambda one: EffectExecutor(engine, settings.spool_dir, one.effect_failed, fenced.is_set),
+        sharing=lambda: storage.identified.current.sharing,
+        numbers=NumberChooser(db),
+        save_contact=functools.partial(save_contact, db),
+        is_fenced=fenced.is_set,
+    )
+    disk.full = switch.disk_is_full
+    queue_store = DatabaseQueueStore(db, storage.lease.fence)
+    switch.queues = await stack.enter_async_context(
+        running_queues(
+            CallQueues(switch, queue_store, lambda: snapshot.current, lost=fenced.set), snapshot.subscribe
+        )
+    )
+    switch.dialer = await stack.enter_async_context(dialing(Dialer(switch, db, time.time)))
+    outgoing = switch.presence.outgoing
+    _limit_outgoing(outgoing, settings.limits)
+    decisions = await stack.enter_async_context(
+        exchanging_decisions(
+            settings.external_decisions,
+            lambda account_id: snapshot.current.accounts.get(account_id),
+            SpokenTexts(EspeakSpeech(), settings.media_dir),
+            settings.loopback_ports,
+        )
+    )
+    _answer_questions(switch, db, settings, decisions)
+    last_talks = LastTalksReader(db, switch.presence.last_talks, lambda: snapshot.current)
+    await stack.enter_async_context(reading_last_talks(last_talks))
+    spending = Spending(
+        db, lambda: snapshot.current, outgoing.limited_by_money, outgoing.over, outgoing.stored
+    )
+    outgoing.spent = spending.spent
+    snapshot.prepare_with(spending.prepare)
+    await stack.enter_async_context(watching(spending))
+    await stack.enter_async_context(publishing_limits(db, outgoing, settings.data / "limit-events.jsonl"))
+    return switch
+
+
+async def _start_sip_services(
+    stack: contextlib.AsyncExitStack,
+    settings: Settings,
+    storage: _Storage,
+    engine: AsteriskEngine,
+    switch: Switch,
+) -> _SipServices:
+    db, snapshot, identified = storage.db, storage.snapshot, storage.identified
+    recorder = RegistrationRecorder(db, switch.presence, lambda: snapshot.current)
+    await stack.enter_async_context(registering(recorder))
+    indicator = MessageIndicator(
+        db, engine.indicate_messages, lambda: snapshot.current, switch.presence.is_online
+    )
+    await stack.enter_async_context(indicating_messages(indicator))
+    configuration = await stack.enter_async_context(configuring(engine, snapshot, identified, db))
+    guard = LoginGuard(
+        engine,
+        db,
+        switch.presence,
+        lambda: snapshot.current,
+        settings.data / "sip-bans.json",
+        BanSettings(settings.sip.login_bans, settings.sip.login_ban_exempt, settings.switch.node),
+        tried_name=lambda failed: engine.tried_name(failed, settings.logs_dir / "asterisk.log"),
+        servers=identified.addresses_of,
+    )
+    await stack.enter_async_context(guarding(guard))
+    unlisted = UnlistedCarriers(
+        lambda: snapshot.current,
+        identified.addresses_of,
+        is_of_phones=lambda ip: guard.is_banned(ip) or bool(switch.presence.devices_at(ip)),
+    )
+    await stack.enter_async_context(_certificates_watched(engine, settings))
+    return _SipServices(recorder, indicator, configuration, guard, unlisted)
 
 
 def _limit_outgoing(outgoing: OutgoingUsage, limits: LimitSettings) -> None:
