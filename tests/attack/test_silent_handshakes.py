@@ -102,7 +102,9 @@ async def test_handshakes_that_stop_halfway_leave_room_to_others(pbx: Pbx, tmp_p
         hello, writers, ends, closed_at_once = _half_handshake(trust), [], [], 0
         for number in range(1000):
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.31", 0))
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, local_addr=("127.0.0.31", 0)
+                )
             except ConnectionResetError:  # closed as one too many before this process saw it open
                 closed_at_once += 1
             else:
