@@ -108,8 +108,10 @@ def test_a_device_that_could_not_be_called_does_not_keep_the_group_alive(group: 
 def test_who_hung_up(soft: bool) -> None:
     party = channel("PJSIP/1001-00000001", "1.1")
     translator = Translator()
-    signals = fed(translator, ChannelHangupRequest(NOW, party, 16, soft), ChannelDestroyed(NOW, party, 16))
-    assert signals == [Ended(Channel("1.1"), NOW, 16, not soft)]
+    assert fed(translator, ChannelHangupRequest(NOW, party, 16, soft)) == []
+    assert translator.is_hanging_up(Channel("1.1")) is not soft
+    assert fed(translator, ChannelDestroyed(NOW, party, 16)) == [Ended(Channel("1.1"), NOW, 16, not soft)]
+    assert not translator.is_hanging_up(Channel("1.1"))
     assert not translator.by_party
 
 

@@ -442,6 +442,8 @@ class AsteriskEngine(Conversations):
             return False
 
     async def hangup(self, channel: Channel, cause: int = NORMAL_CLEARING) -> None:
+        if self._translator.is_hanging_up(channel):
+            return  # its end follows by itself
         reals = self._translator.members(channel)
         outcomes = await asyncio.gather(
             *(

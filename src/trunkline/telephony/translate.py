@@ -214,6 +214,10 @@ class Translator:
         group = self._groups.get(real)
         return group.public if group else Channel(real)
 
+    def is_hanging_up(self, public: Channel) -> bool:
+        """Whether its own phone has hung up, and its end is not reported yet."""
+        return all(member in self.by_party for member in self.members(public))
+
     def admit(self, real: str) -> None:
         """A channel that we dialled is answered."""
         if real not in self.admitted:
