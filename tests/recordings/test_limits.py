@@ -238,3 +238,10 @@ async def test_an_account_at_its_limit_is_not_recorded_and_reported(
         assert switch.unrecorded == {1: not_recorded.ACCOUNT_LIMIT}
         assert [one.data.get("state") for one in publisher] == [None, "below"]
         assert disk.level is DiskLevel.ENOUGH
+
+        await administration.set_recording_limit(1, 0)
+        await _store(db, 3, 100)
+        disk.level, disk.free = DiskLevel.ALARM, settings.disk.recordings_free + 40
+        await limits.check()  # 160 and 60 bytes lately, and 40 are left
+        assert switch.unrecorded == {1: not_recorded.ACCOUNT_SHARE}
+        assert [(one.limit, one.used) for one in limits.reached.values()] == [(130, 160)]

@@ -1,4 +1,4 @@
-"""Locales and e-mail addresses: what is one. Pure."""
+"""Names of entities, locales and e-mail addresses: what is one. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,29 @@ _LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?\Z")
 _EMAIL = re.compile(
     r"[^\s@<>,;:\"()]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_](?:[\w-]{0,61}[^\W_])?\Z"
 )
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+COLUMNS = ("name", "first_name", "last_name", "patronymic", "display_name")
+"""Columns, and fields of forms, that have the name of an entity of the directory."""
+
+
+def one_line(text: str) -> str:
+    """A name, which lists, mails and logs have in one line.
+
+    :raises ValueError: it has a line break or another control character.
+    """
+    if _CONTROL.search(text):
+        raise ValueError(
+            "a name is one line without control characters: write it without line breaks and tabs"
+        )
+    return text
+
+
+def in_one_line(text: str) -> str:
+    """A name from elsewhere, with a space for what :func:`one_line` refuses."""
+    return _CONTROL.sub(" ", text)
 
 
 def locale(text: str) -> str:

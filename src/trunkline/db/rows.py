@@ -20,7 +20,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from trunkline.core.errors import Duplicate, InUse, NotFound
+from trunkline.core import names
+from trunkline.core.errors import Duplicate, InUse, InvalidInput, NotFound
 from trunkline.db.pool import Connection, Database
 
 _DUPLICATE = "This exists already: choose another value, or change what exists."
@@ -63,8 +64,10 @@ async def insert(
 ) -> int:
     """Add a row; the id it got.
 
+    :raises InvalidInput: a name that is not one line.
     :raises Duplicate: another row has one of the values.
     """
+    _check_names(values)
     with _naming(values):
         made: int = await insert_row(connection, table, id_column, account_id, values)
     return made
@@ -112,9 +115,11 @@ async def update(
     """Change the columns in ``values``, others stay; without values, only look that the row is there.
 
     :param field: parameter that named the row, for the error.
+    :raises InvalidInput: a name that is not one line.
     :raises NotFound: no such row in this account.
     :raises Duplicate: another row has one of the values.
     """
+    _check_names(values)
     if not values:
         await lock_row(connection, table, id_column, account_id, row_id, field=field)
         return
@@ -198,6 +203,19 @@ async def lock_rows(
     for row_id in ids:
         if row_id not in found:
             raise _no_such(row_id, field)
+
+
+def _check_names(values: Mapping[str, Any]) -> None:
+    """Forms of directory files check theirs by themselves."""
+    for column in names.COLUMNS:
+        value = values.get(column)
+        if isinstance(value, str):
+            try:
+                names.one_line(value)
+            except ValueError as error:
+                raise InvalidInput(
+                    f"{str(error)[0].upper()}{str(error)[1:]}.", field=column, value=value
+                ) from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trunkline.core.names import in_one_line
 from trunkline.db.pool import Connection
 from trunkline.uploads.rules import name_parts
 
@@ -34,6 +35,7 @@ _LOCK = (
 
 async def employee_named(connection: Connection, account_id: int, full_name: str) -> int:
     """The employee of that full name, case-insensitive; created if there is none."""
+    full_name = in_one_line(full_name)
     parameters = (account_id, full_name)
     row = await (await connection.execute(_FIND_EMPLOYEE, parameters)).fetchone()
     if row is None:
@@ -49,6 +51,7 @@ async def employee_named(connection: Connection, account_id: int, full_name: str
 
 async def tag_named(connection: Connection, account_id: int, name: str) -> int:
     """The tag of exactly that name; made if there is none."""
+    name = in_one_line(name)
     parameters = (account_id, name)
     row = await (await connection.execute(_FIND_TAG, parameters)).fetchone()
     if row is None:

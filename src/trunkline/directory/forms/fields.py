@@ -8,7 +8,16 @@ from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 import phonenumbers
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from trunkline.core import names
 from trunkline.core.phone import normalise, with_extension
@@ -151,10 +160,10 @@ def _forward(text: str) -> str:
     return text if not text or is_extension(text) else _outside(text)
 
 
-def _title(text: str) -> str:
+def _title(text: str, info: ValidationInfo) -> str:
     if not text.strip():
         raise ValueError("a name has at least one character")
-    return text
+    return text if is_present(info) else names.one_line(text)
 
 
 def _login(text: str) -> str:
@@ -253,6 +262,11 @@ BOTH: tuple[Literal["in", "out"], ...] = ("in", "out")
 
 class Item(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True, frozen=True, hide_input_in_errors=True)
+
+    @field_validator(*names.COLUMNS, check_fields=False)
+    @classmethod
+    def _one_line(cls, text: Any, info: ValidationInfo) -> Any:
+        return names.one_line(text) if isinstance(text, str) and not is_present(info) else text
 
     def default_name(self, key: str) -> str:
         """Name of an item that is written without one."""
