@@ -1,4 +1,4 @@
-"""A name of an entity is one line, whoever writes it: a directory file and the console by a form, the APIs by their rows."""
+"""A name of an entity is one line: forms check those of directory files and of the console, rows those of the APIs."""
 
 from __future__ import annotations
 

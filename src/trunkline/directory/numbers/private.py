@@ -61,8 +61,9 @@ class Provider:
                 }
             )
         except ValidationError as error:
-            at = str(error.errors()[0]["loc"][0])
-            raise InvalidInput(error.errors()[0]["msg"], field=_PARAMS.get(at)) from error
+            # The name is made of two of the others.
+            first = min(error.errors(), key=lambda one: one["loc"][0] == "name")
+            raise InvalidInput(first["msg"], field=_PARAMS.get(str(first["loc"][0]))) from error
 
 
 async def enable_private(
