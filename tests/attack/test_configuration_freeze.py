@@ -54,12 +54,13 @@ from trunkline.directory.model import (
     TrunkMode,
 )
 from trunkline.directory.trunks.identification import Identification
-from trunkline.engine import AccountConfig, RefusedRow, account_config, engine_config
+from trunkline.engine_configuration import AccountConfig, RefusedRow, account_config, engine_config
 from trunkline.roles import configuration
 from trunkline.roles.configuration import EngineConfigurator, publish_row_left_out
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.config import (
     AccountFiles,
+    EndpointSet,
     EngineConfig,
     EnginePaths,
     EnginePorts,
@@ -67,7 +68,6 @@ from trunkline.telephony.config import (
     Kind,
     TrunkConfig,
 )
-from trunkline.telephony.config import Directory as EngineDirectory
 from trunkline.telephony.config import TrunkMode as EngineTrunkMode
 
 pytestmark = pytest.mark.attack
@@ -121,7 +121,7 @@ def parsed(text: str) -> list[tuple[str, list[tuple[str, str]]]]:
     return found
 
 
-def rendered(directory: EngineDirectory) -> str:
+def rendered(directory: EndpointSet) -> str:
     files = AccountFiles(CONFIG)
     files.put("1", directory)
     return "\n".join(text for name, text in files.all_files().items() if name.startswith("accounts/"))
@@ -152,8 +152,8 @@ def test_a_trunk_is_read_back_as_it_is_or_refused(username: str, password: str, 
         return
     other = register()
     plain, found = (
-        parsed(rendered(EngineDirectory(trunks=[other]))),
-        parsed(rendered(EngineDirectory(trunks=[trunk]))),
+        parsed(rendered(EndpointSet(trunks=[other]))),
+        parsed(rendered(EndpointSet(trunks=[trunk]))),
     )
     renamed = {other.auth_name: trunk.auth_name}
     assert [(name, sorted({key for key, _ in values})) for name, values in found] == [
@@ -303,7 +303,7 @@ def test_a_folder_that_asterisk_cannot_name_is_refused_at_the_start(tmp_path: Pa
 def test_two_accounts_never_have_objects_of_one_name() -> None:
     """Asterisk loads no object at all of a kind that has two of one name."""
     files = AccountFiles(CONFIG)
-    one = EngineDirectory(trunks=[register()])
+    one = EndpointSet(trunks=[register()])
     assert files.put("1", one) == frozenset()
     assert files.put("2", one) == {"trunk-7"}
     auth = f"[{register().auth_name}]"
@@ -316,9 +316,9 @@ def test_two_accounts_never_have_objects_of_one_name() -> None:
 def test_a_change_renders_its_account_only() -> None:
     files = AccountFiles(CONFIG)
     for number in range(200):
-        files.put(str(number), EngineDirectory(trunks=[replace(register(), id=TrunkId(str(number)))]))
+        files.put(str(number), EndpointSet(trunks=[replace(register(), id=TrunkId(str(number)))]))
     files.written(files.unwritten())
-    files.put("7", EngineDirectory(trunks=[replace(register(password="new"), id=TrunkId("7"))]))
+    files.put("7", EndpointSet(trunks=[replace(register(password="new"), id=TrunkId("7"))]))
     kinds = ("auths", "endpoints", "peers")  # what names the credentials differs, too: auth_name
     assert set(files.unwritten()) == {f"accounts/7-{one}.conf" for one in kinds} | {
         f"pjsip_{one}.conf" for one in kinds
@@ -338,7 +338,7 @@ class FakeEngine:
     async def wait_up(self, timeout: float = 30.0) -> None:
         pass
 
-    def set_account(self, account: str, directory: EngineDirectory) -> frozenset[str]:
+    def set_account(self, account: str, directory: EndpointSet) -> frozenset[str]:
         self.rendered.append(account)
         return self.files.put(account, directory)
 

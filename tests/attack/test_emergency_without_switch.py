@@ -15,7 +15,7 @@ from tests.telephony.conftest import Pbx
 from trunkline.demo.outside import Answer, OutsideWorld, Registrar
 from trunkline.directory.model import LineStatus
 from trunkline.directory.trunks.identification import Identification
-from trunkline.engine import account_config
+from trunkline.engine_configuration import account_config
 from trunkline.routing.emergency import emergency_number, emergency_numbers
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.ports import free_ports

@@ -33,9 +33,9 @@ from trunkline.directory.trunks import resolution
 from trunkline.directory.trunks.addresses import Network, parse
 from trunkline.directory.trunks.identification import identification
 from trunkline.directory.trunks.watch import TrunkIdentification
-from trunkline.engine import account_config, accounts_concerned
+from trunkline.engine_configuration import account_config, accounts_concerned
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.telephony.config import AccountFiles, Directory, TrunkConfig, TrunkMode, TrunkTransport
+from trunkline.telephony.config import AccountFiles, EndpointSet, TrunkConfig, TrunkMode, TrunkTransport
 from trunkline.telephony.port import Answered, Channel, Ended, Endpoint, EndpointKind, Originate, Target
 
 pytestmark = pytest.mark.attack
@@ -68,7 +68,7 @@ def networks(*texts: str) -> tuple[Network, ...]:
 
 def rendered(trunk: TrunkConfig) -> str:
     files = AccountFiles(CONFIG)
-    files.put("1", Directory(trunks=[trunk]))
+    files.put("1", EndpointSet(trunks=[trunk]))
     return "\n".join(text for name, text in files.all_files().items() if name.startswith("accounts/"))
 
 

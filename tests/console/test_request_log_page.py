@@ -38,6 +38,9 @@ async def test_requests_are_listed_and_filtered(office: Office) -> None:
     assert "<img src=x" not in page.text
     refused = await browser.get(f"{PATH}?status=failure")
     assert ("get.tags" in refused.words, "create.tags" in refused.words) == (False, True)
+    done = await browser.get(f"{PATH}?status=success")
+    assert ['class="good"' in one.text for one in (done, refused)] == [True, False]
+    assert ['class="bad"' in one.text for one in (done, refused)] == [False, True]
     assert "Found: 1" in (await browser.get(f"{PATH}?words=GET.t")).words
     assert "Found: 0" in (await browser.get(f"{PATH}?from=2020-01-01&to=2020-01-02")).words
     assert (await browser.get(f"{PATH}?from=0000&to=9999-99-99&page=99999&words=%5B%00")).status == 200

@@ -12,7 +12,7 @@ from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.directory.numbers import changes, inventory, ownership, private
 from trunkline.directory.numbers.changes import Chosen
 from trunkline.directory.trunks.identification import identification
-from trunkline.engine import account_config
+from trunkline.engine_configuration import account_config
 
 pytestmark = pytest.mark.attack
 

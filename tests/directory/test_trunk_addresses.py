@@ -22,7 +22,7 @@ from trunkline.directory.trunks.addresses import AddressProblem, Network, parse,
 from trunkline.directory.trunks.identification import Identification, identification
 from trunkline.directory.trunks.resolution import resolve
 from trunkline.directory.trunks.watch import TrunkIdentification
-from trunkline.engine import account_config, accounts_concerned
+from trunkline.engine_configuration import account_config, accounts_concerned
 from trunkline.roles.switch import unreachable_trunks
 
 OWN = frozenset({ipaddress.ip_address("198.51.100.9")})

@@ -14,7 +14,7 @@ from trunkline.telephony.applied import applied_digests
 from trunkline.telephony.ari import AriError
 from trunkline.telephony.config import (
     AccountFiles,
-    Directory,
+    EndpointSet,
     Kind,
     TrunkConfig,
     TrunkMode,
@@ -43,13 +43,13 @@ async def attributes(engine: AsteriskEngine, type_: str, name: str) -> dict[str,
 async def test_only_what_differs_is_loaded(pbx: Pbx) -> None:
     async with pbx.engine() as (engine, _):
         assert await engine.apply() == []
-        engine.set_account("7", Directory(lines=[line("2001")]))
+        engine.set_account("7", EndpointSet(lines=[line("2001")]))
         assert await engine.apply() == [Kind.AUTHS, Kind.AORS, Kind.ENDPOINTS]
         assert await is_there(engine, "2001")
         assert await is_there(engine, "1001")
-        engine.set_account("7", Directory(lines=[line("2001", "another password")]))
+        engine.set_account("7", EndpointSet(lines=[line("2001", "another password")]))
         assert await engine.apply() == [Kind.AUTHS]
-        engine.set_account("7", Directory(music=[MediaPath("/nowhere/music")]))
+        engine.set_account("7", EndpointSet(music=[MediaPath("/nowhere/music")]))
         assert await engine.apply() == [Kind.AUTHS, Kind.AORS, Kind.ENDPOINTS, Kind.MUSIC]
         assert not await is_there(engine, "2001")
         engine.remove_account("7")
@@ -60,7 +60,7 @@ async def test_only_what_differs_is_loaded(pbx: Pbx) -> None:
 
 async def test_files_that_were_written_and_never_loaded_are_loaded(pbx: Pbx) -> None:
     """A switch was killed between writing and the reload; the next finds the files as it wants them."""
-    wanted = Directory(lines=[*pbx.directory.lines, line("1009")], trunks=pbx.directory.trunks)
+    wanted = EndpointSet(lines=[*pbx.directory.lines, line("1009")], trunks=pbx.directory.trunks)
     async with pbx.engine() as (engine, _):
         files = AccountFiles(pbx.config)
         files.put("0", wanted)
@@ -77,7 +77,7 @@ async def test_a_reload_that_fails_is_an_error_until_it_succeeds(pbx: Pbx) -> No
     """Asterisk reports success of a reload that found a file it cannot read, so only the mark shows the loaded state."""
     async with pbx.engine() as (engine, _):
         etc = pbx.config.paths.etc
-        engine.set_account("7", Directory(lines=[line("2001")]))
+        engine.set_account("7", EndpointSet(lines=[line("2001")]))
         obstacle = etc / "accounts" / "7-endpoints.conf"
         obstacle.mkdir(parents=True)  # in place of the file
         with pytest.raises(OSError):
@@ -85,22 +85,22 @@ async def test_a_reload_that_fails_is_an_error_until_it_succeeds(pbx: Pbx) -> No
         obstacle.rmdir()
         files = AccountFiles(pbx.config)
         files.put("0", pbx.directory)
-        files.put("7", Directory(lines=[line("2001")]))
+        files.put("7", EndpointSet(lines=[line("2001")]))
         write_files(etc, files.all_files())
         (etc / "accounts" / "7-endpoints.conf").unlink()
         engine.configuration.files.written(engine.configuration.files.unwritten())
         with pytest.raises(EngineError, match="endpoints"):
             await engine.apply()
         assert await is_there(engine, "1001")
-        engine.set_account("7", Directory())
-        engine.set_account("7", Directory(lines=[line("2001")]))
+        engine.set_account("7", EndpointSet())
+        engine.set_account("7", EndpointSet(lines=[line("2001")]))
         assert Kind.ENDPOINTS in await engine.apply()
         assert await is_there(engine, "2001")
 
 
 async def test_after_a_restart_asterisk_has_what_was_wanted(pbx: Pbx) -> None:
     async with pbx.engine() as (engine, _):
-        engine.set_account("7", Directory(lines=[line("2001")]))
+        engine.set_account("7", EndpointSet(lines=[line("2001")]))
         await engine.apply()
         await pbx.stop()
         await pbx.start(keep=True)
@@ -146,7 +146,7 @@ async def test_odd_logins_arrive_in_asterisk_as_they_are(pbx: Pbx, tmp_path: Pat
         if ">" not in text
     ]
     async with pbx.engine() as (engine, _):
-        engine.set_account("7", Directory(trunks=trunks))
+        engine.set_account("7", EndpointSet(trunks=trunks))
         await engine.apply()
         for trunk in trunks:
             auth = await attributes(engine, "auth", trunk.auth_name)

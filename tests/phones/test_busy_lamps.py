@@ -15,7 +15,7 @@ from tests.telephony.conftest import Pbx, SignalLog, line
 from tests.telephony.test_config import CONFIG
 from trunkline.core.engine_values import CallTag, WatchersName
 from trunkline.runtime.asterisk import AsteriskInstall
-from trunkline.telephony.config import Directory, LineConfig, WatchedExtension, base_files, directory_files
+from trunkline.telephony.config import EndpointSet, LineConfig, WatchedExtension, base_files, directory_files
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import Arrived, Channel, Endpoint, Originate, Registered, Ringing, Target
 
@@ -26,7 +26,7 @@ def of_account(account: str, login: str) -> LineConfig:
     return replace(line(login), watchers=WatchersName(account))
 
 
-DIRECTORY = Directory(
+DIRECTORY = EndpointSet(
     lines=[of_account("1", "1001"), of_account("1", "1002"), of_account("2", "1003")],
     watched=[
         WatchedExtension.of(1, "201", ["1001"]),

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from trunkline import engine
+from trunkline import engine_configuration
 from trunkline.core.settings import (
     EngineSettings,
     MailSecurity,
@@ -62,7 +62,7 @@ async def test_database_and_engine_come_up_are_watched_and_go(
     migrated: list[str] = []
     parts = Parts(
         migrate=migrated.append,
-        configure=lambda: engine.configure(settings, asterisk_install),
+        configure=lambda: engine_configuration.configure(settings, asterisk_install),
         on_up=lambda: None,
     )
     services = instance.services_of(settings, asterisk_install, parts)[:2]

@@ -25,7 +25,7 @@ from trunkline.runtime.program import Program
 from trunkline.telephony import cel_log
 from trunkline.telephony.config import (
     DefaultRoute,
-    Directory,
+    EndpointSet,
     EngineConfig,
     EnginePaths,
     EnginePorts,
@@ -114,7 +114,7 @@ class Pbx:
             away_wait=2,
         )
         self.world_ports = choose_ports()
-        self.directory = Directory(
+        self.directory = EndpointSet(
             lines=[line("1001"), line("1002"), line("1003")],
             trunks=[
                 TrunkConfig.of(

@@ -22,7 +22,7 @@ from trunkline.telephony.carrier_registrations import (
     RegistrationState,
     carrier_registrations,
 )
-from trunkline.telephony.config import Directory, TrunkConfig, TrunkMode, TrunkTransport
+from trunkline.telephony.config import EndpointSet, TrunkConfig, TrunkMode, TrunkTransport
 
 _LINE = (
     "[2026-03-01 12:00:00.000] WARNING[7] res_pjsip_outbound_registration.c: {text} received from"
@@ -101,7 +101,7 @@ async def test_real_carriers(setup: TelephonySetup) -> None:
     nobody = free_ports(1)[0]
     trunks = [trunk("1", "good", ports.carrier), trunk("2", "unknown", ports.carrier)]
     trunks.append(trunk("3", "good", nobody, TrunkTransport.TCP))
-    await setup.engine.configure(Directory(lines=pbx.directory.lines, trunks=trunks))
+    await setup.engine.configure(EndpointSet(lines=pbx.directory.lines, trunks=trunks))
     log = pbx.config.paths.root / "console"
     expected = [RegistrationState.REGISTERED, RegistrationState.REFUSED, RegistrationState.UNREACHABLE]
     async with asyncio.timeout(60):

@@ -11,7 +11,7 @@ from trunkline.core.engine_values import BadEngineValue, MediaPath
 from trunkline.core.settings import Settings
 from trunkline.telephony.config import (
     DefaultRoute,
-    Directory,
+    EndpointSet,
     EngineConfig,
     EnginePaths,
     EnginePorts,
@@ -64,8 +64,8 @@ def test_the_dialplan_has_no_function_that_asterisk_refuses_after_a_command() ->
 
 
 def test_same_values_same_text_whatever_the_order() -> None:
-    one = directory_files(CONFIG, Directory(lines=LINES, trunks=[TRUNK]))
-    other = directory_files(CONFIG, Directory(lines=LINES[::-1], trunks=[TRUNK]))
+    one = directory_files(CONFIG, EndpointSet(lines=LINES, trunks=[TRUNK]))
+    other = directory_files(CONFIG, EndpointSet(lines=LINES[::-1], trunks=[TRUNK]))
     assert one == other
 
 
@@ -93,7 +93,7 @@ def test_a_port_of_zero_turns_a_transport_off() -> None:
 
 
 def test_a_credential_of_browsers_is_not_good_for_phones() -> None:
-    files = directory_files(CONFIG, Directory(lines=[LineConfig.of("1002", "b" * 32, phones=False)]))
+    files = directory_files(CONFIG, EndpointSet(lines=[LineConfig.of("1002", "b" * 32, phones=False)]))
     endpoints = dict(sections(files["accounts/0-endpoints.conf"]))
     assert endpoints["1002"]["auth"] == ["tl-applied"]
     assert endpoints["web-1002"]["auth"] == ["1002"]
@@ -101,7 +101,7 @@ def test_a_credential_of_browsers_is_not_good_for_phones() -> None:
 
 
 def test_a_line_is_a_phone_and_a_browser_with_one_login() -> None:
-    files = directory_files(CONFIG, Directory(lines=[LINES[0]]))
+    files = directory_files(CONFIG, EndpointSet(lines=[LINES[0]]))
     [(login, auth)] = sections(files["accounts/0-auths.conf"])
     endpoints = sections(files["accounts/0-endpoints.conf"])
     assert [name for name, _ in endpoints] == ["1002", "web-1002"]
@@ -112,12 +112,12 @@ def test_a_line_is_a_phone_and_a_browser_with_one_login() -> None:
 
 
 def test_a_line_that_may_not_register_takes_no_contact() -> None:
-    text = directory_files(CONFIG, Directory(lines=[LineConfig.of("1001", "a" * 32, may_register=False)]))
+    text = directory_files(CONFIG, EndpointSet(lines=[LineConfig.of("1001", "a" * 32, may_register=False)]))
     assert "max_contacts = 0" in text["accounts/0-aors.conf"]
 
 
 def test_a_trunk_by_address_and_one_that_registers() -> None:
-    text = everything(directory_files(CONFIG, Directory(trunks=[TRUNK])))
+    text = everything(directory_files(CONFIG, EndpointSet(trunks=[TRUNK])))
     matches = [values["match"] for _, values in sections(text) if "match" in values]
     assert matches == [["192.0.2.7", "198.51.100.0/24"]]
     assert "registration" not in text
@@ -131,7 +131,7 @@ def test_a_trunk_by_address_and_one_that_registers() -> None:
         "p=w#d",
         server="2001:db8::9",
     )
-    text = everything(directory_files(CONFIG, Directory(trunks=[registering])))
+    text = everything(directory_files(CONFIG, EndpointSet(trunks=[registering])))
     assert "password = p=w#d" in text
     assert "server_uri = sip:sip.example.net:5061\\;transport=tls" in text
     assert text.count("outbound_proxy = sip:[2001:db8::9]:5061\\;transport=tls\\;lr\\;hide\n") == 3
@@ -148,7 +148,7 @@ def test_a_login_cannot_break_the_file(value: str) -> None:
 def test_default_routes_and_music() -> None:
     files = directory_files(
         CONFIG,
-        Directory(
+        EndpointSet(
             defaults=[DefaultRoute.of("442079460100", "1001", ["trunk-7", "trunk-9-ip"])],
             music=[MediaPath("/m/a")],
         ),
@@ -161,10 +161,10 @@ def test_default_routes_and_music() -> None:
 
 
 def test_only_changed_files_are_written_and_nobody_else_reads_them(tmp_path: Path) -> None:
-    files = directory_files(CONFIG, Directory(lines=LINES))
+    files = directory_files(CONFIG, EndpointSet(lines=LINES))
     assert write_files(tmp_path / "etc", files) == set(files)
     assert write_files(tmp_path / "etc", files) == set()
-    changed = directory_files(CONFIG, Directory(lines=LINES[:1]))
+    changed = directory_files(CONFIG, EndpointSet(lines=LINES[:1]))
     assert "accounts/0-auths.conf" in write_files(tmp_path / "etc", changed)
     for file in (file for file in (tmp_path / "etc").rglob("*") if file.is_file()):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600

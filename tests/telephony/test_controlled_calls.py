@@ -15,7 +15,7 @@ from trunkline.core.engine_values import CallTag, MediaPath
 from trunkline.demo import outside
 from trunkline.demo.tones import heard as heard_tones
 from trunkline.demo.tones import read_raw, sine, write_wav
-from trunkline.telephony.config import Directory
+from trunkline.telephony.config import EndpointSet
 from trunkline.telephony.port import (
     Answered,
     Arrived,
@@ -40,7 +40,7 @@ async def test_taken_held_and_joined_again(setup: TelephonySetup, tmp_path: Path
     write_wav(music.with_suffix(".wav"), sine(3100, 2.0))
     directory = setup.pbx.directory
     await setup.engine.configure(
-        Directory(directory.lines, directory.trunks, directory.defaults, [MediaPath(str(music))])
+        EndpointSet(directory.lines, directory.trunks, directory.defaults, [MediaPath(str(music))])
     )
     call, taken, arrival = await talk(setup, "41", record=True)
     target = (await setup.signals.wait(TargetStarted)).channel
@@ -79,7 +79,7 @@ async def test_music_instead_of_ringing(setup: TelephonySetup, tmp_path: Path) -
     write_wav(music.with_suffix(".wav"), sine(3100, 2.0))
     directory = setup.pbx.directory
     await setup.engine.configure(
-        Directory(directory.lines, directory.trunks, directory.defaults, [MediaPath(str(music))])
+        EndpointSet(directory.lines, directory.trunks, directory.defaults, [MediaPath(str(music))])
     )
     phone = await setup.world.phone("1001", "secret")
     phone.on_call(outside.Ignore())

@@ -33,7 +33,7 @@ from trunkline.runtime.full_disk import FullDiskGuard
 from trunkline.runtime.instance import set_disk_full
 from trunkline.runtime.secrets import Login
 from trunkline.telephony.ari import AriError
-from trunkline.telephony.config import Directory
+from trunkline.telephony.config import EndpointSet
 from trunkline.telephony.engine import AsteriskEngine
 from trunkline.telephony.port import (
     Answered,
@@ -180,7 +180,7 @@ async def test_live_call_is_found_again(setup: TelephonySetup) -> None:
 
 
 async def test_new_call_waits_for_the_switch(setup: TelephonySetup) -> None:
-    setup.pbx.directory = Directory()
+    setup.pbx.directory = EndpointSet()
     customer = await setup.world.customer(CUSTOMER)
     await setup.engine.__aexit__(None, None, None)
     call = await customer.dial(NUMBER)
@@ -259,7 +259,7 @@ async def test_lines_and_trunks_change_during_a_call(setup: TelephonySetup) -> N
     call, taken, arrival = await talk(setup, "33")
     directory = setup.pbx.directory
     await setup.engine.configure(
-        Directory(
+        EndpointSet(
             [*directory.lines, line("1004")],
             directory.trunks,
             directory.defaults,
@@ -268,7 +268,7 @@ async def test_lines_and_trunks_change_during_a_call(setup: TelephonySetup) -> N
     )
     late = await setup.world.phone("1004", "secret")
     assert await late.registration() == "Registered"
-    await setup.engine.configure(Directory(directory.lines, directory.trunks))
+    await setup.engine.configure(EndpointSet(directory.lines, directory.trunks))
     wrong = await setup.world.phone("1004", "secret", name="late", register=False)
     assert await wrong.wait_registration("Rejected") == "Rejected"
     assert not call.is_ended

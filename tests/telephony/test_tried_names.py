@@ -10,7 +10,7 @@ from tests.attack.guesser import Guesser
 from tests.patience import PATIENCE
 from tests.telephony.conftest import TelephonySetup
 from trunkline.calls.switch.refused_media import unknown_logins
-from trunkline.telephony.config import Directory, TrunkConfig, TrunkMode
+from trunkline.telephony.config import EndpointSet, TrunkConfig, TrunkMode
 from trunkline.telephony.port import LoginFailed, Unidentified
 from trunkline.telephony.tried_names import NAME_MAX, tried_name
 
@@ -73,7 +73,7 @@ async def test_a_request_that_nobody_is_known_by(setup: TelephonySetup) -> None:
 async def test_an_unknown_login_from_an_address_of_a_trunk(setup: TelephonySetup) -> None:
     directory = setup.pbx.directory
     trunk = TrunkConfig.of("95", TrunkMode.ADDRESS, "127.0.0.95", 5060, addresses=["127.0.0.95"])
-    await setup.engine.configure(Directory(lines=directory.lines, trunks=[*directory.trunks, trunk]))
+    await setup.engine.configure(EndpointSet(lines=directory.lines, trunks=[*directory.trunks, trunk]))
     async with Guesser(setup.pbx.config.ports.udp, "127.0.0.95") as phone:
         assert await phone.send("reception", None) == 403
     async with asyncio.timeout(PATIENCE):

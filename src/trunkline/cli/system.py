@@ -150,7 +150,7 @@ def _with_progress(work: Callable[[PrintedProgress], _T]) -> _T:
 
 def _parts(settings: Settings, install: AsteriskInstall) -> Parts:
     # Not at import: `status` starts no Asterisk.
-    from trunkline import engine
+    from trunkline import engine_configuration
 
     def migrate(dsn: str) -> None:
         from trunkline.db.migrate import upgrade
@@ -163,7 +163,9 @@ def _parts(settings: Settings, install: AsteriskInstall) -> Parts:
         welcome(settings, click.echo)
 
     threading.Thread(target=_load_ahead, daemon=True).start()
-    return Parts(migrate=migrate, configure=lambda: engine.configure(settings, install), on_up=on_up)
+    return Parts(
+        migrate=migrate, configure=lambda: engine_configuration.configure(settings, install), on_up=on_up
+    )
 
 
 def _load_ahead() -> None:

@@ -53,7 +53,7 @@ from trunkline.directory.media.spoken import SpokenTexts
 from trunkline.directory.model import Account, Directory, OutgoingLimits, Trunk
 from trunkline.directory.trunks.addresses import own_addresses
 from trunkline.directory.trunks.watch import TrunkIdentification, identifying
-from trunkline.engine import engine_config
+from trunkline.engine_configuration import engine_config
 from trunkline.events.publisher import Alarm, EventPublisher, Publication, publishing
 from trunkline.external_decisions.exchange import DecisionExchange, exchanging_decisions
 from trunkline.roles import installation_alarms

@@ -14,7 +14,7 @@ from trunkline.telephony.ari import AriClient, AriError
 from trunkline.telephony.config import (
     FOLDER,
     AccountFiles,
-    Directory,
+    EndpointSet,
     EngineConfig,
     Kind,
     remove_files,
@@ -26,7 +26,7 @@ from trunkline.telephony.config.pjsip import BANS_FILE, bans
 from trunkline.telephony.engine_commands import failure_of
 from trunkline.telephony.port import LineAccess
 
-_NOTHING = Directory()
+_NOTHING = EndpointSet()
 
 
 class AccountConfiguration:
@@ -56,14 +56,14 @@ class AccountConfiguration:
         self._access: Mapping[str, LineAccess] = {}
         self._unloaded_bans = False
         self._unapplied_access = False
-        self._directories: dict[str, Directory] = {}
+        self._directories: dict[str, EndpointSet] = {}
         self._formats: dict[str, NumberFormat] = {}
 
     def format_of(self, trunk: str) -> NumberFormat | None:
         """How a trunk wants numbers; None for another name."""
         return self._formats.get(trunk)
 
-    def set_account(self, account: str, directory: Directory) -> frozenset[str]:
+    def set_account(self, account: str, directory: EndpointSet) -> frozenset[str]:
         """What an account shall have from the next :meth:`apply` on. Renders this account only.
 
         :returns: names of lines and trunks that are left out since another account has them.
@@ -85,7 +85,7 @@ class AccountConfiguration:
     def remove_account(self, account: str) -> None:
         """The account shall have nothing from the next :meth:`apply` on."""
         if account in self._directories:
-            self.set_account(account, Directory())
+            self.set_account(account, EndpointSet())
             del self._directories[account]
             self.files.remove(account)
 
@@ -154,7 +154,7 @@ class AccountConfiguration:
             await self.apply()
             self._unapplied_access = False
 
-    def _restricted(self, directory: Directory) -> Directory:
+    def _restricted(self, directory: EndpointSet) -> EndpointSet:
         """The directory with the access of its lines."""
         if not self._access:
             return directory

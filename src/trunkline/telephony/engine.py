@@ -36,7 +36,7 @@ from trunkline.telephony.carrier_registrations import (
 )
 from trunkline.telephony.config import (
     SINGLE,
-    Directory,
+    EndpointSet,
     EngineConfig,
     Kind,
 )
@@ -363,7 +363,7 @@ class AsteriskEngine(Conversations):
 
     # --- configuration during calls
 
-    def set_account(self, account: str, directory: Directory) -> frozenset[str]:
+    def set_account(self, account: str, directory: EndpointSet) -> frozenset[str]:
         """See :meth:`trunkline.telephony.account_configuration.AccountConfiguration.set_account`."""
         return self.configuration.set_account(account, directory)
 
@@ -375,7 +375,7 @@ class AsteriskEngine(Conversations):
         """See :meth:`trunkline.telephony.account_configuration.AccountConfiguration.apply`."""
         return await self.configuration.apply()
 
-    async def configure(self, directory: Directory) -> None:
+    async def configure(self, directory: EndpointSet) -> None:
         """:meth:`set_account` and :meth:`apply`, for a directory that is not divided by accounts."""
         self.set_account(SINGLE, directory)
         await self.apply()

@@ -9,8 +9,8 @@ from trunkline.telephony.config.accounts import FOLDER, MARK, AccountFiles, Kind
 from trunkline.telephony.config.files import changed_files, remove_files, write_files
 from trunkline.telephony.config.model import (
     DefaultRoute,
-    Directory,
     EmergencyRoute,
+    EndpointSet,
     EngineConfig,
     EnginePaths,
     EnginePorts,
@@ -32,8 +32,8 @@ __all__ = [
     "SINGLE",
     "AccountFiles",
     "DefaultRoute",
-    "Directory",
     "EmergencyRoute",
+    "EndpointSet",
     "EngineConfig",
     "EnginePaths",
     "EnginePorts",

@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from trunkline.core.engine_values import MediaPath
 from trunkline.telephony.config import dialplan, pjsip
-from trunkline.telephony.config.model import Directory, EngineConfig
+from trunkline.telephony.config.model import EndpointSet, EngineConfig
 
 FOLDER = "accounts"
 MARK = pjsip.NO_LOGIN
@@ -70,7 +70,7 @@ _KIND_OF: Mapping[str, Kind] = {
 """By template or type."""
 
 
-def account_texts(directory: Directory, *, busy_lamps: bool) -> dict[Kind, str]:
+def account_texts(directory: EndpointSet, *, busy_lamps: bool) -> dict[Kind, str]:
     """What an account brings to each kind; kinds of which it has nothing are left out. Music has no files by account."""
     watched = dialplan.watched(directory.watched) if busy_lamps else ""
     texts: dict[Kind, str] = {}
@@ -100,7 +100,7 @@ class AccountFiles:
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self._texts: dict[str, dict[Kind, str]] = {}
-        self._directories: dict[str, Directory] = {}
+        self._directories: dict[str, EndpointSet] = {}
         self._digests: dict[Kind, dict[str, str]] = {kind: {} for kind in Kind}
         self._owners: dict[str, str] = {}
         self._displaced: dict[str, frozenset[str]] = {}
@@ -113,7 +113,7 @@ class AccountFiles:
         for kind in Kind:
             self._index(kind)
 
-    def put(self, account: str, directory: Directory) -> frozenset[str]:
+    def put(self, account: str, directory: EndpointSet) -> frozenset[str]:
         """Render one account.
 
         :returns: names of lines and trunks that are left out, since another account has them: Asterisk loads nothing of
@@ -139,7 +139,7 @@ class AccountFiles:
     def remove(self, account: str) -> None:
         """The account is gone."""
         if account in self._directories:
-            self.put(account, Directory())
+            self.put(account, EndpointSet())
             self._directories.pop(account, None)
             self._texts.pop(account, None)
 
@@ -236,8 +236,8 @@ class AccountFiles:
                 del self._owners[name]
 
     def _without_names_of_others(
-        self, account: str, directory: Directory
-    ) -> tuple[Directory, frozenset[str]]:
+        self, account: str, directory: EndpointSet
+    ) -> tuple[EndpointSet, frozenset[str]]:
         names = _names(directory)
         taken = frozenset(name for name in names if self._owners.get(name, account) != account)
         self._owners |= dict.fromkeys((name for name in names if name not in taken), account)
@@ -251,10 +251,10 @@ class AccountFiles:
         ), taken
 
 
-_NOTHING = Directory()
+_NOTHING = EndpointSet()
 
 
-def _names(directory: Directory) -> list[str]:
+def _names(directory: EndpointSet) -> list[str]:
     return [
         *(line.login for line in directory.lines),
         *(trunk.name for trunk in directory.trunks),

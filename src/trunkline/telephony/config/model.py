@@ -468,7 +468,7 @@ class EmergencyRoute:
 
 
 @dataclass(frozen=True)
-class Directory:
+class EndpointSet:
     """The part that changes during calls.
 
     :ivar music: media files (paths without extension) that may be played instead of ring-back or on hold.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from trunkline.telephony.ami_framing import CHALLENGE, EVENTS, FAILED_LOGINS, UNKNOWN_ACCOUNT
 from trunkline.telephony.config import dialplan, pjsip
 from trunkline.telephony.config.accounts import AccountFiles
-from trunkline.telephony.config.model import Directory, EngineConfig
+from trunkline.telephony.config.model import EndpointSet, EngineConfig
 from trunkline.telephony.config.modules import present
 from trunkline.telephony.media_statistics import STATISTICS
 
@@ -113,7 +113,7 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
     }
 
 
-def directory_files(config: EngineConfig, directory: Directory) -> Mapping[str, str]:
+def directory_files(config: EngineConfig, directory: EndpointSet) -> Mapping[str, str]:
     """File name to text, for the files that are reloaded during calls, for the complete ``directory``."""
     files = AccountFiles(config)
     files.put(SINGLE, directory)

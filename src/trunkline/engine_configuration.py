@@ -27,8 +27,8 @@ from trunkline.runtime import asterisk_correction, certificates, secrets
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.telephony.config import (
     DefaultRoute,
-    Directory,
     EmergencyRoute,
+    EndpointSet,
     EngineConfig,
     EngineSecrets,
     LineConfig,
@@ -93,7 +93,7 @@ def configure(settings: Settings, install: AsteriskInstall) -> Path:
             remedy="replace the certificate and its key with a matching pair in PEM",
         )
     write_files(config.paths.etc, base_files(config))
-    nothing_yet = directory_files(config, Directory())
+    nothing_yet = directory_files(config, EndpointSet())
     absent = {name: text for name, text in nothing_yet.items() if not (config.paths.etc / name).exists()}
     write_files(config.paths.etc, absent)
     return config.paths.conf
@@ -119,7 +119,7 @@ class RefusedRow:
 class AccountConfig:
     """The engine's configuration of one account, and its rows that are left out."""
 
-    directory: Directory
+    directory: EndpointSet
     refused: tuple[RefusedRow, ...] = ()
 
 
@@ -171,7 +171,7 @@ def account_config(account: directory_model.Account, identification: Identificat
             defaults += rows.made("virtual_number", [(number.virtual_number_id, number.phone_number, make)])
     held = account.system_media("hold_music")
     hold_music = next((path for path in music if held is not None and path == str(held.path)), None)
-    directory = Directory(
+    directory = EndpointSet(
         lines,
         trunks,
         defaults,
