@@ -197,6 +197,7 @@ async def test_today_is_compared_with_the_same_hours_a_week_before(office: Offic
         ("&employee=4001&part=missed", {"returned", "lost"}),
         ("&employee=4001&part=answered&direction=in", {"first"}),
         ("&number=0000011", {"second"}),
+        ("&number=00442079460950", {"lost"}),
         ("&number=%2B44 20 7946 0950", {"lost"}),
         ("&words=Haddad&direction=in", {"first"}),
         ("&words=%25%25x", set()),

@@ -94,6 +94,8 @@ async def test_what_the_lists_show(office: Office) -> None:
         ("contacts", "hadd", 1),
         ("contacts", "LENA", 1),
         ("contacts", "+971 50 000", 1),
+        ("contacts", "050 000 0010", 1),
+        ("contacts", "00971500000010", 1),
         ("contacts", ".*", 0),
         ("contacts", "(", 1),
         ("contacts", "<script>", 1),

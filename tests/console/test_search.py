@@ -47,6 +47,7 @@ async def _add(office: Office) -> None:
         ("haddad", ("Haddad", "Haddad Lena"), ("Hidden", "Someone")),
         ("mira", ("Stone Mira",), ("Okafor",)),
         ("50 000 0019", ("Haddad Lena",), ("Someone",)),
+        ("050 000 0019", ("Haddad Lena",), ("Someone",)),
         ("<script>", (SCRIPT,), ("Haddad Lena",)),
         ("", ("Enter a name",), ("Haddad",)),
     ],

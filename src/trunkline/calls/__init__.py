@@ -7,7 +7,8 @@
 ``session``           one call session and its legs; no decisions
 ``timers``            timers and questions as data: what a rule starts, and what comes back later; pure
 ``states``            what a call is doing: one state object, whose class determines which flow decides
-``evolution``         how each event changes a session (``evolve``)
+``evolution``         applies an event to a session (``evolve``); what it changes is in ``fact_changes`` and
+                      ``state_changes``
 ``effects``           what the switch does for a rule, and what a failure of it means
 ``commands``          the commands on a live call; ``command_names`` is what other processes need of commands
 ``finish_reasons``    why a leg or a session ended: the wire's names, and how they follow from the engine's causes

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
 
+from trunkline.console.formats import searched_digits
 from trunkline.console.languages import translatable
 from trunkline.core.errors import InvalidInput
 from trunkline.core.id_text import id_in_text
@@ -227,7 +228,7 @@ def parse(query: Mapping[str, str]) -> CallFilter:
         outcome=outcome,
         employee_id=_number(query, "employee"),
         part=part,
-        number="".join(one for one in query.get("number", "") if one.isascii() and one.isdigit())[:20],
+        number=searched_digits(query.get("number", ""))[:20],
         words=query.get("words", "").strip().replace("\0", "")[:_TEXT_MAX],
         longer=_number(query, "longer"),
         tag_id=_number(query, "tag"),

@@ -11,6 +11,9 @@ from babel import Locale
 from babel.dates import format_date, format_time
 from babel.numbers import format_decimal, format_percent
 
+_ABROAD_MIN, _NATIONAL_MIN = 10, 8
+"""Digits of a whole number with its international or national prefix, at least."""
+
 
 class Formats:
     """:param zone: of the times that are shown."""
@@ -97,3 +100,15 @@ class Formats:
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """The first moment of a day."""
     return datetime(day.year, day.month, day.day, tzinfo=zone)
+
+
+def searched_digits(text: str) -> str:
+    """The part of a number that is searched for: its digits, without what is dialled before a whole number.
+
+    Numbers of calls and contacts are in full (``971501230021``), and people write ``0501230021`` or ``00971501230021``. A
+    few digits with zeros at the beginning are a part of a number, and stay.
+    """
+    digits = "".join(one for one in text if one.isascii() and one.isdigit())
+    if digits.startswith("00"):
+        return digits[2:] if len(digits) >= _ABROAD_MIN else digits
+    return digits[1:] if digits.startswith("0") and len(digits) >= _NATIONAL_MIN else digits

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from trunkline.accounts.permissions import Permission
 from trunkline.apis.service.request_context import CallerLike
+from trunkline.console.formats import searched_digits
 from trunkline.console.languages import translatable
 from trunkline.console.page import Entry, Page
 from trunkline.console.page_request import PageRequest, page_number
@@ -112,7 +113,7 @@ class ListPage:
             either: list[dict[str, Any]] = [
                 {"field": name, "operator": "regexp", "value": pattern} for name in self.texts
             ]
-            digits = "".join(one for one in words if one.isascii() and one.isdigit())
+            digits = searched_digits(words)
             if digits:
                 either += [
                     {"field": name, "operator": "like", "value": f"%{digits}%"} for name in self.numbers

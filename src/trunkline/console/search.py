@@ -11,6 +11,7 @@ from aiohttp import web
 
 from trunkline.console.call_filter import CallFilter, When
 from trunkline.console.calls import visible
+from trunkline.console.formats import searched_digits
 from trunkline.console.lists import LISTS
 from trunkline.console.other_party import FIELDS, seen_by
 from trunkline.console.page import Page
@@ -65,7 +66,7 @@ async def _show(page_request: PageRequest) -> web.StreamResponse:
 
 
 def _calls_of(words: str, page_request: PageRequest) -> CallFilter:
-    digits = "".join(one for one in words if one.isascii() and one.isdigit())
+    digits = searched_digits(words)
     is_number = len(digits) >= _DIGITS_MIN
     return CallFilter(
         when=When.PERIOD,

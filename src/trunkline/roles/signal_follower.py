@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
+
 from trunkline.calls.switch import recovery
 from trunkline.calls.switch.login_guard import LoginGuard
 from trunkline.calls.switch.lost_signals import PERIOD_SECONDS, LostSignals
@@ -18,9 +20,9 @@ from trunkline.calls.switch.registration_recorder import RegistrationRecorder
 from trunkline.calls.switch.switch import Switch
 from trunkline.calls.switch.unlisted_carriers import UnlistedCarriers
 from trunkline.core.clock import Instant
-from trunkline.core.errors import EngineError
+from trunkline.core.errors import DatabaseUnavailable, EngineError
 from trunkline.core.log import get_logger
-from trunkline.db.pool import Database
+from trunkline.db.pool import Database, log_cause
 from trunkline.directory.live.snapshot import DirectorySnapshot
 from trunkline.roles.configuration import EngineConfigurator
 from trunkline.roles.health import StartPhases
@@ -47,6 +49,12 @@ SURVEY_RETRIES = 3
 
 REPLAYED_SECONDS = 5.0
 """How long after a recovery signals may come that waited during it."""
+
+OFFERED_PERIOD_SECONDS = 0.5
+"""Between two checks whether Asterisk has begun to offer new calls."""
+UNOFFERED_READ_AFTER_SECONDS = (1.0, 5.0)
+"""Pauses before the log is read for calls that ended before; what waited in the dialplan enters Stasis within half a
+second."""
 
 REGISTRATIONS_SETTLE_SECONDS = 2.0
 """Between two checks whether Asterisk has listed all registrations, from the first recovery on; until then no line counts as
@@ -93,6 +101,9 @@ class SignalFollower:
         self.path: SignalPath | None = None
         """Gets each signal; with it the first heartbeat returns only after the first recovery."""
         self.is_recovering = False
+        self._last_recovery: recovery.Recovery | None = None
+        self._offered_at = Instant(0.0)
+        """When Asterisk offered new calls, as far as is known."""
 
     async def run(self) -> None:
         async for signal in self._engine.signals():
@@ -200,6 +211,47 @@ class SignalFollower:
             lost_signals.forget()
             self._engine.resynchronise(f"signals of {len(lost)} calls were lost")
 
+    async def find_unoffered_calls(self) -> None:
+        """Make the calls that came while Asterisk did not offer new calls, and ended before it did again.
+
+        They waited in the dialplan: after the log was read for a recovery, or during an interruption of the readiness. The
+        log may be late, so it is read twice.
+        """
+        times = 0
+        while True:
+            await asyncio.sleep(OFFERED_PERIOD_SECONDS)
+            if self._last_recovery is None or self.is_recovering or not self._engine.is_connected:
+                continue
+            if self._engine.times_offered == times:
+                if self._engine.is_offering:
+                    self._offered_at = Instant(time.time())
+                continue
+            times, since = self._engine.times_offered, Instant(self._offered_at - recovery.NEW_SECONDS)
+            for seconds in UNOFFERED_READ_AFTER_SECONDS:
+                await asyncio.sleep(seconds)
+                await self._catch_up_ended(since)
+
+    async def _catch_up_ended(self, since: Instant) -> None:
+        last = self._last_recovery
+        try:
+            logged = await self._engine.logged_since(since)
+            ended = await recovery.ended_channels(self._db, self._switch, logged)
+        except (OSError, DatabaseUnavailable, psycopg.Error) as error:
+            _log.warning(
+                "unoffered_calls_not_read",
+                cause=log_cause(error),
+                error=str(error),
+                consequence="calls that came and ended while Asterisk did not offer calls to the switch may have no row",
+                remedy="check PostgreSQL, the disk and the permissions of the data folder",
+            )
+            return
+        for channel in ended:
+            self._switch.remember_ended(channel)
+        if last is not None and last is self._last_recovery and (count := last.catch_up_ended(logged)):
+            _log.info(
+                "unoffered_calls_found", calls=count, reason="they ended before the switch was offered calls"
+            )
+
     async def _recover(self) -> None:
         if self._first:
             self._phases.done("engine_connected")
@@ -211,11 +263,12 @@ class SignalFollower:
             return  # the engine disconnected again; its return restarts this
         if self._first:
             # From now on this process has the list of ended calls itself, also while the database is unavailable.
-            for channel in await recovery.ended_channels(self._db, self._switch, survey):
+            for channel in await recovery.ended_channels(self._db, self._switch, survey.missed):
                 self._switch.remember_ended(channel)
             # Calls that wait are decided now: a line without a device is offline, and is not dialled.
             self._switch.presence.registrations_known = self._engine.has_all_devices
         self._recovery = recovery.Recovery(self._switch, self._snapshot.current, survey, self._alive_at)
+        self._last_recovery, self._offered_at = self._recovery, survey.at
         self._recovery.run()
         self._recovered_at = self._switch.handled_until = survey.at
         if self._first:

@@ -185,6 +185,7 @@ async def run(settings: Settings, health: Health, stopped: asyncio.Event) -> Non
             recording_limits=recording_limits.run(),
             signal_path=path.run(),
             lost_signals=follower.find_lost_signals(),
+            unoffered_calls=follower.find_unoffered_calls(),
             unknown_channels=run_unknown_channels(engine, switch, follower.is_certain, time.time),
             alarms=_alarms(
                 storage.db, node, storage.writer, trunks, switch.presence, storage.identified.fail_over

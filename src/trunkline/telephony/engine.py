@@ -236,6 +236,21 @@ class AsteriskEngine(Conversations):
         otherwise."""
         await asyncio.wait_for(self._readiness.registered.wait(), timeout)
 
+    @property
+    def times_offered(self) -> int:
+        """How often Asterisk began to offer new calls."""
+        return self._readiness.times_registered
+
+    @property
+    def is_offering(self) -> bool:
+        """Whether Asterisk offers new calls, as far as is known here."""
+        return self._readiness.registered.is_set()
+
+    async def logged_since(self, since: Instant) -> list[Signal]:
+        """The signals of the CEL log from this time on, in their order."""
+        entries = await asyncio.to_thread(self._read_cel_log, since)
+        return cel_log.signals(entries)
+
     async def signals(self) -> AsyncIterator[Signal]:
         """Every signal in order, for ever. One consumer only.
 

@@ -43,6 +43,8 @@ class Readiness:
         self.registered = asyncio.Event()
         """Asterisk offers new calls, as far as is known here."""
         self._former: set[asyncio.Task[None]] = set()
+        self.times_registered = 0
+        """How often Asterisk began to offer new calls. Between two times they wait in the dialplan."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,5 +107,6 @@ class Readiness:
         async with client:
             async for event in client.events():
                 if isinstance(event, Connected):
+                    self.times_registered += 1
                     self.registered.set()
                     self._decided.set()

@@ -125,9 +125,12 @@ def restored(events: Sequence[Event]) -> Session | None:
     return session
 
 
-async def ended_channels(db: Database, switch: Switch, survey: Survey) -> list[Channel]:
-    """First channels of calls that a former switch followed to their end: their streams are closed."""
-    channels = {one.channel: one for one in survey.missed if isinstance(one, Arrived)}
+async def ended_channels(db: Database, switch: Switch, logged: Iterable[Signal]) -> list[Channel]:
+    """First channels of calls that a former switch followed to their end: their streams are closed.
+
+    :param logged: signals of the CEL log.
+    """
+    channels = {one.channel: one for one in logged if isinstance(one, Arrived)}
     calls = {
         channel: call
         for channel, arrived in channels.items()
@@ -281,6 +284,24 @@ class Recovery:
             channels=len(self._seen),
             missed_signals=len(self._survey.missed),
         )
+
+    def catch_up_ended(self, logged: Sequence[Signal]) -> int:
+        """Make the calls that ended in the dialplan while Asterisk did not offer new calls: no signal of them came. Calls that
+        the switch has or had stay as they are.
+
+        :param logged: signals of the CEL log, with those of that time.
+        :returns: how many calls were made.
+        """
+        ended = {one.channel for one in logged if isinstance(one, Ended)}
+        known = self._switch.channels.keys() | self._switch.past_channels.keys()
+        missed = {one.channel for one in logged if isinstance(one, Arrived)} & ended - known
+        concerned = set(missed)
+        for signal in logged:
+            if isinstance(signal, TargetStarted) and signal.dialling in concerned:
+                concerned.add(signal.channel)
+            if getattr(signal, "channel", None) in concerned:
+                self._catch_up(signal)
+        return len(missed)
 
     def was_replayed(self, signal: Signal) -> bool:
         """Whether a signal that waited during the recovery was replayed from the CEL log; it must not be published twice."""
