@@ -286,8 +286,9 @@ class Recovery:
         )
 
     def catch_up_ended(self, logged: Sequence[Signal]) -> int:
-        """Make the calls that ended in the dialplan while Asterisk did not offer new calls: no signal of them came. Calls that
-        the switch has or had stay as they are.
+        """Make the calls that ended in the dialplan while Asterisk did not offer new calls: no signal of them came.
+
+        Calls that the switch has or had stay as they are.
 
         :param logged: signals of the CEL log, with those of that time.
         :returns: how many calls were made.
