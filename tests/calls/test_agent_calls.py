@@ -203,6 +203,8 @@ def test_a_call_in_progress_between_employees_names_both() -> None:
     shown = call_in_progress(CallSimulation(coached(), online=ONLINE).dial(c.BORIS_LINE, "101").session)
     assert shown["internal_caller"] == {"employee_id": c.BORIS, "full_name": "Dahl Boris", "number": "102"}
     assert shown["internal_called"] == {"employee_id": c.ANNA, "full_name": "Berg Anna"}
+    first_is_offline = CallSimulation(coached(), online=(c.BORIS_LINE,)).dial(c.BORIS_LINE, "101")
+    assert call_in_progress(first_is_offline.session)["internal_caller"] == shown["internal_caller"]
     to_group = CallSimulation(coached(), online=ONLINE).dial(c.DORA_LINE, "200")
     assert call_in_progress(to_group.session)["internal_called"] is None, "several are called"
     to_group.at(3).answer(c.BORIS_LINE)

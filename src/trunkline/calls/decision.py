@@ -195,9 +195,14 @@ class Decision:
             moment = max(moment, talk.started_at)  # the engine reports two channels in any order
         self.emit(EventType.TALK_ENDED, at=moment, leg_id=leg_id, employee_id=leg.employee_id)
 
-    def record_skipped(self, skipped: Skipped) -> None:
-        """Record an attempt that was not made as a leg of no length, so that reports have the reason."""
+    def record_skipped(self, skipped: Skipped, calling: str | None = None) -> None:
+        """Record an attempt that was not made as a leg of no length, so that reports have the reason.
+
+        :param calling: the number that the phone would have shown; None: that of the contact.
+        """
         data = self._skipped_leg(skipped)
+        if calling is not None:
+            data["calling_phone_number"] = calling
         if skipped.group is not None:
             data |= {"group_id": skipped.group.group_id, "group_name": skipped.group.name}
         if skipped.operation is not None:

@@ -275,7 +275,7 @@ def _to_colleagues(decision: Decision, leg: Leg, where: ToEmployee | ToGroup | T
     else:
         dial_targets, skipped, seconds = _employee_dial_targets(decision, where, caller_number, caller_name)
     for one in skipped:
-        decision.record_skipped(one)
+        decision.record_skipped(one, caller_number)
     if not dial_targets:
         reasons = {one.reason for one in skipped}
         if isinstance(where, ToEmployee) and forwards.unreached(decision, leg, where.employee, reasons):
