@@ -9,7 +9,7 @@ import ssl
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -49,12 +49,15 @@ from trunkline.telephony.port import (
     PlayFinished,
     RecordFinished,
     Registered,
+    Signal,
     Target,
     TargetStarted,
     Unregistered,
 )
 
 pytestmark = pytest.mark.engine
+
+S = TypeVar("S", bound=Signal)
 
 PRECISION = 0.3
 """Seconds."""
@@ -158,6 +161,35 @@ async def test_a_talk_in_a_bridge_of_the_switch_ends_with_the_contact_while_no_s
     await asyncio.sleep(0.3)  # Asterisk needs a moment to notice
     await call.hangup()
     await taken.ended()
+
+
+@pytest.mark.durability
+async def test_a_call_that_ends_before_it_is_offered_is_in_the_log_only(setup: TelephonySetup) -> None:
+    """It comes while the switch recovers, waits in the dialplan and is cancelled: no signal says so."""
+    customer = await setup.world.customer(CUSTOMER)
+    before, since = setup.engine.times_offered, Instant(time.time())
+    setup.engine._readiness.end()
+    async with asyncio.timeout(PATIENCE):
+        while await setup.engine._is_ready_shown():
+            await asyncio.sleep(0.05)
+    assert not setup.engine.is_offering
+    call = await customer.dial(NUMBER)
+    async with asyncio.timeout(PATIENCE):
+        while not (arrived := await logged(setup, since, Arrived)):
+            await asyncio.sleep(0.05)
+    await call.hangup()
+    async with asyncio.timeout(PATIENCE):
+        while not (ended := await logged(setup, since, Ended)):
+            await asyncio.sleep(0.05)
+    await setup.engine._readiness.begin()
+    assert (setup.engine.times_offered, setup.engine.is_offering) == (before + 1, True)
+    assert [one.called for one in arrived] == [NUMBER]
+    assert [(one.channel, one.by_party) for one in ended] == [(arrived[0].channel, True)]
+    assert not setup.signals.of(Arrived)
+
+
+async def logged(setup: TelephonySetup, since: Instant, kind: type[S]) -> list[S]:
+    return [one for one in await setup.engine.logged_since(since) if isinstance(one, kind)]
 
 
 async def test_live_call_is_found_again(setup: TelephonySetup) -> None:
