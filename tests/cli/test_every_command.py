@@ -107,6 +107,16 @@ def test_apply_reads_standard_input(company: int) -> None:
     )
     assert json.loads(result.output)["applied"]
     assert "Ivanova" in _run("export")
+    assert _run("export", "-") == _run("export")
+
+
+def test_a_website_is_added_then_changed(company: int) -> None:
+    first = _run("site", "set", "shop.example.com", "--account", str(company))
+    again = _run("site", "set", "shop.example.com", "--account", str(company))
+    assert [one.partition(";")[0] for one in (first, again)] == [
+        "shop.example.com is added",
+        "shop.example.com is changed",
+    ]
 
 
 def test_registered_devices_are_listed(company: int, database: str) -> None:

@@ -98,7 +98,7 @@ def apply(
 @click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path), required=False)
 @account_option
 def export(file: Path | None, account_id: int | None) -> None:
-    """Write an account's directory as YAML to FILE or standard output; secrets are left out."""
+    """Write an account's directory as YAML to FILE or standard output (also `-`); secrets are left out."""
     settings = load_settings()
 
     async def work(db: Database) -> Form:
@@ -106,7 +106,7 @@ def export(file: Path | None, account_id: int | None) -> None:
         return await directory_files(db, settings).export(which)
 
     text = to_yaml(with_database(work))
-    if file is None:
+    if file is None or file == Path("-"):
         click.echo(text, nl=False)
     else:
         file.write_text(text, "utf-8")

@@ -136,7 +136,8 @@ def change(
         ("calls_schedule_id", "schedule", schedule),
     )
 
-    async def work(db: Database) -> None:
+    async def work(db: Database) -> bool:
+        """Whether it was there."""
         account = await chosen(Administration(db), account_id)
         values = {column: value for column, value in plain.items() if value is not None}
         for column, kind, key in references:
@@ -148,9 +149,10 @@ def change(
             made = await create_site(db, account, {"domain_name": name, "industry_id": industry})
             site_id = made.site_id
         await update_site(db, account, site_id, values)
+        return found is not None
 
-    with_database(work)
-    click.echo(f"{name} is changed; `trunkline site snippet {name}` prints what its pages need")
+    done = "changed" if with_database(work) else "added"
+    click.echo(f"{name} is {done}; `trunkline site snippet {name}` prints what its pages need")
 
 
 @site.command()
