@@ -275,7 +275,7 @@ def backlog(**changes: Any) -> dict[str, Any]:
         "jobs": {**none, "queues": {}},
     }
     for name, values in changes.items():
-        found[name] = values if name == "mail_server" else found[name] | values
+        found[name] = values if name in ("mail_server", "failed_mails") else found[name] | values
     return found
 
 
@@ -366,6 +366,11 @@ def test_a_small_backlog_is_no_problem() -> None:
             },
             "queue account_mails: 4 mails not accepted by the mail server mail.example:25 (mail.host, mail.port), the oldest"
             " for 17 min: see /data/logs/worker.log (account_mail_waits)",
+        ),
+        (
+            {"failed_mails": [{"account_id": 1, "count": 2, "failure": "550 no such box"}]},
+            "2 mails of account 1 could not be sent within 24 hours (550 no such box): check the address, `trunkline account"
+            " mail-domains` and mail.*; see /data/logs/worker.log (account_mail_failed)",
         ),
     ],
 )

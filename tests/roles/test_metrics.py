@@ -215,9 +215,21 @@ async def test_ages_of_backlogs(database: str) -> None:
                 (attempts,),
             )
         connection.execute("update procrastinate_events set at = now() - interval '20 min'")
+        for key, failure, days in (
+            ("a", "550 old", 2),
+            ("b", "550 first", 0.5),
+            ("c", "550 last", 0),
+            ("d", None, 0),
+        ):
+            connection.execute(
+                "insert into account_mails (account_id, mail_key, email, subject, body, failure, created_at)"
+                " values (1, %s, 'a@example.com', '', '', %s, now() - make_interval(secs => %s))",
+                (key, failure, days * 86_400),
+            )
     async with await Database.open(database) as db:
         section = (await backlog.backlog_of(db)).section()
         await backlog.read_backlog(db)
+    assert section["failed_mails"] == [{"account_id": 1, "count": 2, "failure": "550 last"}]
     deliveries, jobs = section["deliveries"], section["jobs"]
     assert (deliveries["count"], deliveries["oldest_seconds"] // 60) == (3, 60)
     assert (jobs["count"], jobs["retried"], jobs["oldest_seconds"] // 60) == (2, 1, 20)

@@ -297,6 +297,12 @@ def _backlog(backlog: Mapping[str, Any], logs: str) -> Iterator[str]:
                 f"queue {queue}: {_count(retried, 'job')} failed and will be tried again, the oldest is enqueued for "
                 f"{_time(retried['oldest_seconds'])}: remove the cause, {see} (job_failed)"
             )
+    for one in backlog.get("failed_mails") or ():
+        yield (
+            f"{_count(one, 'mail')} of account {one['account_id']} could not be sent within 24 hours"
+            f" ({one['failure']}): check the address, `trunkline account mail-domains` and mail.*; {see}"
+            " (account_mail_failed)"
+        )
 
 
 def _count(waiting: Mapping[str, Any], noun: str) -> str:

@@ -79,6 +79,7 @@ class AccountMails:
                 _log.error(
                     "account_mail_failed",
                     account_id=account_id,
+                    call_session_id=row["call_session_id"],
                     mail_key=mail_key,
                     error=str(error),
                     consequence="the mail is not sent",
@@ -89,6 +90,7 @@ class AccountMails:
             _log.warning(
                 "account_mail_waits",
                 account_id=account_id,
+                call_session_id=row["call_session_id"],
                 error=str(error),
                 consequence="it is sent again later, until mail.give_up_after",
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -73,6 +74,14 @@ select count(*) filter (where attempts < %s) as retried, count(*) filter (where 
 from (select attempts from event_failures where resolved_at is null limit %s) as failures
 """
 
+_MAILS_FAILED = """
+select account_id, count(*) as count, (array_agg(failure order by created_at desc))[1] as failure
+from account_mails
+where account_id in (select account_id from accounts) and failure is not null and created_at > now() - interval '1 day'
+group by account_id order by count(*) desc, account_id limit %s
+"""
+_ACCOUNTS_SHOWN = 5
+
 
 @dataclass(slots=True)
 class Waiting:
@@ -98,6 +107,8 @@ class Backlog:
     :ivar deliveries: notifications and callbacks of uploads.
     :ivar jobs: all queues.
     :ivar states: count and age (seconds) of the oldest job, by queue and state (``waits``, ``retried``, ``runs``).
+    :ivar failed_mails: mails of accounts that were not sent within 24 hours: ``account_id``, ``count`` and the last
+        ``failure``; accounts with the most.
     """
 
     events: Waiting = field(default_factory=Waiting)
@@ -105,6 +116,7 @@ class Backlog:
     deliveries: Waiting = field(default_factory=Waiting)
     jobs: Waiting = field(default_factory=Waiting)
     states: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    failed_mails: Sequence[Mapping[str, Any]] = ()
 
     def section(self) -> dict[str, Any]:
         """For ``trunkline status``; ``queues`` has those that are not empty."""
@@ -116,6 +128,7 @@ class Backlog:
             "events": {**_rounded(self.events), "given_up": self.given_up},
             "deliveries": _rounded(self.deliveries),
             "jobs": {**_rounded(self.jobs), "queues": queues},
+            "failed_mails": [dict(one) for one in self.failed_mails],
         }
 
 
@@ -129,6 +142,7 @@ async def backlog_of(db: Database) -> Backlog:
         pending = await (await connection.execute(_DELIVERIES, (MOST,))).fetchone()
         rows = await (await connection.execute(_JOBS, (MOST,))).fetchall()
         failures = await (await connection.execute(_FAILURES, (MAX_ATTEMPTS, MAX_ATTEMPTS, MOST))).fetchone()
+        failed_mails = await (await connection.execute(_MAILS_FAILED, (_ACCOUNTS_SHOWN,))).fetchall()
     assert outbox is not None
     assert pending is not None
     assert failures is not None
@@ -147,6 +161,7 @@ async def backlog_of(db: Database) -> Backlog:
             max(age for _, age in states.values()),
         ),
         states,
+        failed_mails,
     )
 
 
