@@ -101,7 +101,8 @@ def test_all_problems_come_at_once_with_their_lines_and_nothing_is_written() -> 
     )
     found = _import("employees", content)
     by_line = {one["line"]: one["message"] for one in found["problems"]}
-    assert sorted(by_line) == [3, 4, 7, 8, 9, 10]
+    assert sorted(by_line) == [3, 4, 5, 7, 8, 9, 10]
+    assert "last_name" in by_line[5], "a name is one line"
     assert by_line[8] == "key: anna is also in line 2"
     assert "0169999" in by_line[7]
     assert "phones" in by_line[10]
