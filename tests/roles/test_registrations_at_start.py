@@ -55,16 +55,11 @@ def _no_open_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "ended_channels", none)
 
 
-async def recovered(*, has_all_devices: bool) -> Node:
-    """A switch that was started while a call waited."""
-    node = Node().kill()
-    node.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
-    node.flow()
-    node.clock += 1
-    node.alive = True
-    follower = SignalFollower(
+def follower_of(node: Node, engine: SurveyedEngine) -> SignalFollower:
+    """A follower that has what a recovery needs."""
+    return SignalFollower(
         None,  # type: ignore[arg-type]
-        SurveyedEngine(node, has_all_devices=has_all_devices),  # type: ignore[arg-type]
+        engine,  # type: ignore[arg-type]
         node.switch,
         Recorder(),  # type: ignore[arg-type]
         None,  # type: ignore[arg-type]
@@ -76,6 +71,16 @@ async def recovered(*, has_all_devices: bool) -> Node:
         None,
         StartPhases(time.monotonic()),
     )
+
+
+async def recovered(*, has_all_devices: bool) -> Node:
+    """A switch that was started while a call waited."""
+    node = Node().kill()
+    node.engine.arrive(a_trunk(), c.number_of(c.TO_ANNA), c.CUSTOMER)
+    node.flow()
+    node.clock += 1
+    node.alive = True
+    follower = follower_of(node, SurveyedEngine(node, has_all_devices=has_all_devices))
     await follower._recover()
     return node
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import Any
 
 import pytest
@@ -12,13 +11,11 @@ import pytest
 from tests.calls import company as c
 from tests.calls.fake_engine import a_trunk
 from tests.calls.restarted_node import Node
-from tests.roles.test_registrations_at_start import Recorder, Snapshot, SurveyedEngine
+from tests.roles.test_registrations_at_start import SurveyedEngine, follower_of
 from trunkline.calls.switch import recovery
 from trunkline.core.clock import Instant
 from trunkline.events.catalogue import EventType
 from trunkline.roles import signal_follower
-from trunkline.roles.health import StartPhases
-from trunkline.roles.signal_follower import SignalFollower
 from trunkline.telephony.port import Channel, Signal
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.durability]
@@ -63,20 +60,7 @@ def _database(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_call_that_ended_in_the_dialplan_has_a_row() -> None:
     node = Node()
     engine = OfferingEngine(node)
-    follower = SignalFollower(
-        None,  # type: ignore[arg-type]
-        engine,  # type: ignore[arg-type]
-        node.switch,
-        Recorder(),  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        Snapshot(node),  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        None,
-        None,
-        StartPhases(time.monotonic()),
-    )
+    follower = follower_of(node, engine)
     call_and_cancel(node, c.CUSTOMER)
     await follower._recover()
     node.kill()  # no signal of the next call comes

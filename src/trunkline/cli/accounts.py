@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any, TypeVar
@@ -387,12 +387,7 @@ def uploads(total: int | None, per_day: int | None, reset: bool, account_id: int
             await administration.set_upload_limits(which, total=total, per_day=per_day)
         return await administration.upload_limits(which)
 
-    row = administer(work)
-    if json:
-        print_json(row)
-        return
-    shown = {name: _own(value) for name, value in row.items()}
-    print_rows([shown], {name: name.replace("_", " ") for name in row})
+    _print_limits(administer(work), json=json)
 
 
 @account.command()
@@ -415,12 +410,7 @@ def recordings(limit: int | None, reset: bool, account_id: int | None, json: boo
             await administration.set_recording_limit(which, limit)
         return await administration.recording_limit(which)
 
-    row = administer(work)
-    if json:
-        print_json(row)
-        return
-    shown = {name: _own(value) for name, value in row.items()}
-    print_rows([shown], {name: name.replace("_", " ") for name in row})
+    _print_limits(administer(work), json=json)
 
 
 @account.command("weak-passwords")
@@ -442,6 +432,15 @@ def weak_passwords(account_id: int | None, json: bool) -> None:
         print_rows(rows, columns, none="no line is known to have a password that can be guessed")
     if rows:
         sys.exit(3)
+
+
+def _print_limits(row: Mapping[str, Any], *, json: bool) -> None:
+    """Limits of an account, and what counts for them."""
+    if json:
+        print_json(row)
+        return
+    shown = {name: _own(value) for name, value in row.items()}
+    print_rows([shown], {name: name.replace("_", " ") for name in row})
 
 
 def _own(value: Any) -> Any:
