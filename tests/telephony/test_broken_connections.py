@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import uvloop
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from trunkline.core import response_timeout
 from trunkline.telephony import ami, ari, http_pool
@@ -255,6 +257,32 @@ def test_an_event_stream_that_is_silent_at_the_handshake_is_tried_again(
         server = await asyncio.start_server(swallow, "127.0.0.1", 0)
         async with server, AriClient(AriAddress(server.sockets[0].getsockname()[1], "u", "s"), "app"):
             await tried.wait()
+
+    on_uvloop(work())
+
+
+def test_who_waits_after_a_reconnect_waits_for_the_new_event_stream() -> None:
+    async def work() -> None:
+        streams = 0
+
+        async def stream(request: web.Request) -> web.WebSocketResponse:
+            nonlocal streams
+            streams += 1
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.receive()
+            return socket
+
+        application = web.Application()
+        application.router.add_get("/ari/events", stream)
+        async with TestServer(application) as server:
+            assert server.port
+            async with AriClient(AriAddress(server.port, "user", "secret"), "app") as client:
+                await client.wait_up()
+                client.reconnect("silent")
+                assert not client.is_up
+                await client.wait_up()
+                assert streams == 2
 
     on_uvloop(work())
 

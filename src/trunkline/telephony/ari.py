@@ -109,6 +109,7 @@ class AriClient:
         self._bad = bad or BadMessages()
         self._log = get_logger("telephony")
         self._up = asyncio.Event()
+        self._was_up = False
         self._dropped = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -192,6 +193,7 @@ class AriClient:
             consequence="the connection is closed and opened again, and the calls are compared; they continue",
         )
         self._http.close()
+        self._up.clear()  # at once: who waits for a connection waits for the next one
         self._dropped.set()
 
     async def _read_for_ever(self) -> None:
@@ -203,7 +205,8 @@ class AriClient:
                 pause = _FIRST_RETRY
             except (aiohttp.ClientError, OSError, TimeoutError, AriError) as error:
                 self._log.debug("ari_not_connected", error=str(error))
-            if self._up.is_set():
+            if self._was_up:
+                self._was_up = False
                 self._up.clear()
                 pause = _FIRST_RETRY
                 self._http.close()  # what broke the event stream broke the pooled connections too
@@ -227,6 +230,7 @@ class AriClient:
     async def _read_once(self) -> None:
         socket = await self._open_stream()
         try:
+            self._was_up = True
             self._up.set()
             self._enqueue(Connected(_now()))
             async for message in socket:
