@@ -42,6 +42,7 @@ from trunkline.telephony.port import (
     Connect,
     ConnectFinished,
     ConnectResult,
+    Detection,
     Ended,
     Endpoint,
     EndpointKind,
@@ -134,10 +135,12 @@ class FakeEngine:
     def ring(self, channel: Channel) -> None:
         self.pending.append(Ringing(channel, self.at()))
 
-    def answer(self, channel: Channel) -> None:
+    def answer(
+        self, channel: Channel, detection: Detection | None = None, picked_up_at: Instant | None = None
+    ) -> None:
         """A called party picks up."""
         chan = self.channels[channel]
-        self._answered(chan)
+        self._answered(chan, detection, picked_up_at)
         if chan.originated or chan.dialler is None:
             return
         caller = self.channels[chan.dialler]
@@ -326,10 +329,12 @@ class FakeEngine:
         if not self.targets(chan.channel):
             self._give_back(chan, ConnectResult.UNREACHABLE, self.unreachable_cause)
 
-    def _answered(self, chan: Chan) -> None:
+    def _answered(
+        self, chan: Chan, detection: Detection | None = None, picked_up_at: Instant | None = None
+    ) -> None:
         if not chan.answered:
             chan.answered = True
-            self.pending.append(Answered(chan.channel, self.at()))
+            self.pending.append(Answered(chan.channel, self.at(), picked_up_at, detection))
 
     def _clear(self, chan: Chan, cause: int, *, by_party: bool) -> None:
         peers = self.targets(chan.channel)

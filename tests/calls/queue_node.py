@@ -21,7 +21,7 @@ from trunkline.events.catalogue import Event
 from trunkline.queues import inputs as i
 from trunkline.queues.callers import Caller
 from trunkline.queues.states import AgentStatus
-from trunkline.telephony.port import Channel
+from trunkline.telephony.port import Channel, Detection
 
 QUEUE = 22001
 TO_QUEUE = c.TO_ANNA
@@ -189,9 +189,11 @@ class QueueNode(Node):
             if chan.originated and (chan.number or chan.endpoint.name) == name
         )
 
-    async def answers(self, name: str) -> Channel:
+    async def answers(
+        self, name: str, detection: Detection | None = None, picked_up_at: Instant | None = None
+    ) -> Channel:
         phone = self.phone(name)
-        self.engine.answer(phone)
+        self.engine.answer(phone, detection, picked_up_at)
         await self.settle()
         return phone
 

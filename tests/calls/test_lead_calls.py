@@ -6,17 +6,22 @@ from typing import Any
 
 from tests.calls import company as c
 from tests.calls.queue_node import QUEUE, QueueNode, with_queue
+from trunkline.calls.decision import DETECTION_MARGIN_SECONDS
 from trunkline.calls.switch.dialer import Dialer, LiveAttempt, LiveCampaign
 from trunkline.calls.switch.dialer_facts import result_of
 from trunkline.core.clock import Instant
+from trunkline.dialer.abandonment import Counts
 from trunkline.dialer.campaign_store import Campaign
 from trunkline.dialer.campaigns import CampaignState
 from trunkline.dialer.leads import LeadPool
-from trunkline.dialer.outcomes import DialOutcome
+from trunkline.dialer.outcomes import HOUR, DialOutcome
 from trunkline.dialer.settings import CampaignSettings, Mode
 from trunkline.events.catalogue import EventType
+from trunkline.events.reasons import Reason
 from trunkline.queues import inputs as i
 from trunkline.queues.states import AgentState
+from trunkline.telephony.answering_machines import MOST_SECONDS
+from trunkline.telephony.port import Detection, Ended
 
 LEAD, OTHER = "971500000041", "971500000042"
 SETTINGS = CampaignSettings(mode=Mode.PREDICTIVE)
@@ -139,6 +144,74 @@ async def test_variables_of_a_lead_are_in_its_call_and_in_that_of_the_next_switc
     stored = replay(one.reported.events[call])
     assert stored is not None
     assert (stored.lead, stored.dial_campaign_id) == (after.lead, 1)
+
+
+MACHINE = Detection(is_machine=True, cause="LONGGREETING-1500-1500")
+PERSON = Detection(is_machine=False, cause="HUMAN-800-800", silence_seconds=0.8)
+
+
+async def test_a_lead_whose_machine_answers_is_connected_with_nobody() -> None:
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD, detects_machine=True)
+    picked_up_at = Instant(one.clock)
+    await one.until(3)
+    await one.answers(LEAD, MACHINE, picked_up_at)
+    assert one.engine.channels == {}, "no agent is called, and the machine is hung up"
+    result = one.dialer._ended[call][1]
+    assert (result.outcome, result.answered_at) == (DialOutcome.MACHINE, picked_up_at)
+    assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
+    assert one.live.abandonment.counts(HOUR, Instant(one.clock)) == Counts(0, 0), "no person answered"
+    [answered] = [event for event in one.reported.events[call] if event.type is EventType.LEG_ANSWERED]
+    assert (answered.at, answered.data["detection"]["cause"]) == (picked_up_at, MACHINE.cause)
+    assert one.finished()[-1]["finish_reason"] == Reason.NO_SUCCESS_CALLER_CALL
+
+
+async def test_the_time_to_connect_a_person_begins_when_the_greeting_is_over() -> None:
+    """3 s from the answer to the verdict, of which the last 0.8 s are silence: 1.2 s are left."""
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD, detects_machine=True)
+    picked_up_at = Instant(one.clock)
+    await one.until(3)
+    await one.answers(LEAD, PERSON, picked_up_at)
+    await one.until(1.1)
+    assert one.rings() == [c.BORIS_LINE]
+    await one.until(0.2)
+    assert one.engine.channels == {}
+    assert one.outcome(call) is DialOutcome.ABANDONED
+
+
+async def test_a_person_who_hangs_up_in_time_after_a_long_greeting_is_not_abandoned() -> None:
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD, detects_machine=True)
+    picked_up_at = Instant(one.clock)
+    await one.until(3)
+    phone = await one.answers(LEAD, PERSON, picked_up_at)
+    await one.until(1)
+    await one.hangs_up(phone)
+    assert one.outcome(call) is DialOutcome.HUNG_UP
+
+
+async def test_who_hangs_up_while_it_is_found_out_who_answers_is_not_abandoned() -> None:
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD, detects_machine=True)
+    phone, picked_up_at = one.phone(LEAD), Instant(one.clock)
+    await one.until(3)
+    one.engine.channels.pop(phone)
+    one.switch.handle(Ended(phone, Instant(one.clock), 16, by_party=True, answered_at_phone=picked_up_at))
+    await one.settle()
+    assert one.outcome(call) is DialOutcome.HUNG_UP
+
+
+async def test_a_detection_is_not_cut_by_the_ring_time() -> None:
+    """The engine ends the ringing after it, and the switch, which does not see the answer yet, later."""
+    assert DETECTION_MARGIN_SECONDS > MOST_SECONDS
+    one = await node(c.BORIS)
+    call = await one.lead(LEAD, detects_machine=True)
+    await one.until(21)
+    assert one.rings() == [LEAD]
+    await one.until(10)
+    assert one.engine.channels == {}
+    assert one.outcome(call) is DialOutcome.NO_ANSWER
 
 
 async def test_an_unanswered_lead_frees_the_agent_and_has_the_cause() -> None:

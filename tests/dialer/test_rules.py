@@ -8,7 +8,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trunkline.core.clock import Instant, to_datetime, to_instant
@@ -58,6 +58,7 @@ def test_only_a_started_campaign_runs_and_stop_always_ends_that() -> None:
     [
         {"mode": "fast"}, {"ring_seconds": 14}, {"abandon_limit": 0.2}, {"max_lines": 0}, {"hours": "always"},
         {"hours": "mon 18:00-09:00"}, {"hours": "mon 09:00-25:00"}, {"colour": "red"}, {"max_attempts": True},
+        {"detect_machines": "yes"}, {"detect_machines": True, "mode": "preview"},
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(values: dict[str, object]) -> None:
@@ -104,6 +105,9 @@ _ZONES = st.sampled_from([DUBAI, ("America/New_York",), ("Europe/Berlin",), ("As
 
 @MANY
 @given(_HOURS, _ZONES, st.floats(0, 370 * DAY))
+@example(
+    "sun-sun 02:00-03:00", ("America/New_York",), 0.0
+)  # there is no such hour on the first of these Sundays
 def test_the_next_opening_is_open_and_the_first_one(text: str, zones: tuple[str, ...], offset: float) -> None:
     hours, at = Hours.of(text), Instant(NOON + offset)
     opening = next_open(hours, zones, at)

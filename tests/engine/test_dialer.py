@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytest_asyncio
 import yaml
@@ -17,6 +19,7 @@ from tests.patience import PATIENCE
 from trunkline.calls.switch.queue_commands import AgentCommands
 from trunkline.calls.switch.rpc_client import SwitchClient
 from trunkline.db.pool import Database
+from trunkline.demo import tones
 from trunkline.demo.outside import Answer, Customer, Ignore
 from trunkline.demo.outside.behaviour import (
     Behaviour,
@@ -276,6 +279,39 @@ async def test_who_answers_without_an_agent_hears_the_message_and_is_abandoned(
     await campaigns.agents.until("anna", lambda one: one.state is AgentState.WAITING)
     results = await lead_store.results(campaigns.db, campaigns.account_id, campaign_id)
     assert results["abandoned"]["share_24_hours"] == 1.0
+
+
+async def test_answering_machines_are_connected_with_nobody(
+    setup: Setup, campaigns: Campaigns, tmp_path: Path
+) -> None:
+    """A person says a word and waits; a machine speaks for seconds, and its call ends before any agent's phone rings."""
+    greetings = {"person": tmp_path / "person.wav", "machine": tmp_path / "machine.wav"}
+    word, pause = tones.sine(700, 0.5), tones.silence(6)
+    tones.write_wav(greetings["person"], np.concatenate([tones.silence(0.3), word, pause]))
+    tones.write_wav(greetings["machine"], np.concatenate([tones.silence(0.3), tones.sine(700, 6)]))
+    setup.anna.on_call(Answer())
+    person, person_phones = await campaigns.people(1, Answer(greeting=greetings["person"]))
+    machine, machine_phones = await campaigns.people(1, Answer(greeting=greetings["machine"]))
+    campaign_id = await campaigns.create("Machines", machine_phones + person_phones, detect_machines=True)
+    await campaigns.agents.free("anna")
+    await campaigns.start(campaign_id)
+    first = await machine.next_call()
+    await first.ended()
+    assert not setup.anna.incoming
+    assert first.ended_by_other
+    called, phone = await person.next_call(), await setup.anna.next_call()
+    await called.hears(phone.tone)
+    greeted_at = called.at_answer + 0.8
+    print(f"greeted to answered by the agent: {phone.at_answer - greeted_at:.2f} s")
+    assert phone.at_answer - greeted_at < 2.0, "within the time that the law permits"
+    await phone.hangup()
+    await called.ended()
+    found = await campaigns.until_called(campaign_id, 2)
+    await campaigns.stop(campaign_id)
+    assert found == {machine_phones[0]: "machine", person_phones[0]: "answered"}
+    results = await lead_store.results(campaigns.db, campaigns.account_id, campaign_id)
+    assert results["abandoned"]["share_24_hours"] == 0
+    await campaigns.agents.until("anna", lambda one: one.state is AgentState.WAITING)
 
 
 async def test_a_stop_begins_no_further_call(setup: Setup, campaigns: Campaigns) -> None:

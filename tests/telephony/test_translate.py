@@ -20,6 +20,7 @@ from trunkline.telephony.port import (
     Answered,
     Channel,
     ControlTaken,
+    Detection,
     Ended,
     Refused,
     Ringing,
@@ -65,6 +66,29 @@ def test_devices_of_one_line_are_one_channel(group: Translator) -> None:
     assert group.members(CHANNEL) == ["x~2"]
     assert fed(group, ChannelDestroyed(NOW, FIRST, 26)) == []
     assert fed(group, ChannelDestroyed(NOW, SECOND, 16)) == [Ended(CHANNEL, NOW, 16, False)]
+
+
+@pytest.mark.parametrize(
+    ("status", "cause", "found"),
+    [
+        ("HUMAN", "HUMAN-800-800", Detection(is_machine=False, cause="HUMAN-800-800", silence_seconds=0.8)),
+        ("MACHINE", "LONGGREETING-1500-1500", Detection(is_machine=True, cause="LONGGREETING-1500-1500")),
+        ("MACHINE", "MAXWORDS-5-4", Detection(is_machine=True, cause="MAXWORDS-5-4")),
+        # Who says nothing may be a person, and is never hung up on.
+        (
+            "MACHINE",
+            "INITIALSILENCE-2500-2500",
+            Detection(is_machine=False, cause="INITIALSILENCE-2500-2500"),
+        ),
+        ("NOTSURE", "TOOLONG-5000", Detection(is_machine=False, cause="TOOLONG-5000")),
+        ("", "", None),
+    ],
+)
+def test_what_the_engine_finds_out_about_who_has_answered(
+    status: str, cause: str, found: Detection | None
+) -> None:
+    entered = StasisStart(NOW, ALONE, ("originated", status, cause), None)
+    assert fed(Translator(), entered) == [Answered(Channel(ALONE.id), NOW, None, found)]
 
 
 @pytest.mark.durability

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from trunkline.bench import calls, changes, commands, idle, pages, queues, reports
+from trunkline.bench import calls, changes, commands, idle, machines, pages, queues, reports
 from trunkline.bench.setting import Finding, Setting
 
 
@@ -38,6 +38,11 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         ),
         "changes": Part("from a change by the Data API until calls go by it", changes.METHOD, changes.run),
         "idle": Part("CPU without calls, and restarts of the switch", idle.METHOD, idle.run),
+        "machines": Part(
+            "persons taken for answering machines and the reverse, against AMD() as it comes",
+            machines.METHOD,
+            machines.run,
+        ),
         "pages": Part("open pages of the console: changes, processor, memory", pages.METHOD, pages.run),
         "queues": Part(
             "evaluation of queues, and calls through one against app_queue", queues.METHOD, queues.run

@@ -21,7 +21,7 @@ from trunkline.events.catalogue import Event, EventType, call_stream
 from trunkline.events.reasons import Reason
 from trunkline.routing.branches import ReturnPoint
 from trunkline.routing.decisions import Chosen, ScenarioEntered, Skipped, Step
-from trunkline.telephony.port import Channel, Endpoint, EndpointKind, Originate, Target
+from trunkline.telephony.port import Channel, Detection, Endpoint, EndpointKind, Originate, Target
 
 
 class QueueFact(StrEnum):
@@ -40,6 +40,11 @@ OWN_CHANNEL = "leg-"
 
 RING_MARGIN_SECONDS = 10
 """How much longer than the leg's ring timer the engine lets a party ring, for the time when no switch runs."""
+
+
+DETECTION_MARGIN_SECONDS = 10
+"""How much longer than the ring time the leg's ring timer is when it is to be found out who answers: the time for that, of
+which the switch sees nothing, and some more."""
 
 
 def is_own_channel(channel: Channel) -> bool:
@@ -115,18 +120,27 @@ class Decision:
         return self.session.legs[leg_id]
 
     def originate_leg(
-        self, target: Target, data: dict[str, Any], ring_seconds: int, *, auto_answer: bool = False
+        self,
+        target: Target,
+        data: dict[str, Any],
+        ring_seconds: int,
+        *,
+        auto_answer: bool = False,
+        detects_machine: bool = False,
     ) -> Leg:
         """Call a party: its channel is controlled by the switch, and rings for so many seconds."""
         channel = Channel(f"{OWN_CHANNEL}{self.context.next_id()}")
-        leg = self.start_leg(channel, {**data, "ring_seconds": ring_seconds})
+        # Of the two limits of the ringing, the later one only ends what the other one should have ended. A detection is
+        # no ringing, and the switch has not got the answer yet: then that of the engine comes first.
+        ours, of_engine = ring_seconds, ring_seconds + RING_MARGIN_SECONDS
+        if detects_machine:
+            ours, of_engine = ring_seconds + DETECTION_MARGIN_SECONDS, ring_seconds
+        leg = self.start_leg(channel, {**data, "ring_seconds": ours})
         tag = CallTag(str(self.session.call_session_id))
-        self.do(
-            OriginateLeg(Originate(channel, target, ring_seconds + RING_MARGIN_SECONDS, tag, auto_answer))
-        )
+        self.do(OriginateLeg(Originate(channel, target, of_engine, tag, auto_answer, detects_machine)))
         return leg
 
-    def answer_leg(self, leg: Leg, *, at: Instant | None = None) -> None:
+    def answer_leg(self, leg: Leg, *, at: Instant | None = None, detection: Detection | None = None) -> None:
         self.emit(
             EventType.LEG_ANSWERED,
             at=at,
@@ -135,9 +149,17 @@ class Decision:
             employee_id=leg.employee_id,
             employee_full_name=leg.employee_full_name,
             is_first_answer=self._ends_waiting(leg),
+            **({} if detection is None else {"detection": self._detection_data(detection)}),
         )
         if leg.keys is not None and leg.direction == "out":
             self.do(SendKeys(leg.channel, leg.keys))
+
+    def _detection_data(self, detection: Detection) -> dict[str, Any]:
+        return {
+            "is_machine": detection.is_machine,
+            "cause": detection.cause,
+            "greeted_at": self.at - detection.silence_seconds,
+        }
 
     def end_leg(
         self, leg: Leg, reason: Reason, cause: int, *, at: Instant | None = None, is_silent: bool = False

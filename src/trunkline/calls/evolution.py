@@ -92,6 +92,7 @@ def begin(event: Event) -> Session:
     if plan := event.data.get("plan"):
         session.state = CallingFirst(plan)
         session.request_message = tuple((plan.get("our_message") or {}).get("files", ()))
+        session.detects_machine = bool(plan.get("detects_machine"))
         session.abandoned_scenario_id = (plan.get("connect") or {}).get("scenario_id")
     elif session.direction == "out":
         session.state = Dialling()

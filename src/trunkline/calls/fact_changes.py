@@ -143,6 +143,8 @@ def _note_leg_answered(session: Session, event: Event) -> None:
     data = event.data
     leg = session.legs[data["leg_id"]]
     leg.answered_at = event.at
+    if (detection := data.get("detection")) is not None:
+        leg.is_machine, leg.greeted_at = detection["is_machine"], Instant(detection["greeted_at"])
     leg.answer_order = 1 + max(one.answer_order for one in session.legs.values())
     session.timers.pop(ring_timer(leg.leg_id), None)
     move_leg(leg, LegState.CONNECTED)

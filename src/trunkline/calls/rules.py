@@ -409,7 +409,7 @@ def _answered(decision: Decision, signal: Answered) -> None:
     leg = session.leg_of(signal.channel)
     if leg is None or leg.state is not LegState.DIAL:
         return
-    decision.answer_leg(leg, at=signal.answered_at_phone)
+    decision.answer_leg(leg, at=signal.answered_at_phone, detection=signal.detection)
     if leg.direction == "out" and session.connecting_channel not in (None, leg.channel):
         engine_connect.target_answered(decision)
     if leg.role is Role.COACH:

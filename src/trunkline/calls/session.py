@@ -138,6 +138,10 @@ class Leg:
     state: LegState = LegState.DIAL
     ringing_at: Instant | None = None
     answered_at: Instant | None = None
+    is_machine: bool = False
+    """An answering machine has answered."""
+    greeted_at: Instant | None = None
+    """When the greeting of the party was over; None: that was not looked for, or is not known yet."""
     answer_order: int = 0
     """1 for the first leg of the session that answered, and so on; 0: it has not answered."""
     ended_at: Instant | None = None
@@ -297,6 +301,8 @@ class Session:
     """What the request of the API plays to an employee whom a scenario calls: paths of files."""
     abandoned_scenario_id: int | None = None
     """What a lead hears with whom no agent was connected in time."""
+    detects_machine: bool = False
+    """Whether it is found out if a person or a machine answers the call to the contact."""
     queue_entered_at: Instant | None = None
     """When the contact entered its last queue."""
     queue_id: int | None = None

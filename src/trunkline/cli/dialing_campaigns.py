@@ -63,6 +63,11 @@ def campaign() -> None:
     "--per-day", "max_per_day", type=int, default=2, show_default=True, help="Calls to a number in 24 hours."
 )
 @click.option(
+    "--detect-machines",
+    is_flag=True,
+    help="End calls that answering machines answer; see the documentation for the errors of it.",
+)
+@click.option(
     "--abandoned-scenario",
     type=int,
     metavar="ID",
@@ -131,7 +136,7 @@ def _shown(one: campaign_store.Campaign) -> dict[str, Any]:
         "queue_id": one.queue_id, "virtual_phone_number": one.virtual_phone_number,
         "abandoned_scenario_id": one.abandoned_scenario_id, "hours": own.hours, "max_lines": own.max_lines,
         "ring_seconds": own.ring_seconds, "abandon_limit": own.abandon_limit, "max_attempts": own.max_attempts,
-        "max_per_day": own.max_per_day,
+        "max_per_day": own.max_per_day, "detect_machines": own.detect_machines,
     }  # fmt: skip
 
 

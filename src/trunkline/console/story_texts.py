@@ -134,6 +134,8 @@ def sentence(step: Step, reasons: Mapping[str, str]) -> tuple[str, dict[str, str
                 "count": str(data.get("attempts")),
                 "answer": str(data.get("status_code") or data.get("error") or "–"),
             }
+        case "leg_answered" if (data.get("detection") or {}).get("is_machine"):
+            return _("An answering machine answered at %(who)s"), values
         case "voice_mail_left" if data.get("refused"):
             return _("No message is recorded: %(name)s"), values
         case "session_finished":

@@ -19,7 +19,8 @@ from trunkline.core.time_zones import time_zone
 from trunkline.dialer.settings import Hours
 
 _UNKNOWN = "Etc/Unknown"
-_DAYS_SEARCHED = 9
+_DAYS_SEARCHED = 16
+"""Two weeks and two days: the only hour of a week may be the one that the change of the clocks leaves out."""
 
 
 def _known_zones(number: str) -> tuple[str, ...]:
@@ -60,7 +61,7 @@ def _zones_of_numbers() -> frozenset[str]:
 
 
 def next_open(hours: Hours, zones: tuple[str, ...], at: Instant) -> Instant | None:
-    """The first moment from ``at`` on when the number may be called; None: never within nine days."""
+    """The first moment from ``at`` on when the number may be called; None: never within :data:`_DAYS_SEARCHED`."""
     now = at
     for _ in range(_DAYS_SEARCHED * len(zones) * 2):
         if is_open(hours, zones, now):

@@ -119,7 +119,7 @@ async def due_leads(
 async def next_call(db: Database, one: Campaign, now: Instant) -> Instant | None:
     """When a running campaign calls next: the first moment of an open lead's hours and interval.
 
-    None: now, or the campaign does not run, has no open lead, or none whose hours come within nine days.
+    None: now, or the campaign does not run, has no open lead, or none whose hours ever come.
     """
     if one.state is not CampaignState.RUNNING:
         return None

@@ -76,6 +76,7 @@ class CampaignSettings:
     :ivar max_attempts: calls to one lead in all.
     :ivar max_per_day: calls to one number within 24 hours, over all campaigns of the account.
     :ivar least_agents: with fewer agents a predictive campaign dials progressively.
+    :ivar detect_machines: whether calls that answering machines answer are ended, and only persons get to agents.
     """
 
     mode: Mode = Mode.PROGRESSIVE
@@ -87,6 +88,7 @@ class CampaignSettings:
     max_attempts: int = 5
     max_per_day: int = 2
     least_agents: int = 6
+    detect_machines: bool = False
     spans: Hours = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +99,14 @@ class CampaignSettings:
         _check("max_attempts", self.max_attempts, 1, MAX_ATTEMPTS)
         _check("max_per_day", self.max_per_day, 1, MAX_ATTEMPTS)
         _check("least_agents", self.least_agents, 1, MAX_LINES)
+        if not isinstance(self.detect_machines, bool):
+            raise _refused("detect_machines", self.detect_machines, "must be true or false")
+        if self.detect_machines and self.mode is Mode.PREVIEW:
+            raise _refused(
+                "detect_machines",
+                True,
+                "leave it out with preview: the agent is in the call when a machine answers",
+            )
         object.__setattr__(self, "spans", Hours.of(self.hours))
 
     @classmethod

@@ -15,6 +15,7 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``translate``       ARI events to signals; pure
 ``connects``        a connect as ``Dial()`` understands it; pure
 ``hold_music``      music for a party that a phone puts on hold
+``answering_machines``  whether a person or a machine answered, by ``AMD()``; pure
 ``results``         dial status and Q.850 cause to a result; pure
 ``media_statistics``  how many packets of sound arrived from a party; pure
 ``registrations``   devices of lines; pure

@@ -20,6 +20,7 @@ from trunkline.core.tasks import core_task
 from trunkline.telephony import ami_framing, cel_log
 from trunkline.telephony.account_configuration import AccountConfiguration
 from trunkline.telephony.ami import AmiAddress, AmiClient, AmiDown, AmiMessage, AmiUp
+from trunkline.telephony.answering_machines import CAUSE, DETECT, STATUS, detection
 from trunkline.telephony.ari import AriAddress, AriClient, AriError, Connected, Disconnected, segment
 from trunkline.telephony.ari_events import (
     ChannelSnapshot,
@@ -571,6 +572,8 @@ class AsteriskEngine(Conversations):
         variables = {**_marks(originate.tag), **self._caller_variables(originate.target)}
         if originate.auto_answer:
             variables |= AUTO_ANSWER
+        if originate.detects_machine:
+            variables[DETECT] = "1"
         await self._dialled.originate(originate, names, variables)
 
     def _caller_variables(self, target: Target) -> dict[str, str]:
@@ -639,7 +642,7 @@ class AsteriskEngine(Conversations):
             self._command("GET", "/channels"),
             self._command("GET", "/bridges"),
             self._command("GET", "/asterisk/info", {"only": "status"}),
-            self._list("Status", {"Variables": f"{_LINKED},{ALIAS},{DIALLED}"}),
+            self._list("Status", {"Variables": f"{_LINKED},{ALIAS},{DIALLED},{STATUS},{CAUSE}"}),
         )
         channels = self._read_channels(channels)
         # After the listings: what ended since is in the log, and what began since is also reported by signals.
@@ -664,7 +667,13 @@ class AsteriskEngine(Conversations):
         linked |= {channel: one[_LINKED] for channel, one in details.items() if _LINKED in one}
         # The listings are of different moments. A channel whose call is not known yet is new, and left to its signals.
         found = (
-            self._seen(one, str(data.get("accountcode", "")), bridge_of.get(one.id), linked[one.id])
+            self._seen(
+                one,
+                str(data.get("accountcode", "")),
+                bridge_of.get(one.id),
+                linked[one.id],
+                details.get(one.id, {}),
+            )
             for one, data in channels
             if one.id in linked and (one.id in shown or not details.get(one.id, {}).get(ALIAS))
         )
@@ -739,7 +748,12 @@ class AsteriskEngine(Conversations):
             await asyncio.sleep(_TRIM_SECONDS)
 
     def _seen(
-        self, channel: ChannelSnapshot, tag: str, bridge: str | None, linked: str
+        self,
+        channel: ChannelSnapshot,
+        tag: str,
+        bridge: str | None,
+        linked: str,
+        variables: Mapping[str, str],
     ) -> SeenChannel | None:
         endpoint = endpoint_of_channel(channel.name)
         if endpoint is None:
@@ -760,6 +774,7 @@ class AsteriskEngine(Conversations):
             linked=linked,
             calling_number=channel.caller_number,
             called=channel.exten,
+            detection=detection(variables.get(STATUS, ""), variables.get(CAUSE, "")),
         )
 
     # --- events

@@ -133,16 +133,32 @@ class EarlyMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class Detection:
+    """Whether a person or an answering machine has answered.
+
+    :ivar cause: what it was found by, in the words of the engine: ``HUMAN-800-800``, ``LONGGREETING-1500-1500``.
+    :ivar silence_seconds: for how long the person had been waiting in silence when this was found.
+    """
+
+    is_machine: bool
+    cause: str
+    silence_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The party picked up (an originated or dialled channel), or we answered an arrived one.
 
     :ivar at: when the switch may command the channel.
-    :ivar answered_at_phone: when the party picked up, if that was earlier: its channel waited for a switch.
+    :ivar answered_at_phone: when the party picked up, if that was earlier: its channel waited for a switch, or it was found
+        out who answers.
+    :ivar detection: None: it was not asked for (:attr:`Originate.detects_machine`), or could not begin.
     """
 
     channel: Channel
     at: Instant
     answered_at_phone: Instant | None = None
+    detection: Detection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +476,8 @@ class Originate:
     tag: CallTag
     auto_answer: bool = False
     """Ask the phone to answer by itself; whether it does is up to its settings."""
+    detects_machine: bool = False
+    """Find out whether a person has answered, which takes a greeting and most of a second; for one device."""
 
     def __post_init__(self) -> None:
         checked_values(CallTag, self.tag)
@@ -505,6 +523,8 @@ class SeenChannel:
     """Channels of one call share it, also those the engine connected without us."""
     calling_number: str = ""
     called: str = ""
+    detection: Detection | None = None
+    """Who has answered, if that was to be found out."""
 
 
 @dataclass(frozen=True, slots=True)

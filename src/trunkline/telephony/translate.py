@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trunkline.core.clock import Instant
+from trunkline.telephony.answering_machines import detection
 from trunkline.telephony.ari_events import (
     AriEvent,
     ChannelDestroyed,
@@ -36,6 +37,7 @@ from trunkline.telephony.port import (
     Channel,
     ConnectFinished,
     ControlTaken,
+    Detection,
     EarlyMedia,
     Ended,
     EndpointKind,
@@ -334,8 +336,12 @@ class Translator:
             case ("connected", status, cause):
                 number = int(cause) if cause.isascii() and cause.isdigit() and len(cause) < 4 else 0
                 return [ConnectFinished(public, event.at, connect_result(status, number), number)]
-            case ("originated", *_):
-                return self._originated(channel, event)
+            case (
+                "originated",
+                *found,
+            ):  # without more when Asterisk has the configuration of an earlier version
+                status, cause = (*found, "", "")[:2]
+                return self._originated(channel, event, detection(status, cause))
             case ("taken", *_):
                 return [ControlTaken(public, event.at)]
         return []
@@ -351,11 +357,16 @@ class Translator:
             self._groups[real] = group
             group.members.add(real)
 
-    def _originated(self, channel: ChannelSnapshot, event: StasisStart) -> list[Signal]:
+    def _originated(
+        self, channel: ChannelSnapshot, event: StasisStart, found: Detection | None
+    ) -> list[Signal]:
         self.answered.add(channel.id)
         answered_at_phone = self.picked_up.pop(channel.id, event.at)
         answered = Answered(
-            self.public(channel.id), event.at, answered_at_phone if answered_at_phone < event.at else None
+            self.public(channel.id),
+            event.at,
+            answered_at_phone if answered_at_phone < event.at else None,
+            found,
         )
         group = self._groups.get(channel.id)
         if group is not None:

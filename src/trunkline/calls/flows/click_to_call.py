@@ -7,7 +7,7 @@ The plan of such a session (stored in SESSION_STARTED) has the parties and their
      "switch_at_once": bool, "early_switching": bool, "keys": "..12" | null, "confirmation": "1" | "any" | null,
      "music_media_file_id": int | null, "show_virtual_phone_number": bool,
      "shown_to_us": [number | null, name | null], "shown_name": name of the caller id that the contact sees,
-     "auto_answer": bool,
+     "auto_answer": bool, "detects_machine": bool (of a contact who is called first),
      "connect": {"seconds": float, "scenario_id": int | null} of a lead, see :func:`.queueing.not_in_time`}
 
     party: {"kind": "employee", "employee_id", "phone_ids"} | {"kind": "contact" | "operator", "number"}
@@ -69,6 +69,8 @@ from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.routing import interpreter
 from trunkline.telephony.port import Channel
+
+_LEAST_CONNECT_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,12 @@ def open_call(request: StartCall, context: CallContext, call_session_id: int, at
 
 
 def first_answered(decision: Decision, flow_input: LegAnswered) -> None:
-    """The first party has answered: it hears its message, or the second is called."""
+    """The first party has answered: it hears its message, or the second is called. An answering machine hears nothing."""
     leg = flow_input.leg
+    if leg.is_machine:
+        decision.end_session(Reason.NO_SUCCESS_CALLER_CALL)
+        decision.do(Hangup(leg.channel))
+        return
     _stop_others(decision, leg)
     if leg.side is Side.CONTACT:
         _contact_answered_first(decision, leg)
@@ -288,14 +294,22 @@ def _originate(decision: Decision, dial_targets: list[dialing.DialTarget], secon
     auto_answer = bool(plan_of(session).get("auto_answer"))
     for target, data in dial_targets:
         ours = data["side"] is Side.OPERATOR
-        decision.originate_leg(target, data, seconds, auto_answer=auto_answer and ours)
+        decision.originate_leg(
+            target,
+            data,
+            seconds,
+            auto_answer=auto_answer and ours,
+            detects_machine=session.detects_machine and not ours,
+        )
 
 
 def _contact_answered_first(decision: Decision, contact: Leg) -> None:
     session = decision.session
     connect = plan_of(session).get("connect")
     if connect:
-        decision.do(StartTimer(CONNECT_TIMER, connect["seconds"]))
+        waits_since = decision.at if contact.greeted_at is None else contact.greeted_at
+        seconds = max(_LEAST_CONNECT_SECONDS, connect["seconds"] - (decision.at - waits_since))
+        decision.do(StartTimer(CONNECT_TIMER, seconds))
     second = plan_of(session)["second"]
     message = _message(decision, contact)
     if second is None:

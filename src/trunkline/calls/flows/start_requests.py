@@ -142,6 +142,8 @@ def start_lead_call(account: Account, params: Params) -> StartCall:
     }
     if (seconds := params.get("connect_seconds")) is not None:  # a callback has no such limit
         plan["connect"] = {"seconds": seconds, "scenario_id": params.get("abandoned_scenario_id")}
+    if params.get("detects_machine"):
+        plan["detects_machine"] = True
     first = "contact" if employee_id is None else "employee"
     request = _request(
         {**params, "first_call": first, "direction": "out"},

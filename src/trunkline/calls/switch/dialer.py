@@ -536,6 +536,7 @@ class Dialer:
                 "queue_id": one.queue_id,
                 "preview_employee_id": agent_id if one.settings.mode is Mode.PREVIEW else None,
                 "ring_seconds": one.settings.ring_seconds,
+                "detects_machine": one.settings.detect_machines,
                 "connect_seconds": one.settings.connect_seconds,
                 "abandoned_scenario_id": one.abandoned_scenario_id,
                 "lead_id": claimed.lead_id or lead.phone,
@@ -622,7 +623,8 @@ class Dialer:
             attempt.answered_at = contact.answered_at
             if live is not None and not attempt.is_measured:
                 attempt.is_measured = True
-                live.estimates.add_dial(max(0.0, contact.answered_at - contact.started_at), is_person=True)
+                rang = max(0.0, contact.answered_at - contact.started_at)
+                live.estimates.add_dial(rang, is_person=not contact.is_machine)
         if session.talks and attempt.connected_at is None:
             attempt.connected_at = session.talks[0].started_at
 

@@ -28,6 +28,8 @@ def result_of(session: Session, settings: CampaignSettings) -> Result | None:
         is_agent_called = any(leg.is_operator_side and leg.channel for leg in session.legs.values())
         is_missed = is_agent_called or settings.mode is Mode.PREVIEW
         return Result(DialOutcome.AGENT_MISSED if is_missed else DialOutcome.FAILED, ended_at)
+    if contact.is_machine:
+        return Result(DialOutcome.MACHINE, ended_at, contact.answered_at)
     if session.talks:
         talk = session.talks[0]
         agent = session.legs[talk.leg_id].employee_id
@@ -38,8 +40,10 @@ def result_of(session: Session, settings: CampaignSettings) -> Result | None:
     if contact.answered_at is None:
         outcome = of_unanswered(contact.cause or 0, contact.sip_code)
         return Result(outcome, ended_at, cause=contact.cause)
-    waited = (contact.ended_at or ended_at) - contact.answered_at
-    has_hung_up = session.queue_left != NOT_IN_TIME and waited < settings.connect_seconds
+    greeted_at = contact.greeted_at or contact.answered_at
+    waited = (contact.ended_at or ended_at) - greeted_at
+    is_greeting = session.detects_machine and contact.greeted_at is None
+    has_hung_up = session.queue_left != NOT_IN_TIME and (is_greeting or waited < settings.connect_seconds)
     return Result(
         DialOutcome.HUNG_UP if has_hung_up else DialOutcome.ABANDONED, Instant(ended_at), contact.answered_at
     )

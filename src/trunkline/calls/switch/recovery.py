@@ -581,7 +581,8 @@ class Recovery:
                     switch.handle(Ended(leg.channel, at, cause=0, by_party=False))
                 continue
             if seen.answered and leg.state is LegState.DIAL and not self._waits_in_dialplan(leg.channel):
-                switch.handle(Answered(leg.channel, at, self._answered_at.get(leg.channel)))
+                answered_at = self._answered_at.get(leg.channel)
+                switch.handle(Answered(leg.channel, at, answered_at, seen.detection))
         for leg in list(session.living):
             seen = self._seen.get(leg.channel)
             if seen is None:

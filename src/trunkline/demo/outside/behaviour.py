@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 _BUSY, _NO_ANSWER, _DECLINED, _CONGESTION, _NO_SUCH_NUMBER = 17, 19, 21, 34, 1
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Ring (180) for ``after`` seconds, then pick up. ``early_media`` plays the party's tone before (183)."""
+    """Ring (180) for ``after`` seconds, then pick up. ``early_media`` plays the party's tone before (183).
+
+    :ivar greeting: a sound file (WAV, 8000 Hz, mono) that is played once in place of the party's tone.
+    """
 
     after: float = 0.0
     early_media: bool = False
     hang_up_after: float | None = None
     """Seconds of talk after which the party hangs up by itself."""
+    greeting: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

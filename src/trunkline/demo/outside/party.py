@@ -392,7 +392,10 @@ class Call:
             await asyncio.sleep(answer_as.after)
         await self.answer()
         # Answering ends what played before.
-        await self.unmute()
+        if answer_as.greeting is None:
+            await self.unmute()
+        else:
+            await self.say(answer_as.greeting)
         if not answer_as.early_media:
             await self.listen(channel_name)
         if answer_as.hang_up_after is not None:

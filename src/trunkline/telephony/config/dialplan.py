@@ -19,6 +19,8 @@ import zlib
 from collections.abc import Sequence
 
 from trunkline.core.engine_values import DISK_FULL
+from trunkline.telephony import answering_machines
+from trunkline.telephony.answering_machines import CAUSE, DETECT, STATUS
 from trunkline.telephony.config.model import (
     TRUNK_PREFIX,
     DefaultRoute,
@@ -89,6 +91,8 @@ _OPTIONS = f"iI{_FIELD.format(allowed='g', number=5)}"
 # Only participants come to the steps of the switch. A Local channel leads from one extension to another, so with one, a
 # text of a phone could become an extension.
 _PARTICIPANTS = 'GotoIf($["${CHANNEL(channeltype)}" != "PJSIP"]?tl-nowhere,h,1)'
+_AFTER_ANSWER = f'${{IF($["${{{DETECT}}}" = "1"]?detect:again)}}'
+"""The next step of a channel that we dialled: no step more for those that need no detection."""
 _FILE = "-/._~0-9A-Za-z"
 """Characters of the name of a recording below the spool folder, for FILTER()."""
 _UNIQUE = "${FILTER(-._~0-9A-Za-z,${CHANNEL(uniqueid)})}"
@@ -228,8 +232,9 @@ exten => ringing,1,{_PARTICIPANTS}
  same => n,Hangup(21)
 
 [{ORIGINATED}]
-exten => answered,1,{_PARTICIPANTS}
- same => n(again),Stasis({APP},originated)
+exten => answered,1,GotoIf($["${{CHANNEL(channeltype)}}" != "PJSIP"]?tl-nowhere,h,1:{_AFTER_ANSWER})
+ same => n(detect),{answering_machines.STEP}
+ same => n(again),Stasis({APP},originated,${{{STATUS}}},${{{CAUSE}}})
 {waiting("again")}
 [{RING}]
 exten => _X!,1,{_PARTICIPANTS}

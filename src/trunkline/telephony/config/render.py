@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
+from trunkline.telephony import answering_machines
 from trunkline.telephony.ami_framing import CHALLENGE, EVENTS, FAILED_LOGINS, UNKNOWN_ACCOUNT
 from trunkline.telephony.config import dialplan, pjsip
 from trunkline.telephony.config.accounts import AccountFiles
@@ -100,6 +101,7 @@ def base_files(config: EngineConfig) -> Mapping[str, str]:
         "cel_custom.conf": _cel_log(config),
         "cdr.conf": "[general]\nenable = no\n",
         "acl.conf": pjsip.ACCESS_LISTS,
+        "amd.conf": answering_machines.CONFIGURATION,
         "ccss.conf": "[general]\n",
         "udptl.conf": "[general]\nudptlstart = 4000\nudptlend = 4001\n",
         "indications.conf": _INDICATIONS,
