@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from trunkline.bench import calls, changes, commands, idle, machines, pages, queues, reports
+from trunkline.bench import calls, changes, commands, deliveries, idle, machines, pages, queues, reports
 from trunkline.bench.setting import Finding, Setting
 
 
@@ -37,6 +37,11 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             commands.run,
         ),
         "changes": Part("from a change by the Data API until calls go by it", changes.METHOD, changes.run),
+        "deliveries": Part(
+            "notifications a second against a bare loop, and from event to arrival",
+            deliveries.METHOD,
+            deliveries.run,
+        ),
         "idle": Part("CPU without calls, and restarts of the switch", idle.METHOD, idle.run),
         "machines": Part(
             "persons taken for answering machines and the reverse, against AMD() as it comes",
