@@ -59,7 +59,7 @@ GROUPS: Mapping[Permission, str] = {
 """Permissions of this installation, for methods for which the reference names none, and what each allows."""
 
 MODULES: Mapping[str, str] = {
-    "phone_lists": "phone lists and their leads",
+    "phone_lists": "phone lists and their leads, dialing campaigns, numbers that are not called",
     "users": "users: employees with their log-in, their password and their rights",
     "queues": "queues and the agents in them",
     "agents": "agents at work: their calls, devices and status",

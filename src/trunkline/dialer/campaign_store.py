@@ -89,48 +89,140 @@ async def create_campaign(
     :raises InvalidInput: no name, no list, or a setting that cannot be.
     :raises NotFound: a queue, phone list, number or scenario that is not there.
     """
+    _check(name, phone_list_ids, settings)
+    async with transaction(db) as connection:
+        await one_at_a_time(connection, account_id)
+        await _check_count(connection, account_id, None, MAX_CAMPAIGNS)
+        columns = await _columns(
+            connection,
+            account_id,
+            None,
+            name,
+            queue_id,
+            settings,
+            virtual_phone_number,
+            abandoned_scenario_id,
+        )
+        campaign_id = await insert(connection, _TABLE, _ID, account_id, columns)
+        await _add_lists(connection, account_id, campaign_id, phone_list_ids)
+    return campaign_id
+
+
+async def update_campaign(
+    db: Database,
+    account_id: int,
+    campaign_id: int,
+    *,
+    name: str,
+    queue_id: int,
+    phone_list_ids: Sequence[int],
+    settings: Mapping[str, Any] | None = None,
+    virtual_phone_number: str | None = None,
+    abandoned_scenario_id: int | None = None,
+) -> None:
+    """Replace what :func:`create_campaign` was given. Leads that no list has any more are closed when their turn comes;
+    attempts and results stay.
+
+    :raises InvalidState: it is running.
+    :raises Duplicate: another campaign of the account has this name.
+    :raises InvalidInput: no name, no list, or a setting that cannot be.
+    :raises NotFound: no such campaign, or a queue, phone list, number or scenario that is not there.
+    """
+    _check(name, phone_list_ids, settings)
+    params = {"account_id": account_id, "campaign_id": campaign_id}
+    async with transaction(db) as connection:
+        await one_at_a_time(connection, account_id)
+        cursor = await connection.execute(
+            "select state from dial_campaigns where account_id = %(account_id)s and campaign_id = %(campaign_id)s"
+            " for update",
+            params,
+        )
+        row = await cursor.fetchone()
+        if row is None:
+            raise _no_campaign(campaign_id)
+        if row["state"] == CampaignState.RUNNING:
+            raise InvalidState("A campaign that is running cannot be changed: stop it first", field="state")
+        columns = await _columns(
+            connection,
+            account_id,
+            campaign_id,
+            name,
+            queue_id,
+            settings,
+            virtual_phone_number,
+            abandoned_scenario_id,
+        )
+        await update(connection, _TABLE, _ID, account_id, campaign_id, columns)
+        await connection.execute(
+            "delete from dial_campaign_lists where account_id = %(account_id)s and campaign_id = %(campaign_id)s",
+            params,
+        )
+        await _add_lists(connection, account_id, campaign_id, phone_list_ids)
+        await connection.execute(
+            "update dial_campaigns set changed_at = now()"
+            " where account_id = %(account_id)s and campaign_id = %(campaign_id)s",
+            params,
+        )
+
+
+def _check(name: str, phone_list_ids: Sequence[int], settings: Mapping[str, Any] | None) -> None:
     CampaignSettings.of(settings or {})
     if not name.strip():
         raise InvalidInput("A campaign needs a name", field="name", value=name)
     if not phone_list_ids:
         raise InvalidInput("A campaign needs at least one phone list", field="phone_list_ids")
-    async with transaction(db) as connection:
-        number = in_full(virtual_phone_number, "virtual_phone_number") if virtual_phone_number else None
-        await one_at_a_time(connection, account_id)
-        await _check_count(connection, account_id, None, MAX_CAMPAIGNS)
-        await _check_references(connection, account_id, queue_id, number, abandoned_scenario_id)
+
+
+async def _columns(
+    connection: Connection,
+    account_id: int,
+    campaign_id: int | None,
+    name: str,
+    queue_id: int,
+    settings: Mapping[str, Any] | None,
+    virtual_phone_number: str | None,
+    abandoned_scenario_id: int | None,
+) -> dict[str, Any]:
+    """What is stored of a campaign.
+
+    :param campaign_id: None: a new one.
+    :raises Duplicate: another campaign has this name.
+    :raises NotFound: the account has no such queue, number or scenario.
+    """
+    number = in_full(virtual_phone_number, "virtual_phone_number") if virtual_phone_number else None
+    await _check_references(connection, account_id, queue_id, number, abandoned_scenario_id)
+    cursor = await connection.execute(
+        "select from dial_campaigns where account_id = %s and name = %s and campaign_id is distinct from %s",
+        (account_id, name.strip(), campaign_id),
+    )
+    if await cursor.fetchone() is not None:
+        raise Duplicate(
+            f"The account has a campaign {name.strip()} already: choose another name.", field="name"
+        )
+    return {
+        "name": name.strip(),
+        "queue_id": queue_id,
+        "virtual_phone_number": number,
+        "abandoned_scenario_id": abandoned_scenario_id,
+        "settings": Jsonb(dict(settings or {})),
+    }
+
+
+async def _add_lists(
+    connection: Connection, account_id: int, campaign_id: int, phone_list_ids: Sequence[int]
+) -> None:
+    """:raises NotFound: the account has no such list."""
+    for phone_list_id in dict.fromkeys(phone_list_ids):
         cursor = await connection.execute(
-            "select from dial_campaigns where account_id = %s and name = %s", (account_id, name.strip())
+            "insert into dial_campaign_lists (account_id, campaign_id, phone_list_id)"
+            " select %(account_id)s, %(campaign_id)s, p.phone_list_id from phone_lists p"
+            " where p.account_id = %(account_id)s and p.phone_list_id = %(list_id)s",
+            {"account_id": account_id, "campaign_id": campaign_id, "list_id": phone_list_id},
         )
-        if await cursor.fetchone() is not None:
-            raise Duplicate(
-                f"The account has a campaign {name.strip()} already: choose another name.", field="name"
+        if cursor.rowcount == 0:
+            raise NotFound(
+                f"There is no phone list {phone_list_id}.", field="phone_list_ids", value=phone_list_id
             )
-        campaign_id = await insert(
-            connection,
-            _TABLE,
-            _ID,
-            account_id,
-            {
-                "name": name.strip(),
-                "queue_id": queue_id,
-                "virtual_phone_number": number,
-                "abandoned_scenario_id": abandoned_scenario_id,
-                "settings": Jsonb(dict(settings or {})),
-            },
-        )
-        for phone_list_id in dict.fromkeys(phone_list_ids):
-            cursor = await connection.execute(
-                "insert into dial_campaign_lists (account_id, campaign_id, phone_list_id)"
-                " select %(account_id)s, %(campaign_id)s, p.phone_list_id from phone_lists p"
-                " where p.account_id = %(account_id)s and p.phone_list_id = %(list_id)s",
-                {"account_id": account_id, "campaign_id": campaign_id, "list_id": phone_list_id},
-            )
-            if cursor.rowcount == 0:
-                raise NotFound(
-                    f"There is no phone list {phone_list_id}.", field="phone_list_ids", value=phone_list_id
-                )
-    return campaign_id
 
 
 async def _check_references(

@@ -17,13 +17,16 @@ Entities:
 
 ``api_access``  keys of users, addresses and points of the APIs
 ``blacklist``  numbers whose calls are refused
+``campaigns``  dialing campaigns: settings, start and stop, results
 ``contacts``   the address book
+``do_not_call``  numbers that no campaign calls
 ``employees``  employees and their phones
 ``groups``     groups of employees
 ``lines``      SIP lines and their devices
 ``logins``     logins of employees for the console
 ``notifications``  what other systems get of calls, with deliveries
 ``numbers``    virtual numbers
+``phone_lists``  lists of numbers for campaigns, and their leads
 ``queues``     queues and the agents in them
 ``schedules``  working hours; ``hours``: as people write them, pure
 ``request_log``  requests to the APIs and changes by the console

@@ -11,13 +11,16 @@ from trunkline.console.page import Entry, Page
 from trunkline.console.page_request import PageRequest
 from trunkline.console.setup import api_access, first_steps, notifications, request_log
 from trunkline.console.setup.blacklist import BLACKLIST
+from trunkline.console.setup.campaigns import CAMPAIGNS
 from trunkline.console.setup.contacts import CONTACTS
+from trunkline.console.setup.do_not_call import DO_NOT_CALL
 from trunkline.console.setup.employees import EMPLOYEES
 from trunkline.console.setup.entity import PATH, SetupEntity
 from trunkline.console.setup.groups import GROUPS
 from trunkline.console.setup.lines import LINES
 from trunkline.console.setup.menu_entry import MenuEntry
 from trunkline.console.setup.numbers import NUMBERS
+from trunkline.console.setup.phone_lists import PHONE_LISTS
 from trunkline.console.setup.queues import QUEUES
 from trunkline.console.setup.schedules import SCHEDULES
 from trunkline.console.setup.tags import TAGS
@@ -34,6 +37,9 @@ ENTITIES: tuple[SetupEntity, ...] = (
     TRUNKS,
     SCHEDULES,
     QUEUES,
+    PHONE_LISTS,
+    CAMPAIGNS,
+    DO_NOT_CALL,
     CONTACTS,
     BLACKLIST,
     TAGS,
