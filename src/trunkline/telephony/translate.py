@@ -336,10 +336,8 @@ class Translator:
             case ("connected", status, cause):
                 number = int(cause) if cause.isascii() and cause.isdigit() and len(cause) < 4 else 0
                 return [ConnectFinished(public, event.at, connect_result(status, number), number)]
-            case (
-                "originated",
-                *found,
-            ):  # without more when Asterisk has the configuration of an earlier version
+            case ("originated", *found):
+                # Nothing more when Asterisk has the configuration of an earlier version.
                 status, cause = (*found, "", "")[:2]
                 return self._originated(channel, event, detection(status, cause))
             case ("taken", *_):
