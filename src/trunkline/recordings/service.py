@@ -190,16 +190,8 @@ class RecordingMaker:
         if node is None and self._jobs is not None:
             await self._move_to_node_queues(self._jobs, recordings)
             return
-        if node is not None and not has_spool_of(self._spool, node):
-            _log.warning(
-                "spool_not_reached",
-                node=node,
-                spool=str(self._spool),
-                recordings=len(recordings),
-                consequence="the recordings wait for a worker that reaches the files",
-                remedy="run a worker on the machine of this node, or share the spool folder",
-            )
-            raise RetryLater(_ELSEWHERE_PERIOD)
+        if node is not None:
+            self._check_spool(node, len(recordings))
         claimed = [one for one in recordings if one[1] not in self._under_way]
         ids = {recording_id for _, recording_id in claimed}
         self._under_way |= ids
@@ -257,6 +249,20 @@ class RecordingMaker:
                 await self._fail_when_old(found.row["account_id"], found.row["recording_id"], error)
                 raise
 
+    def _check_spool(self, node: int, recordings: int) -> None:
+        """:raises RetryLater: this worker cannot read the spool of the node."""
+        if has_spool_of(self._spool, node):
+            return
+        _log.warning(
+            "spool_not_reached",
+            node=node,
+            spool=str(self._spool),
+            recordings=recordings,
+            consequence="the recordings wait for a worker that reaches the files",
+            remedy="run a worker on the machine of this node, or share the spool folder",
+        )
+        raise RetryLater(_ELSEWHERE_PERIOD)
+
     async def make_recording(self, account_id: int, recording_id: str) -> None:
         """Make a pending recording, or mark it as absent."""
         for found in await self._find([(account_id, recording_id)]):
@@ -267,16 +273,7 @@ class RecordingMaker:
         row, events = found.row, found.events
         account_id, recording_id = row["account_id"], row["recording_id"]
         node = node_of(row["call_session_id"])
-        if not has_spool_of(self._spool, node):
-            _log.warning(
-                "spool_not_reached",
-                node=node,
-                spool=str(self._spool),
-                recordings=1,
-                consequence="the recordings wait for a worker that reaches the files",
-                remedy="run a worker on the machine of this node, or share the spool folder",
-            )
-            raise RetryLater(_ELSEWHERE_PERIOD)
+        self._check_spool(node, 1)
         if not any(event.type is EventType.SESSION_FINISHED for event in events):
             # Until then the switch alone numbers the call's events.
             if (row["ended_for"] or 0.0) < _ENDED_AFTER and row["age"] < _PENDING_MAX:
