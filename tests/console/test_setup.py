@@ -36,6 +36,7 @@ NEW: Mapping[str, dict[str, str]] = {
         "password": "a long secret of tests",
     },
     "schedules": {"name": "Office", "sat": "10:00-14:00", "exceptions": "2026-12-31 09:00-13:00\n2027-01-01"},
+    "media": {"name": "Welcome", "text": "Good morning.", "language": "en"},
     "queues": {"name": "Support", "extension": "600", "max_wait_time": "300"},
     "phone_lists": {"name": "Customers"},
     "campaigns": {"name": "Spring"},
@@ -62,10 +63,13 @@ SEES: Mapping[Role, frozenset[str]] = {
             "schedules",
             "queues",
             "contacts",
+            "media",
         }
     ),
     Role.OPERATOR: frozenset({"tags", "employees", "groups", "contacts"}),
-    Role.INTEGRATOR: frozenset({"tags", "employees", "groups", "numbers", "trunks", "schedules", "contacts"}),
+    Role.INTEGRATOR: frozenset(
+        {"tags", "employees", "groups", "numbers", "trunks", "schedules", "media", "contacts"}
+    ),
     Role.MEMBER: frozenset(),
 }
 MAKES: Mapping[Role, frozenset[str]] = {

@@ -24,6 +24,7 @@ Entities:
 ``groups``     groups of employees
 ``lines``      SIP lines and their devices
 ``logins``     logins of employees for the console
+``media``      sounds that callers hear
 ``notifications``  what other systems get of calls, with deliveries
 ``numbers``    virtual numbers
 ``phone_lists``  lists of numbers for campaigns, and their leads

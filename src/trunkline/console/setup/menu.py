@@ -18,6 +18,7 @@ from trunkline.console.setup.employees import EMPLOYEES
 from trunkline.console.setup.entity import PATH, SetupEntity
 from trunkline.console.setup.groups import GROUPS
 from trunkline.console.setup.lines import LINES
+from trunkline.console.setup.media import MEDIA
 from trunkline.console.setup.menu_entry import MenuEntry
 from trunkline.console.setup.numbers import NUMBERS
 from trunkline.console.setup.phone_lists import PHONE_LISTS
@@ -36,6 +37,7 @@ ENTITIES: tuple[SetupEntity, ...] = (
     NUMBERS,
     TRUNKS,
     SCHEDULES,
+    MEDIA,
     QUEUES,
     PHONE_LISTS,
     CAMPAIGNS,
