@@ -14,6 +14,7 @@ import pytest
 from tests.apis.support import TOKEN, ApisOnFakes
 from trunkline.apis.jsonrpc import Services
 from trunkline.apis.listener import HEAD_MAX
+from trunkline.apis.service.turns import Turns
 from trunkline.apis.web import build_app, serving
 from trunkline.core.settings import Settings, WebSettings
 
@@ -180,3 +181,38 @@ async def test_the_bytes_of_all_requests_are_bounded(
         writer.write(head + body)
         assert b"200 OK" in await asyncio.wait_for(reader.read(), 20), "requests are stored again"
         writer.close()
+
+
+COUNT, SIZE = 20, 8000
+"""Clients, and bytes of each."""
+
+
+async def test_a_small_request_has_space_beside_clients_that_send_much(
+    tmp_path: Path, free_ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the process has no time for turns, unknown clients fill their share; who sends little gets in all the same."""
+    monkeypatch.setattr("trunkline.apis.stored_bytes.STORED_OF_UNKNOWN", COUNT * SIZE)
+    has_time, give_turns = asyncio.Event(), Turns._give_turns
+    monkeypatch.setattr(Turns, "_give_turns", lambda turns: give_turns(turns) if has_time.is_set() else None)
+    has_time.set()
+    loop = asyncio.get_running_loop()
+    async with _web(tmp_path, free_ports) as port:
+        with contextlib.ExitStack() as stack:
+            connections = []
+            for number in range(COUNT + 1):
+                one = stack.enter_context(socket.socket())
+                one.bind((f"127.0.3.{1 + number}", 0))
+                one.setblocking(False)
+                await loop.sock_connect(one, ("127.0.0.1", port))
+                connections.append(one)
+            *strangers, client = connections
+            await asyncio.sleep(0.2)  # all are accepted
+            has_time.clear()
+            for one in strangers:
+                await loop.sock_sendall(one, b"x" * SIZE)
+            await asyncio.sleep(0.2)  # all of it is read
+            await loop.sock_sendall(client, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            await asyncio.sleep(0.2)
+            has_time.set()
+            answer = await asyncio.wait_for(loop.sock_recv(client, 2000), 20)
+        assert answer.startswith(b"HTTP/1.1 200 OK")

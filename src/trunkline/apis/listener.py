@@ -20,7 +20,7 @@ import socket
 import ssl
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv6Address, ip_address
 from typing import Any
@@ -117,6 +117,21 @@ class Shares:
 
     turns: Turns
     stored: StoredBytes
+    waiting: set[Connection] = field(default_factory=set)
+    """Those whose bytes wait for a turn."""
+
+    def make_space(self, size: int, newcomer: Connection) -> bool:
+        """Count bytes of a connection that waits for a turn, if the share has space for them.
+
+        When there is none, the connections that have the most bytes give up their place, unless the new one would have as
+        many: else a few hundred clients that send all the time would leave no space for a request of a new one.
+        """
+        while not self.stored.take(size, is_known=False):
+            largest = max(self.waiting, key=lambda one: one.waiting_bytes, default=None)
+            if largest is None or largest.waiting_bytes <= newcomer.waiting_bytes + size:
+                return False
+            largest.give_up_place()
+        return True
 
 
 class ConnectionCount:
@@ -268,10 +283,11 @@ class Connection(RequestHandler):
 
     def _wait_with(self, data: bytes) -> None:
         """Keep the bytes until the turn comes, and read no more."""
-        if data and not self._shares.stored.take(len(data), is_known=False):
+        if data and not self._shares.make_space(len(data), self):
             self._end_without_room(data)
             return
         self._pending += data
+        self._shares.waiting.add(self)
         self._pause_transport_reading()
         self._ask_for_turn()
 
@@ -286,6 +302,8 @@ class Connection(RequestHandler):
         data, self._pending = self._pending[:most], self._pending[most:]
         self._turn = None
         self._shares.stored.give_back(len(data), is_known=False)
+        if not self._pending:
+            self._shares.waiting.discard(self)
         self._take(data)
         if not self._reading_paused and not self._buffer_paused:
             self._resume_transport_reading()
@@ -295,6 +313,16 @@ class Connection(RequestHandler):
             self._ask_for_turn()
         elif self._turn is None:
             super()._resume_transport_reading()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What it has sent and waits for a turn."""
+        return len(self._pending)
+
+    def give_up_place(self) -> None:
+        """Refuse what waits, and store nothing of it any more."""
+        self._end_without_room(b"")
+        self._forget_turn()
 
     def _end_without_room(self, data: bytes) -> None:
         """The process stores too much: refuse the request.
@@ -312,7 +340,10 @@ class Connection(RequestHandler):
         elif self.transport is not None:
             if request is None and not self._messages:
                 self.transport.write(_NO_ROOM)
-            self.force_close()
+            if self.transport.get_extra_info("ssl_object") is None:
+                self.force_close()
+            else:
+                self._end_without_reading()
 
     def _forget_turn(self) -> None:
         turn, self._turn = self._turn, None
@@ -320,6 +351,7 @@ class Connection(RequestHandler):
             self._shares.turns.cancel(self._network, turn)
         size, self._pending = len(self._pending), b""
         self._shares.stored.give_back(size, is_known=False)
+        self._shares.waiting.discard(self)
 
     def _take(self, data: bytes) -> None:
         if not data:  # aiohttp's way to go on with what the parser has
