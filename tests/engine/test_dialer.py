@@ -290,8 +290,9 @@ async def test_answering_machines_are_connected_with_nobody(
     tones.write_wav(greetings["person"], np.concatenate([tones.silence(0.3), word, pause]))
     tones.write_wav(greetings["machine"], np.concatenate([tones.silence(0.3), tones.sine(700, 6)]))
     setup.anna.on_call(Answer())
-    person, person_phones = await campaigns.people(1, Answer(greeting=greetings["person"]))
+    # The machine has the smaller number, and is called first.
     machine, machine_phones = await campaigns.people(1, Answer(greeting=greetings["machine"]))
+    person, person_phones = await campaigns.people(1, Answer(greeting=greetings["person"]))
     campaign_id = await campaigns.create("Machines", machine_phones + person_phones, detect_machines=True)
     await campaigns.agents.free("anna")
     await campaigns.start(campaign_id)
