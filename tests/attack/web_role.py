@@ -50,7 +50,9 @@ class Tenant:
         """The whole answer."""
         url = self.http + _PATHS[api_of(method)]
         async with self.client.post(url, json=self.body(method, **params)) as response:
-            answer: dict[str, Any] = orjson.loads(await response.read())
+            body = await response.read()
+            assert body, f"HTTP {response.status} without a body: {dict(response.headers)}"
+            answer: dict[str, Any] = orjson.loads(body)
             return answer
 
     async def outcome(self, method: str, **params: Any) -> str:
@@ -133,6 +135,9 @@ async def web_role(dsn: str, folder: Path, **changes: Any) -> AsyncIterator[WebR
             line = await asyncio.wait_for(process.stdout.readline(), 60)
             assert b"ready" in line, (folder / "web.log").read_text()
             yield WebRole(settings, db, client, process.pid, commands)
+        except BaseException:
+            print((folder / "web.log").read_text()[-20_000:])
+            raise
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGKILL)
