@@ -8,6 +8,7 @@ import contextlib
 import gc
 import gzip
 import os
+import re
 import socket
 import threading
 import time
@@ -324,6 +325,27 @@ async def test_a_second_head_has_the_same_time(tmp_path: Path, free_ports: Ports
         assert b"200 OK" in await reader.readuntil(b"}")
         writer.write(b"GET /health HT")
         assert (await _until_closed(reader)).startswith(b"HTTP/1.1 408")
+        writer.close()
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_an_idle_connection_is_kept_for_the_next_request(
+    tmp_path: Path, free_ports: Ports, pieces: int
+) -> None:
+    """A client that sends a request every ten seconds got an empty 408 in place of its answer, at times."""
+    body = b'{"jsonrpc":"2.0","id":1,"method":"get.account","params":{"access_token":"x"}}'
+    head = b"POST /v2.0 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with _web(tmp_path, free_ports, head_timeout=0.3) as endpoints:
+        reader, writer = await asyncio.open_connection("127.0.0.1", _port(endpoints.http))
+        for _ in range(3):
+            for piece in [head + body] if pieces == 1 else [head, body]:
+                writer.write(piece)
+                await asyncio.sleep(0.05)
+            answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            [length] = re.findall(rb"(?i)content-length: (\d+)", answer)
+            await reader.readexactly(int(length))
+            await asyncio.sleep(0.6)
         writer.close()
 
 

@@ -387,8 +387,10 @@ class Connection(RequestHandler):
                 self._messages.pop()
                 self._end_with(message.exc)
         else:
-            self._count_head(len(data), is_body=self._last_body.total_bytes != of_body)
-            if self._deadline is None and self._is_between_requests():
+            is_body = self._last_body.total_bytes != of_body
+            self._count_head(len(data), is_body=is_body)
+            # Without data, aiohttp asks the parser for what is behind a request: mostly nothing, and the client is idle.
+            if data and not is_body and self._deadline is None and self._is_between_requests():
                 self._await_head()
         if self._message_tail:
             self._keep_tail(b"")
