@@ -67,7 +67,8 @@ async def test_every_page_in_every_form(office: Office, context: BrowserContext)
              "scenarios", "new-scenario", "setup", "setup/start", "setup/account", "setup/tags",
              "setup/employees/4001", "setup/lines/new", "setup/trunks/new", "setup/numbers/new",
              "setup/notifications", "setup/notifications/new", "setup/deliveries", "setup/api-access",
-             "setup/schedules/new", "setup/queues", "setup/queues/new", "setup/campaigns/new", "setup/media/new")  # fmt: skip
+             "setup/schedules/new", "setup/queues", "setup/queues/new", "setup/campaigns/new",
+             "setup/media/new")  # fmt: skip
     wide: list[str] = []
     for language, scheme, width in (
         ("en", "light", 1280),
