@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.calls import company as c
@@ -16,9 +17,11 @@ from trunkline.dialer.campaigns import CampaignState
 from trunkline.dialer.leads import LeadPool
 from trunkline.dialer.outcomes import HOUR, DialOutcome
 from trunkline.dialer.settings import CampaignSettings, Mode
+from trunkline.directory.model import AgentProfile
 from trunkline.events.catalogue import EventType
 from trunkline.events.reasons import Reason
 from trunkline.queues import inputs as i
+from trunkline.queues.overview import Activity, activity_of
 from trunkline.queues.states import AgentState
 from trunkline.telephony.answering_machines import MOST_SECONDS
 from trunkline.telephony.port import Detection, Ended
@@ -89,6 +92,29 @@ async def test_a_lead_who_answers_talks_with_the_reserved_agent() -> None:
     assert one.outcome(call) is DialOutcome.ANSWERED
     assert one.owner.state.agents[c.BORIS].state is AgentState.WAITING
     assert one.owner.state.queues[QUEUE].served == {}, "a lead is no caller"
+
+
+async def test_an_agent_of_a_preview_wraps_up_after_the_talk() -> None:
+    account = with_queue(c.BORIS, settings={"ring_timeout": 20})
+    one = DialingNode(replace(account, agents={c.BORIS: AgentProfile(c.BORIS, settings={"wrap_up_time": 5})}))
+    await one.begin()
+    await one.status(c.BORIS)
+    one.campaign()
+    call = await one.lead(LEAD, preview_employee_id=c.BORIS)
+    assert one.rings() == [c.BORIS_LINE]
+    await one.answers(c.BORIS_LINE)
+    lead = next(chan.channel for chan in one.engine.channels.values() if chan.number == LEAD)
+    one.engine.answer(lead)
+    await one.settle()
+    await one.until(30)
+    agent = one.owner.state.agents[c.BORIS]
+    assert activity_of(agent, Instant(one.clock)).activity is Activity.TALKING
+    await one.hangs_up(lead)
+    assert one.outcome(call) is DialOutcome.ANSWERED
+    agent = one.owner.state.agents[c.BORIS]
+    assert (agent.state, agent.calls_answered) == (AgentState.WAITING, 1)
+    assert round(agent.talk_time) == 30
+    assert activity_of(agent, Instant(one.clock)).activity is Activity.WRAP_UP
 
 
 async def test_a_lead_with_whom_nobody_is_connected_in_two_seconds_is_abandoned() -> None:

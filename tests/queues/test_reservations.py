@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.queues.simulation import ANN, BOB, Q2, Q, QueueSimulation
+from trunkline.core.clock import Instant
 from trunkline.core.errors import NotFound
 from trunkline.queues import inputs as i
+from trunkline.queues.overview import Activity, activity_of
 from trunkline.queues.reservations import reserved_for
 from trunkline.queues.states import AgentState, AgentStatus
 
 CALL, OTHER = 700_001, 700_002
 
 
-def reserved() -> QueueSimulation:
-    simulation = QueueSimulation().queue().queue(Q2).agent(ANN, Q, Q2)
+def reserved(**settings: Any) -> QueueSimulation:
+    simulation = QueueSimulation().queue().queue(Q2).agent(ANN, Q, Q2, **settings)
     simulation.give(i.ReserveAgent(Q, CALL))
     return simulation
 
@@ -54,6 +58,24 @@ def test_an_agent_who_is_released_serves_who_waits() -> None:
     simulation.give(i.ReleaseAgent(CALL))
     assert simulation.offered() == [(waiting, ANN)]
     simulation.give(i.ReleaseAgent(CALL))
+
+
+def test_a_talk_in_the_call_of_a_reservation_counts_and_is_wrapped_up() -> None:
+    """Of a campaign with preview: the agent talks with the lead in the call that it is reserved for."""
+    simulation = reserved(wrap_up_time=10)
+    simulation.give(i.AgentCallStarted(ANN, str(CALL)))
+    shown = activity_of(simulation.the_agent(ANN), Instant(simulation.clock))
+    assert shown.activity is Activity.TALKING
+    simulation.after(20)
+    simulation.give(i.AgentCallEnded(ANN, str(CALL)))
+    simulation.give(i.ReleaseAgent(CALL, talked=15.0))
+    simulation.give(i.ReserveAgent(Q, OTHER))
+    agent = simulation.the_agent(ANN)
+    assert (agent.state, agent.calls_answered, agent.talk_time) == (AgentState.WAITING, 1, 15.0)
+    assert activity_of(agent, Instant(simulation.clock)).activity is Activity.WRAP_UP
+    simulation.after(11)
+    simulation.give(i.ReserveAgent(Q, OTHER))
+    assert agent_of(simulation, OTHER) == ANN
 
 
 def test_a_lead_who_answered_gets_the_agent_of_a_call_that_rings() -> None:

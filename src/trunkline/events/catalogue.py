@@ -273,7 +273,7 @@ class EventType(StrEnum):
     AGENT_RESERVED = "agent_reserved"
     """queue_id, caller_id: for a callback, whose customer is being called"""
     AGENT_RELEASED = "agent_released"
-    """queue_id, caller_id: the reservation has ended without an offer"""
+    """queue_id, caller_id: the reservation has ended without an offer; after a talk in it: seconds, wrap_up_until"""
     OFFER_STARTED = "offer_started"
     """offer_id, queue_id, caller_id, on_demand"""
     OFFER_CONNECTED = "offer_connected"

@@ -331,6 +331,9 @@ def _reserved(agent: Agent, data: Data, at: Instant) -> None:
 
 
 def _released(agent: Agent, data: Data, at: Instant) -> None:
+    if "seconds" in data:
+        agent.calls_answered += 1
+        _note_talk(agent, data, at)
     _disengage(agent)
 
 
@@ -367,11 +370,15 @@ def _offer_ended(agent: Agent, data: Data, at: Instant) -> None:
     _disengage(agent)
 
 
-def _queue_call_ended(agent: Agent, data: Data, at: Instant) -> None:
+def _note_talk(agent: Agent, data: Data, at: Instant) -> None:
     agent.last_bridge_end = at
     agent.wrap_up_until = Instant(data["wrap_up_until"])
     agent.wrap_up_since = at
     agent.talk_time = round(agent.talk_time + data["seconds"], 6)
+
+
+def _queue_call_ended(agent: Agent, data: Data, at: Instant) -> None:
+    _note_talk(agent, data, at)
     _settle_tiers(agent, data["queue_id"], TierState.READY)
     if data["state"] == AgentState.IDLE:
         agent.parks_afterwards = True

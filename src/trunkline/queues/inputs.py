@@ -284,9 +284,13 @@ class ReserveAgent:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseAgent:
-    """The call does not come about."""
+    """The call does not come about, or the agent has talked in it before it could join the queue (preview).
+
+    :ivar talked: seconds of the talk, after which the agent wraps up; None: there was none.
+    """
 
     reservation_id: int
+    talked: float | None = None
 
 
 # --- time and restart

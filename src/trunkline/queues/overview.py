@@ -110,6 +110,8 @@ def activity_of(agent: Agent, now: Instant) -> AgentActivity:
             return AgentActivity(Activity.TALKING, agent.last_bridge_start)
         case AgentState.RECEIVING:
             return AgentActivity(Activity.RINGING, agent.last_offered_call)
+        case AgentState.RESERVED if agent.external_calls:  # the call of a preview
+            return AgentActivity(Activity.TALKING, agent.external_changed_at)
         case AgentState.RESERVED:
             return AgentActivity(Activity.RESERVED, agent.state_changed_at)
         case _:

@@ -1,7 +1,8 @@
 """Agents who are reserved for a call that is being dialled, before it joins the queue.
 
 A reservation is named by the id of the call. Its agent gets the first offer when the call joins (:func:`take`), and is free
-again when the call does not come about (:func:`release`).
+again when the call does not come about (:func:`release`). In a campaign with preview the agent talks with the lead in the call
+that it is reserved for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from trunkline.events.catalogue import EventType
 from trunkline.queues import offers
 from trunkline.queues.account import AccountQueues
 from trunkline.queues.agents import Agent
-from trunkline.queues.callers import Caller
+from trunkline.queues.callers import Caller, after, exact
 from trunkline.queues.decision import QueueDecision
 from trunkline.queues.states import AgentState
 from trunkline.queues.strategies import FreeLevel, agent_of, choose
@@ -57,13 +58,22 @@ def reserve(
     return True
 
 
-def release(decision: QueueDecision, reservation_id: int) -> bool:
-    """The call does not come about: its agent is free. False: there is no such reservation."""
+def release(decision: QueueDecision, reservation_id: int, talked: float | None = None) -> bool:
+    """The call does not come about or is over: its agent is free. False: there is no such reservation.
+
+    :param talked: seconds that the agent has talked in it; it counts and is wrapped up as a call of the queue then.
+    """
     agent = reserved_for(decision.state, reservation_id)
     if agent is None or agent.engagement is None:
         return False
+    talk = {}
+    if talked is not None:
+        talk = {
+            "seconds": exact(talked),
+            "wrap_up_until": after(decision.now, agent.settings.wrap_up_time),
+        }
     decision.emit_for_agent(
-        agent, EventType.AGENT_RELEASED, queue_id=agent.engagement.queue_id, caller_id=reservation_id
+        agent, EventType.AGENT_RELEASED, queue_id=agent.engagement.queue_id, caller_id=reservation_id, **talk
     )
     return True
 

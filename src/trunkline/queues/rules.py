@@ -157,7 +157,9 @@ _RULES: Mapping[type, Callable[[QueueDecision, Any], bool | None]] = MappingProx
         i.ReserveAgent: lambda decision, given: reservations.reserve(
             decision, given.queue_id, given.reservation_id, given.without
         ),
-        i.ReleaseAgent: lambda decision, given: reservations.release(decision, given.reservation_id),
+        i.ReleaseAgent: lambda decision, given: reservations.release(
+            decision, given.reservation_id, given.talked
+        ),
         i.Elapsed: _elapsed,
         i.Restarted: restart.restarted,
     }

@@ -516,10 +516,11 @@ class Dialer:
                 found.append(agent.agent_id)
         return frozenset(found)
 
-    def _release(self, account_id: int, call_session_id: int) -> None:
+    def _release(self, account_id: int, call_session_id: int, talked: float | None = None) -> None:
+        """:param talked: seconds of the agent with the lead, if it had not been taken by the queue (preview)."""
         owner = self._switch.queues.owner(account_id) if self._switch.queues is not None else None
         if owner is not None:
-            owner.give(i.ReleaseAgent(call_session_id))
+            owner.give(i.ReleaseAgent(call_session_id, talked))
 
     async def _start(
         self, one: Campaign, lead: Lead, claimed: Claimed, call_session_id: int, agent_id: int | None
@@ -642,7 +643,8 @@ class Dialer:
             if result.connected_at is not None:
                 live.estimates.add_handling(max(0.0, result.ended_at - result.connected_at))
             live.wake.set()
-        self._release(attempt.account_id, attempt.call_session_id)
+        talked = None if result.connected_at is None else max(0.0, result.ended_at - result.connected_at)
+        self._release(attempt.account_id, attempt.call_session_id, talked)
         if live is None or live.is_stopped:
             item_task(self._store_now(), name="dialer-result", among=self._tasks)
 
