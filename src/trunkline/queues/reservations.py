@@ -1,8 +1,8 @@
 """Agents who are reserved for a call that is being dialled, before it joins the queue.
 
 A reservation is named by the id of the call. Its agent gets the first offer when the call joins (:func:`take`), and is free
-again when the call does not come about (:func:`release`). In a campaign with preview the agent talks with the lead in the call
-that it is reserved for.
+again when the call does not come about (:func:`release`). In a campaign with preview the agent talks with the lead in the
+call that it is reserved for.
 """
 
 from __future__ import annotations
