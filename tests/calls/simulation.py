@@ -120,7 +120,7 @@ class CallSimulation:
         decision = Decision(self.session, self.context(), Instant(self.clock))
         try:
             self.answer_of_command = commands.COMMANDS[name](decision, params)
-            rules.end_if_empty(decision)
+            rules.finish_when_empty(decision)
         finally:
             self.take(decision)
         return self.flow() if flow else self

@@ -58,7 +58,7 @@ def taken(parked: CallSimulation, login: str = c.DORA_LINE) -> CallSimulation:
     parking.take(taking, leg)
     leaving = Decision(code.session, code.context(), Instant(code.clock))
     leaving.end_own_call(leg)
-    rules.end_if_empty(leaving)
+    rules.finish_when_empty(leaving)
     parked.engine.channels[leg.channel] = code.engine.channels.pop(leg.channel)
     code.take(leaving)
     assert (code.end["finish_reason"], code.end["is_internal"]) == ("success_finish", True)

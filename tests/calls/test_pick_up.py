@@ -99,7 +99,7 @@ def test_a_call_of_a_customer_is_taken() -> None:
     by = by_of(code)
     pick_up.take(taking, leg, by)
     leaving.end_own_call(by)
-    rules.end_if_empty(leaving)
+    rules.finish_when_empty(leaving)
     code.engine.channels.clear()
     code.take(leaving)
     assert (code.end["finish_reason"], code.end["is_internal"]) == ("success_finish", True)

@@ -145,7 +145,8 @@ def test_no_history_of_a_lead_exceeds_its_limits(
         at = Instant(max(at, after.next_at) + delay)
         history.append(Attempt(at, outcome, Instant(at + HOUR) if outcome is DialOutcome.CALLBACK else None))
     called = [one for one in history if one.outcome not in NOT_CALLED]
-    assert sum(RULES[one.outcome].counts for one in history) <= most
+    agreed = sum(before.next_at is not None for before in history[:-1])
+    assert sum(RULES[one.outcome].counts for one in history) - agreed <= most
     for one in called:
         assert sum(one.at - DAY < other.at <= one.at for other in called) <= per_day
     for outcome, rule in RULES.items():
@@ -156,6 +157,19 @@ def test_no_history_of_a_lead_exceeds_its_limits(
             assert len(same) <= rule.most
     if history and RULES[history[-1].outcome].closes is not None:
         assert progress(history, own).closed is RULES[history[-1].outcome].closes
+
+
+def test_an_agreed_call_is_made_after_all_attempts_and_any_number_of_times() -> None:
+    own = CampaignSettings(max_attempts=2, max_per_day=5)
+    history: list[Attempt] = []
+    for day in range(6):
+        history.append(
+            Attempt(Instant(NOON + day * DAY), DialOutcome.CALLBACK, Instant(NOON + (day + 1) * DAY))
+        )
+        after = progress(history, own)
+        assert (after.closed, after.next_at) == (None, history[-1].next_at)
+    history.append(Attempt(Instant(NOON + 6 * DAY), DialOutcome.NO_ANSWER))
+    assert progress(history, own).closed is Closing.ATTEMPTS_USED
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def transfer_talk(decision: Decision, params: Params) -> None:
         return
     if to is not None:
         third_party(decision, to)  # refuse before the contact is put on hold
-        if consultation.may_take_control(decision.session):
+        if consultation.may_hold(decision.session):
             rules.command(decision, Hold())
         rules.command(decision, MakeCall(to))
     rules.command(decision, Transfer())
@@ -241,18 +241,19 @@ def _name(decision: Decision, employee_id: int | None) -> str | None:
 
 
 def control_needed(session: Session, name: str, params: Params) -> tuple[Channel, ...]:
-    """The parties whose channels the switch takes control of before a command; none for other commands and other states."""
+    """The parties whose channels the switch must control before a command, () for others. In a talk that it controls
+    already, taking control changes nothing."""
     moves = name in ("hold_call", "run_scenario", "transfer_by_phone", "park_call") or (
         name == "transfer_talk" and _blind_target(params) is not None
     )
-    if not (moves and consultation.may_take_control(session)):
+    if not (moves and consultation.may_hold(session)):
         return ()
     return tuple(leg.channel for leg in consultation.talking(session))
 
 
 def leaves_by(session: Session, name: str) -> Channel | None:
     """The party that leaves the call by a command that needs control: it may hang up before the command is carried out."""
-    if name == "hold_call" or not consultation.may_take_control(session):
+    if name == "hold_call" or not consultation.may_hold(session):
         return None
     return consultation.talking(session)[1].channel
 

@@ -156,7 +156,7 @@ def signal(session: Session, signal: CallSignal | TimerInput, context: CallConte
         return decision
     try:
         _react(decision, signal)
-        _finish_when_empty(decision)
+        finish_when_empty(decision)
     except Exception as error:
         decision.failure = error
         _give_up(decision, signal)
@@ -174,13 +174,8 @@ def command(decision: Decision, flow_input: Command) -> None:
 def start(request: click_to_call.StartCall, context: CallContext, call_session_id: int) -> Decision:
     """Command: a call by the API. It may be over at once, when the first party has no phone to ring."""
     decision = click_to_call.open_call(request, context, call_session_id, context.now)
-    _finish_when_empty(decision)
+    finish_when_empty(decision)
     return decision
-
-
-def end_if_empty(decision: Decision) -> None:
-    """After a command: end the session when no party is left."""
-    _finish_when_empty(decision)
 
 
 def effect_failed(session: Session, effect: Effect, error: EngineError, context: CallContext) -> Decision:
@@ -200,7 +195,7 @@ def effect_failed(session: Session, effect: Effect, error: EngineError, context:
         return decision
     try:
         _compensate(decision, effect, error)
-        _finish_when_empty(decision)
+        finish_when_empty(decision)
     except Exception as failure:
         decision.failure = failure
         _give_up(decision)
@@ -219,7 +214,7 @@ def _give_up(decision: Decision, signal: CallSignal | TimerInput | None = None) 
         if leg is not None and leg.is_alive:
             decision.end_leg(leg, Reason.INTERNAL_ERROR, signal.cause)
     engine_connect.hang_up_all(decision, TEMPORARY_FAILURE)
-    _finish_when_empty(decision)
+    finish_when_empty(decision)
 
 
 def _react(decision: Decision, signal: CallSignal | TimerInput) -> None:
@@ -633,10 +628,10 @@ def end_uncalled(decision: Decision) -> None:
     reason = session.ending or Reason.INTERNAL_ERROR
     for leg in list(session.living):
         decision.end_leg(leg, reason, TEMPORARY_FAILURE)
-    _finish_when_empty(decision)
+    finish_when_empty(decision)
 
 
-def _finish_when_empty(decision: Decision) -> None:
+def finish_when_empty(decision: Decision) -> None:
     session = decision.session
     if session.phase is Phase.ENDED or not session.legs:
         return

@@ -351,7 +351,14 @@ class Session:
     """Time of the newest event that may follow from a signal of the engine. Commands and timers have the time of the clock,
     and signals may come later than they happened: what happened before such an event may not be handled yet."""
 
-    # Ephemeral.
+    record_refused: bool = False
+    """A talk of this call was not recorded, for one of :data:`trunkline.core.not_recorded.REFUSALS`; published once."""
+    record_cut: list[str] = field(default_factory=list)
+    """Kinds of recordings (``talk``, ``voice_mail``) that lack sound: the disk was full, or the account reached its limit
+    (:data:`trunkline.core.not_recorded.CUTS`)."""
+    record_wanted: bool = False
+
+    # Ephemeral: no event sets these; a restarted switch begins with the defaults.
     connect: EngineConnect | None = None
     """The newest connect that the engine was given."""
     unresolved: list[UnresolvedLeg] = field(default_factory=list)
@@ -363,11 +370,6 @@ class Session:
     """How often the call was dialled where a phone redirected it."""
     connecting_offer: int | None = None
     """The offer whose agent is being connected with the contact, who waits in a queue."""
-    record_refused: bool = False
-    """The call is not recorded because the disk was nearly full."""
-    record_cut: list[str] = field(default_factory=list)
-    """Kinds of recordings (``talk``, ``voice_mail``) that lack sound because the disk was full."""
-    record_wanted: bool = False
     is_without_switch: bool = False
     """Ephemeral: the dialplan connects the call by itself, which records nothing."""
     playing: str | None = None

@@ -80,7 +80,8 @@ def progress(history: Sequence[Attempt], settings: CampaignSettings) -> Progress
             next_at = max(next_at, Instant(last.at + NEXT_DAY))
     elif rule.most is not None and len(same) >= rule.most:
         return Progress(attempts, next_at, Closing.OUTCOME_REPEATED)
-    if attempts >= settings.max_attempts:
+    is_agreed = last.next_at is not None  # with the person, who expects the call
+    if attempts >= settings.max_attempts and not is_agreed:
         return Progress(attempts, next_at, Closing.ATTEMPTS_USED)
     today = [one.at for one in history if one.at > last.at - DAY and one.outcome not in NOT_CALLED]
     if len(today) >= settings.max_per_day:

@@ -93,7 +93,7 @@ RULES: Mapping[DialOutcome, Rule] = MappingProxyType(
         DialOutcome.INTERRUPTED: Rule(20 * MINUTE, most=3),
         DialOutcome.DO_NOT_CALL: Rule(closes=Closing.DO_NOT_CALL),
         DialOutcome.NOT_ALLOWED: Rule(3 * HOUR, counts=False),
-        DialOutcome.CALLBACK: Rule(most=3),
+        DialOutcome.CALLBACK: Rule(),
     }
 )
 """The rule of each outcome. ``most`` of 2 is one more try."""

@@ -31,7 +31,6 @@
 ``restart``           comparison with the engine after a restart
 ``service_level``     figures of service, counted from visits
 ``served``            their counts for the last two days, as part of the state
-``names``             names and values of the REST API
 ``steady_clock``      a clock that never jumps
 ====================  =======================================================================================
 """

@@ -125,7 +125,7 @@ class PlayAnnouncement:
 
 @dataclass(frozen=True, slots=True)
 class DialCallback:
-    """Call the customer of a callback and ask for a confirmation. Comes back as CallbackConfirmed or CallbackFailed.
+    """Call the customer of a callback. Comes back as CallbackConfirmed (the customer answered) or CallbackFailed.
 
     :ivar seconds: within which the customer must have confirmed.
     """

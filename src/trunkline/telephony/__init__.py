@@ -1,7 +1,9 @@
 """The interface to Asterisk; all dependencies on Asterisk are in this package.
 
-Other packages use only :mod:`~trunkline.telephony.port`: channels, signals, commands. Its one implementation for real
-calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
+Rules and features use only :mod:`~trunkline.telephony.port`: channels, signals, commands. Its one implementation for real
+calls is :class:`~trunkline.telephony.engine.AsteriskEngine`. Besides, ``engine_configuration`` and ``roles`` use
+``config`` and ``engine``, ``roles`` and ``console`` the states of ``carrier_registrations``, ``demo`` and ``bench`` the
+clients of ARI and AMI.
 
 ==================  ================================================================================================
 ``port``            the interface: commands and signals
@@ -12,7 +14,7 @@ calls is :class:`~trunkline.telephony.engine.AsteriskEngine`.
 ``dialled_channels``  channels that the switch dials, one for each device of a line
 ``readiness``       shows Asterisk whether a switch takes new calls and transfers by phones
 ``message_recordings``  voice mail recordings, which go on without a switch
-``translate``       ARI events to signals; pure
+``translate``       ARI events to signals; its only I/O reads the size of a finished voice message
 ``connects``        a connect as ``Dial()`` understands it; pure
 ``hold_music``      music for a party that a phone puts on hold
 ``answering_machines``  whether a person or a machine answered, by ``AMD()``; pure

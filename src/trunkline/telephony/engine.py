@@ -424,9 +424,6 @@ class AsteriskEngine(Conversations):
 
     # --- one channel
 
-    async def ring(self, channel: Channel) -> None:
-        await self._on(channel, "POST", "/ring")
-
     async def answer(self, channel: Channel) -> None:
         sent_at = _now()
         try:

@@ -572,7 +572,10 @@ class Survey:
 
 
 class Engine(Protocol):
-    """Asterisk (:class:`~trunkline.telephony.engine.AsteriskEngine`). All commands are safe to repeat.
+    """Asterisk (:class:`~trunkline.telephony.engine.AsteriskEngine`).
+
+    A recovery may repeat the commands whose effects have the policy ``resumed`` (``calls/effects.py``). ``send_keys`` is
+    never repeated: the party would get the digits twice.
 
     Each may raise one of the kinds of :class:`~trunkline.core.errors.EngineError`: ``ChannelGone``, ``EffectRefused`` (also
     ``NoChannelFree``), ``EffectTimedOut``, ``EngineUnavailable``.
@@ -585,8 +588,6 @@ class Engine(Protocol):
         """
 
     def signals(self) -> AsyncIterator[Signal]: ...
-
-    async def ring(self, channel: Channel) -> None: ...
 
     async def answer(self, channel: Channel) -> None: ...
 

@@ -35,7 +35,8 @@ _MAKE_CALL_TO_CONTACT = Form(
 )
 
 _BLIND_TRANSFER = Form(
-    description="With contact, in a talk: holds, calls that number, and hands over as soon as it rings.",
+    description="With contact, in a talk: a blind transfer. The contact is put on hold, the number is called, the operator"
+    " is hung up at once, and the contact is connected when the third party answers.",
     applies=lambda sent: "contact" in sent,
     params=(*ON_A_CALL, _CONTACT),
     rewrite=lambda params: params,

@@ -3,9 +3,6 @@
 ====================  =======================================================================================
 ``http``              the HTTP endpoint
 ``dispatcher``        the stages of a request, in order
-``body_allowance``    how many bytes of requests without a valid token one address may send
-``check_limit``       how many requests of one client are checked at once
-``json_shape``        counts the values of a JSON text before it is parsed
 ``envelope``          parses the body of a request
 ``service_spec``      one API in one version, and its methods
 ``declare``           the declaration of a method

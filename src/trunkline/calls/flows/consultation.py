@@ -351,7 +351,7 @@ def is_leaving_contact(session: Session) -> bool:
     )
 
 
-def may_take_control(session: Session) -> bool:
+def may_hold(session: Session) -> bool:
     """Whether a command that puts the contact on hold would be accepted."""
     return (type(session.state), Hold) in TABLE.rows and session.talking
 
@@ -475,6 +475,7 @@ def part(decision: Decision, contact: Leg, operator: Leg) -> None:
     """
     session = decision.session
     session.connect = None
+    # Done already for a command (``CommandHandler.execute_one``), and not for a rule; repeated it changes nothing.
     decision.do(TakeControl((contact.channel, operator.channel), leaving=operator.channel))
     for leg in (contact, operator):
         recording.pause(decision, leg)

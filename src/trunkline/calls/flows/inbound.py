@@ -332,7 +332,7 @@ def not_connected(decision: Decision, _given: NotConnected) -> None:
     try_others(decision)
 
 
-# --- facts ------------------------------------------------------------------------------------------------
+# --- the next step of the scenario ------------------------------------------------------------------------
 
 
 def try_others(decision: Decision) -> None:

@@ -25,12 +25,12 @@ from trunkline.telephony.port import Channel
 
 def may_hand_over(session: Session, leg: Leg) -> bool:
     """Whether the phone of this leg serves the contact of this talk, and so may hand the contact over."""
-    return consultation.may_take_control(session) and consultation.talking(session)[1] is leg
+    return consultation.may_hold(session) and consultation.talking(session)[1] is leg
 
 
 def other_party(session: Session, leg: Leg) -> Leg | None:
     """With whom this leg talks; None: with nobody, or the talk cannot be moved."""
-    if not consultation.may_take_control(session):
+    if not consultation.may_hold(session):
         return None
     parties = consultation.talking(session)
     if leg not in parties:

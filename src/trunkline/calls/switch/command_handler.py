@@ -159,17 +159,17 @@ class CommandHandler:
         session = self._live_session(account_id, params["call_session_id"])
         result: dict[str, Any] | None = None
         outcome = EffectOutcome()
-        done: list[str] = []
+        begun: list[str] = []
         try:
             for one, more in self._parts(session, name, params):
-                done.append(one)
+                begun.append(one)
                 if one == talk_options.SAVE_CONTACT:
                     await self._save_contact_now(session, more.get("contact_group_id"))
                     continue
                 result = await self.execute_one(session, one, {**params, **more}, outcome)
         finally:
             is_stored = await self._written()
-            if done and not is_stored and commands.STORED_ONLY.issuperset(done):
+            if begun and not is_stored and commands.STORED_ONLY.issuperset(begun):
                 # Also when it was refused: that a tag is set already, for example, may not be stored either.
                 raise self._not_stored(session, name)
         try:
@@ -208,7 +208,7 @@ class CommandHandler:
     ) -> dict[str, Any] | None:
         """Do one command. One that needs a talk controlled by the switch takes control first, before anything is decided.
 
-        :raises SwitchUnavailable: control could not be taken; the talk goes on as it was.
+        :raises TrunklineError: of :meth:`not_carried_out`: control could not be taken; the talk goes on as it was.
         """
         parties = commands.control_needed(session, name, params)
         if not parties:
@@ -254,7 +254,7 @@ class CommandHandler:
         decision = Decision(session, context, Instant(self._clock()))
         try:
             result = commands.COMMANDS[name](decision, params)
-            rules.end_if_empty(decision)
+            rules.finish_when_empty(decision)
         finally:
             self._switch.apply(decision, outcome)
         return result

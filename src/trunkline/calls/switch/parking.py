@@ -58,7 +58,7 @@ class Parking:
         parking.take(taking, leg)
         leaving = Decision(dialled, of_code, now)
         leaving.end_own_call(leg)
-        rules.end_if_empty(leaving)
+        rules.finish_when_empty(leaving)
         self._switch.apply(taking)
         self._switch.apply(leaving)
         return {}

@@ -56,6 +56,6 @@ class PickUps:
         pick_up.take(taking, ringing, leg)
         leaving = Decision(session, of_code, signal.at)
         leaving.end_own_call(leg)
-        rules.end_if_empty(leaving)
+        rules.finish_when_empty(leaving)
         switch.apply(taking)
         switch.apply(leaving)

@@ -444,7 +444,7 @@ class CallQueues:
             return False
         decision = Decision(session, context, context.now)
         act(decision)
-        rules.end_if_empty(decision)
+        rules.finish_when_empty(decision)
         self._switch.apply(decision)
         return True
 

@@ -624,7 +624,7 @@ class Recovery:
             at = self._end_of_former(session) if self._is_of_former_engine(session) else self._survey.at
             decision = Decision(session, self._switch.context(found, session), at)
             if session.legs:
-                rules.end_if_empty(decision)
+                rules.finish_when_empty(decision)
             else:
                 rules.end_without_channels(decision)
             self._switch.apply(decision)

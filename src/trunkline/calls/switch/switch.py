@@ -451,7 +451,7 @@ class Switch:
             if leg.channel and self.channels.get(leg.channel) is session:
                 decision.do(Hangup(leg.channel, NORMAL_CLEARING))
             decision.end_leg(leg, Reason.INTERNAL_ERROR, NORMAL_CLEARING)
-        rules.end_if_empty(decision)
+        rules.finish_when_empty(decision)
         self.apply(decision)
 
     def disk_is_full(self) -> None:

@@ -177,7 +177,7 @@ exten => _[0-9a-zA-Z+*#]!,1(again),Stasis({_TAKEN_BY},in)
  same => n,Wait({_RETRY})
  same => n,GotoIf({_IS_READY}?again:waits)
  same => n(alone),GotoIf($["${{GLOBAL({DISK_FULL})}}" = "1"]?full)
- same => n,Goto(tl-default,${{FILTER(a-z0-9,${{CHANNEL(endpoint)}})}}~${{FILTER(0-9,${{EXTEN}})}},1)
+ same => n,Goto({_DEFAULT},${{FILTER(a-z0-9,${{CHANNEL(endpoint)}})}}~${{FILTER(0-9,${{EXTEN}})}},1)
  same => n(over),Hangup()
  same => n(full),Hangup({_CONGESTION})
 ; What follows a hang-up ends here, and who dials it: the steps of the pattern above would follow the first one. No
@@ -249,7 +249,7 @@ exten => _X!,1,{_PARTICIPANTS}
 [{_EMERGENCY}]
 exten => _[0-9]!,1,Return()
 
-[tl-default]
+[{_DEFAULT}]
 exten => _[a-z0-9]!,1,Hangup(41)
 exten => s,1,Hangup(41)
 #include "extensions_defaults.conf"
@@ -260,7 +260,7 @@ def defaults(routes: Sequence[DefaultRoute]) -> str:
     """``extensions_defaults.conf``: more extensions of the context ``tl-default``, ``<endpoint>~<number>``, without
     dashes, which extensions do not count. A line, or a
     trunk that does not carry the number, finds none."""
-    text = "[tl-default](+)\n"
+    text = f"[{_DEFAULT}](+)\n"
     for route in sorted(routes, key=lambda one: one.number):
         for endpoint in sorted(set(route.endpoints)):
             text += f"exten => {endpoint.replace('-', '')}~{route.number},1,Goto({RING},{route.line},1)\n"
