@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,18 @@ def test_a_pair_is_put_in_place(
     assert certificates.key_file(own).read_bytes() == key.read_bytes()
     assert stat.S_IMODE(certificates.key_file(own).stat().st_mode) == 0o600
     assert certificates.publish(own)
+
+
+def test_a_certificate_that_has_ended_is_refused(made: tuple[Settings, Settings], tmp_path: Path) -> None:
+    own, _ = made
+    before = certificates.certificate_file(own).read_bytes()
+    former = Settings(data_dir=tmp_path / "former")
+    certificates.ensure(former, now=datetime.now(UTC) - timedelta(days=3651))
+    chain, key = certificates.certificate_file(former), certificates.key_file(former)
+    result = _install("--certificate", str(chain), "--key", str(key))
+    assert result.exit_code == 1
+    assert "has ended" in str(result.exception)
+    assert certificates.certificate_file(own).read_bytes() == before
 
 
 def test_what_is_no_pair_changes_nothing(made: tuple[Settings, Settings]) -> None:

@@ -61,6 +61,20 @@ def test_without_a_problem() -> None:
     ]
 
 
+def test_a_certificate_that_ends() -> None:
+    [soon] = problems(certificate={"ends_at": "2026-03-12T10:00:00+00:00"})
+    assert soon.startswith(
+        "the certificate of HTTPS, WSS and SIP over TLS ends at 2026-03-12 10:00 UTC: check its renewal"
+    )
+    over = report(certificate={"ends_at": "2026-03-01T11:00:00+00:00"})
+    assert not works(over, NOW)
+    assert "has ended (2026-03-01 11:00 UTC)" in summary(over, NOW)[3]
+    assert (
+        summary(report(certificate={"ends_at": "2026-03-16T10:00:00+00:00"}), NOW)[-1]
+        == "No problem is known."
+    )
+
+
 def test_processes_and_ports() -> None:
     processes = [{"name": "web", "state": "not_ready", "reason": "no database"}]
     lines = summary(
@@ -108,8 +122,8 @@ def test_a_spool_that_cannot_be_written() -> None:
 )
 def test_an_installation_of_which_a_part_does_not_work(changes: dict[str, Any]) -> None:
     made = report(**changes)
-    assert works(report())
-    assert not works(made)
+    assert works(report(), NOW)
+    assert not works(made, NOW)
     assert summary(made, NOW)[0].startswith("Trunkline 0.1.0 is up, and a part of it does NOT work; it was")
 
 
@@ -123,7 +137,7 @@ def test_an_installation_of_which_a_part_does_not_work(changes: dict[str, Any]) 
     ],
 )
 def test_a_problem_with_which_all_parts_work(changes: dict[str, Any]) -> None:
-    assert works(report(**changes))
+    assert works(report(**changes), NOW)
     assert len(problems(**changes)) == 1
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from trunkline.cli.settings import load_settings
 from trunkline.core.errors import InvalidInput
-from trunkline.runtime.certificates import certificate_file, key_file
+from trunkline.runtime.certificates import certificate_file, ends_at, key_file
 from trunkline.runtime.files import write_atomically
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -38,6 +39,11 @@ def install(chain: Path | None, key: Path | None) -> None:
         raise InvalidInput(
             f"{chain} and {key} cannot be used together ({error}); give a PEM certificate and its key without a password"
         ) from error
+    end = ends_at(contents[certificate_file])
+    if end <= datetime.now(UTC):
+        raise InvalidInput(
+            f"the certificate of {chain} has ended ({end:%Y-%m-%d %H:%M} UTC); give one that is valid"
+        )
     settings = load_settings()
     owner = settings.certificates_dir.stat() if settings.certificates_dir.is_dir() else None
     if owner is None:

@@ -39,6 +39,9 @@ _MAIL_EVENTS = {"mails": "mail_waits", "account_mails": "account_mail_waits"}
 
 _RETRIED_LATE_OTHERS = 60.0
 
+_CERTIFICATE_DAYS = timedelta(days=14)
+"""Renewals of ACME clients come 30 days before the end."""
+
 MEDIA_PORTS_FEW = 2
 """A call needs two pairs. With the limit of channels that follows from the range, calls of Trunkline alone leave more."""
 
@@ -51,12 +54,12 @@ class Outage(str):
     __slots__ = ()
 
 
-def works(report: Mapping[str, Any]) -> bool:
+def works(report: Mapping[str, Any], now: datetime) -> bool:
     """Whether all parts do their work. Problems of one carrier, one row or one queue are no outage.
 
     :param report: as for :func:`summary`.
     """
-    return report["up"] and not any(isinstance(problem, Outage) for problem in _problems(report))
+    return report["up"] and not any(isinstance(problem, Outage) for problem in _problems(report, now))
 
 
 def summary(report: Mapping[str, Any], now: datetime) -> list[str]:
@@ -65,7 +68,7 @@ def summary(report: Mapping[str, Any], now: datetime) -> list[str]:
     :param report: of :func:`trunkline.runtime.status.collect`, of a running instance, with the sections ``disk``,
         ``switch``, ``upload_limits`` and ``backlog``.
     """
-    wrong = list(_problems(report))
+    wrong = list(_problems(report, now))
     if report.get("started_at"):
         since = datetime.fromisoformat(report["started_at"]).astimezone(UTC)
     else:
@@ -82,7 +85,7 @@ def summary(report: Mapping[str, Any], now: datetime) -> list[str]:
     return [*lines, "Problems:", *(f"  - {problem}" for problem in wrong)]
 
 
-def _problems(report: Mapping[str, Any]) -> Iterator[str]:
+def _problems(report: Mapping[str, Any], now: datetime) -> Iterator[str]:
     """Each as ``what is wrong: what to do``."""
     logs = f"{report['data_dir']}/logs"
     known = {process["name"] for process in report["processes"]}
@@ -113,6 +116,7 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
             elif not port["open"]:
                 yield f"port {port['port']} is not open: see {port['setting']} in the settings, and {logs}"
     yield from _disk(report.get("disk") or {})
+    yield from _certificate(report.get("certificate") or {}, now)
     yield from _media_ports(report.get("media_ports") or {})
     yield from _switch(report.get("switch") or {}, logs)
     yield from _upload_limits(report.get("upload_limits") or {})
@@ -130,6 +134,22 @@ def _disk(disk: Mapping[str, Any]) -> Iterator[str]:
             f"the disk is nearly full, {megabytes} MB are free: {_DISK_REMEDIES.get(level, 'free space')}"
         )
         yield problem if level == "alarm" else Outage(problem)
+
+
+def _certificate(certificate: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    if "ends_at" not in certificate:
+        return
+    ends_at = datetime.fromisoformat(certificate["ends_at"])
+    if ends_at <= now:
+        yield Outage(
+            f"the certificate of HTTPS, WSS and SIP over TLS has ended ({ends_at:%Y-%m-%d %H:%M} UTC), so browsers, API"
+            " clients and phones with TLS refuse it: install a valid one (trunkline certificate install)"
+        )
+    elif ends_at - now < _CERTIFICATE_DAYS:
+        yield (
+            f"the certificate of HTTPS, WSS and SIP over TLS ends at {ends_at:%Y-%m-%d %H:%M} UTC: check its renewal, or"
+            " install a new one (trunkline certificate install)"
+        )
 
 
 def _media_ports(media: Mapping[str, Any]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from trunkline.core import disk
 from trunkline.core.errors import SetupError
 from trunkline.core.settings import Settings
 from trunkline.directory.lines.weak_passwords import weak_lines
-from trunkline.runtime import assets, asterisk, instance, postgres
+from trunkline.runtime import assets, asterisk, certificates, instance, postgres
 from trunkline.runtime import status as runtime_status
 from trunkline.runtime.asterisk import AsteriskInstall
 from trunkline.runtime.instance import Parts
@@ -66,11 +66,12 @@ def status(json: bool, account: int | None) -> None:
             "weak_sip_passwords": _weak_sip_passwords,
             "upload_limits": _upload_limits,
             "backlog": _backlog,
+            "certificate": lambda: certificates.validity(settings),
         },
     )
     if report["running"]:
         report["media_ports"] = media_ports_in_use(report["pid"])
-    report["works"] = report["running"] and works(report)
+    report["works"] = report["running"] and works(report, datetime.now(UTC))
     click.echo(json_format.dumps(report, indent=2) if json else _readable(report))
     if not report["works"]:
         sys.exit(3)

@@ -8,6 +8,7 @@ import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -51,6 +52,24 @@ def ensure(settings: Settings, now: datetime | None = None) -> None:
     create_once(
         certificate, _self_signed(key.read_bytes(), _names(settings), now or datetime.now(UTC)), 0o600
     )
+
+
+def ends_at(chain: bytes) -> datetime:
+    """When a certificate ends to be valid.
+
+    :param chain: PEM; the first certificate counts.
+    :raises ValueError: there is none.
+    """
+    return x509.load_pem_x509_certificate(chain).not_valid_after_utc
+
+
+def validity(settings: Settings) -> dict[str, Any]:
+    """``ends_at`` (ISO 8601, UTC) of the certificate in use, for ``trunkline status``.
+
+    :raises OSError: it cannot be read.
+    :raises ValueError: it is no certificate.
+    """
+    return {"ends_at": ends_at(certificate_file(settings).read_bytes()).isoformat()}
 
 
 def publish(settings: Settings) -> bool:
