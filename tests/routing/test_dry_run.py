@@ -53,6 +53,14 @@ def test_phones_ring_one_after_another_until_the_end() -> None:
     assert kinds(answered) == ["rings", "answered"]
 
 
+def test_an_outside_phone_that_the_security_settings_forbid_is_not_called() -> None:
+    account = replace(company(), security={"mobile": False, "national": False, "international": False})
+    steps = go(account, ("a", to_employee(c.CLARA, "b")), ("b", hangup()))
+    assert StepKind.RINGS not in {one.kind for one in steps}
+    [skipped] = [one for one in steps if one.kind is StepKind.SKIPPED]
+    assert skipped.reason is Reason.LOCKED_NUMB
+
+
 def test_offline_lines_are_not_called() -> None:
     steps = go(company(), ("a", to_group(c.ALL, "b")), ("b", hangup()), registered=frozenset())
     skipped = [one for one in steps if one.kind is StepKind.SKIPPED]

@@ -42,6 +42,7 @@ from trunkline.routing.decisions import (
     TakeMessage,
     with_destination,
 )
+from trunkline.routing.directions import refused_direction
 from trunkline.routing.refusals import line_obstacle, number_refusal
 from trunkline.routing.ringing import DEFAULT_RING_SECONDS
 
@@ -169,7 +170,9 @@ class _Availability:
 
     def phone_obstacle(self, phone: Phone) -> Reason | None:
         if phone.sip_line_id is None:
-            return None
+            outside = phone.outside
+            is_closed = outside is not None and refused_direction(self.account, outside.number) is not None
+            return Reason.LOCKED_NUMB if is_closed else None
         fixed = line_obstacle(self.account, phone.sip_line_id)
         registered = self.assumptions.registered
         if fixed is None and registered is not None and phone.sip_line_id not in registered:
