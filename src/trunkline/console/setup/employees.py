@@ -142,7 +142,10 @@ EMPLOYEES = SetupEntity(
             shown=_extension("extension"), hint=_("Short number by which colleagues call."),
         ),
         Control("voice_mail", _("Voice mail answers when nobody does"), Kind.CHECKBOX, shown=_extension("voice_mail")),
-        Control("waiting", _("Callers wait while the employee talks"), Kind.CHECKBOX, shown=_extension("waiting")),
+        Control(
+            "waiting", _("Callers wait while the employee talks"), Kind.CHECKBOX,
+            shown=_extension("waiting"), hint=_("Kept for the APIs and without effect: callers wait in queues."),
+        ),
         Control(
             "phone_numbers", _("Phones"), Kind.LINES,
             shown=lambda row: [one["phone_number"] for one in row["phone_numbers"] or []],

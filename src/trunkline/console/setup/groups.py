@@ -40,7 +40,12 @@ GROUPS = SetupEntity(
             Kind.PHONE,
             hint=_("Short number that calls the whole group."),
         ),
-        Control("queue_enabled", _("Callers wait while all members talk"), Kind.CHECKBOX),
+        Control(
+            "queue_enabled",
+            _("Callers wait while all members talk"),
+            Kind.CHECKBOX,
+            hint=_("Kept for the APIs and without effect: callers wait in queues."),
+        ),
         Control("channels_count", _("Calls at a time"), Kind.NUMBER, usual=("1",)),
     ),
     writer=MethodWriter("create.group_employees", "update.group_employees", "delete.group_employees"),
