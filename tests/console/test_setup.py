@@ -471,8 +471,9 @@ async def test_a_trunk_with_its_state_and_a_test_call(office: Office) -> None:
     started = await browser.post(f"{path}/test", {**token, "contact": "+12025550199"}, follow=False)
     assert started.status == 303, started.words
     assert started.headers["Location"] == "/console/calls/77"
-    [(account_id, name, _params)] = office.switch.commands
+    [(account_id, name, params)] = office.switch.commands
     assert (account_id, name) == (office.account_id, "start_employee_call")
+    assert params["direction"] == "out", "no customer has called"
     other = await browser.post(f"{path}/test", {**token, "contact": "+1", "number": "12025550111"})
     assert other.status == 403
 

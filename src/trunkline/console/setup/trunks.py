@@ -97,6 +97,7 @@ async def _test(page_request: PageRequest) -> web.StreamResponse:
         return await TRUNKS.show(page_request, row, status=422, test_problem=problem, test_typed=fields)
     asked = {
         "first_call": "employee",
+        "direction": "out",
         "virtual_phone_number": number,
         "contact": contact,
         "employee": {"id": fields.get("employee", "")},
