@@ -158,6 +158,10 @@ scenarios:
             "line 1, column 7: this is not valid YAML: could not determine a constructor",
         ),
         ("tags: {[a]: b}", "line 1: a key must be one word"),
+        (
+            "queues: {q: {name: Q, wrap_up_time: 5}}",
+            "queues.q.wrap_up_time: there is no such setting here; items of another kind have it",
+        ),
         ("tgas: {}", "tgas: there is no such setting; did you mean tags?"),
     ],
 )

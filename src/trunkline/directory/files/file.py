@@ -388,6 +388,8 @@ def _problem(detail: ErrorDetails) -> str:
     if kind == "missing":
         return f"{where}: is missing"
     if kind == "extra_forbidden":
+        if str(loc[-1]) in _FIELD_NAMES:
+            return f"{where}: there is no such setting here; items of another kind have it"
         near = difflib.get_close_matches(str(loc[-1]), _FIELD_NAMES, 1)
         return f"{where}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
     if kind == "union_tag_not_found":
