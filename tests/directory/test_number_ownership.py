@@ -56,7 +56,7 @@ async def test_two_operators_files_cannot_have_one_number(
 ) -> None:
     await admin.apply(FILE)
     other = await new_account(admin.db, "Other")
-    with pytest.raises(DirectoryFileError, match="trunkline numbers assign"):
+    with pytest.raises(DirectoryFileError, match=f"assign {VICTIM} --account {other} --take"):
         await dataclasses.replace(admin, account_id=other).apply(f"virtual_numbers: {{'{VICTIM}': {{}}}}")
     with pytest.raises(InUse):
         await ownership.assign(admin.db, other, f"+{VICTIM}")

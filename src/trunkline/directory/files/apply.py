@@ -27,7 +27,7 @@ from trunkline.speech import Speech
 _TAKEN = {
     "sip_lines_phone_number_key": "sip_lines.{value}: the login is taken by another account{owner}; choose another",
     "virtual_numbers_verified": "virtual_numbers.{value}: the number is verified for another account{owner};"
-    " `trunkline numbers assign {value} --take` moves it to this account",
+    " `trunkline numbers assign {value} --account {account} --take` moves it to this account",
     "sites_site_key_key": "sites: another website has the site_key {value}; leave site_key out, and one is made",
     "tags_account_id_name_key": "tags: a tag of the system has this name; choose another",
 }
@@ -115,7 +115,8 @@ class DirectoryFiles:
             value = _value_of(error)
             reason = _TAKEN.get(name, f"The database refuses a value that is there already ({name}).")
             if "{value}" in reason:
-                reason = reason.format(value=value, owner=await self._owner(value))
+                owner = await self._owner(value)
+                reason = reason.format(value=value, owner=owner, account=account_id)
             raise DirectoryFileError(reason, params={"problems": [reason]}) from error
         except errors.ForeignKeyViolation as error:
             reason = f"Something that would be deleted is still used ({error.diag.table_name})."
