@@ -395,3 +395,10 @@ def test_released_while_the_first_rings() -> None:
     simulation.at(3).command("release_call")
     assert simulation.end["finish_reason"] == "operator_disconnects"
     assert simulation.reasons == [(BORIS, "operator_disconnects")]
+
+
+def test_a_colleague_whose_outside_phone_may_not_be_called_has_the_reason() -> None:
+    account = replace(company(), security={"mobile": False, "national": False, "international": False})
+    simulation = CallSimulation(account).dial(ANNA, "103")
+    assert simulation.reasons[-1][1] == Reason.LOCKED_NUMB
+    assert simulation.end["finish_reason"] == Reason.LOCKED_NUMB

@@ -115,6 +115,8 @@ def test_a_call_that_reached_nobody_has_the_reasons_of_its_legs() -> None:
         == "No employee was reached: The employee was busy, The SIP line was not registered"
     )
     assert explained({**row, "leg_reasons": None})["explanation"] == "No employee was reached"
+    same = explained({**row, "leg_reasons": ["no_success_operator_call"]})
+    assert same["explanation"] == "No employee was reached"
 
 
 @pytest.mark.parametrize(

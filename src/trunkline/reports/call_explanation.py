@@ -185,8 +185,9 @@ def explained(row: Mapping[str, Any]) -> dict[str, Any]:
     call = {name: value for name, value in row.items() if name not in _ONLY_FOR_EXPLANATION}
     reason = row["finish_reason"]
     text = _sentence(row)
-    if reason in _NOT_REACHED and row["leg_reasons"]:
-        text += ": " + ", ".join(REASON_DESCRIPTIONS.get(one, one) for one in row["leg_reasons"])
+    of_legs = [REASON_DESCRIPTIONS.get(one, one) for one in row["leg_reasons"] or () if one != reason]
+    if reason in _NOT_REACHED and of_legs:
+        text += ": " + ", ".join(of_legs)
     if reason == "max_out_call_reached":
         text += _LINE_IS_FULL
     if reason == "internal_error" and row["ended_with_engine"]:

@@ -325,9 +325,13 @@ def _employee_dial_targets(
         skipped.extend(refused)
         if candidate is not None:
             candidates.append(Candidate(employee, candidate.phone, group))
-    dial_targets = dialing.candidate_dial_targets(
-        decision, candidates, caller_number, caller_name, side=Side.CONTACT
-    )
+    dial_targets: list[DialTarget] = []
+    for one in candidates:
+        found = dialing.candidate_dial_target(decision, one, caller_number, caller_name, side=Side.CONTACT)
+        if isinstance(found, Reason):
+            skipped.append(Skipped(one.employee, one.phone, found, group))
+        else:
+            dial_targets.append(found)
     return dial_targets, skipped, max((c.phone.dial_time for c in candidates), default=60)
 
 
