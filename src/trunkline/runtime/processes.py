@@ -8,8 +8,16 @@ from pathlib import Path
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    return state_of(pid) not in (None, "Z", "X")
+    """Whether a process runs. A zombie does not, unless it has threads that are ending still: its ports and files are open
+    until the last of them has ended.
+    """
+    state = state_of(pid)
+    if state not in ("Z", "X"):
+        return state is not None
+    try:
+        return any(thread != str(pid) for thread in os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return False
 
 
 def state_of(pid: int) -> str | None:
